@@ -1,0 +1,1 @@
+"""Tests, benchmark and the fixtures both use."""
