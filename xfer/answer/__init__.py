@@ -1,0 +1,1 @@
+"""Ordinary DNS answers as pure functions of a request and a snapshot."""

@@ -1,0 +1,1 @@
+"""The trio part: listeners, pulls, publishing, scheduling, NOTIFY, one nursery tree."""
