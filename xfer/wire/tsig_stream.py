@@ -1,0 +1,289 @@
+"""Signed responses, one message or a whole transfer (RFC 8945 §5.3, §5.3.1).
+
+    first message     request MAC · message · TSIG variables
+    each signed later prior MAC · messages since that one, unsigned ones too · time and fudge
+
+A request's MAC and the prior MAC go in as they were sent (shortened, where they were), with two
+octets of length before them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+
+from xfer.errors import TsigError, TsigKind, WireError
+from xfer.wire import names
+from xfer.wire.codes import rcode_text, tsig_error_text
+from xfer.wire.tsig_keys import BADKEY, BADSIG, BADTIME, BADTRUNC, FUDGE, Key
+from xfer.wire.tsig_record import Tsig, at_end, build, find, malformed, prefixed, strip, time_bytes
+
+
+class ResponseVerifier:
+    """Checks the responses to one signed request.
+
+    key: the request's; request_mac: as `sign_request` gave it; limit_unsigned: how many messages
+    in a row may come without TSIG between signed ones (RFC 8945 §5.3.1 wants 99; 0: none).
+
+    What `feed` returns for an unsigned message is unverified until the next signed one was fed, so
+    nothing may be published before `finish` has returned.  Once it has raised, it raises that
+    error for good.
+    """
+
+    def __init__(self, key: Key, request_mac: bytes, limit_unsigned: int = 99) -> None:
+        self.key = key
+        self.limit_unsigned = limit_unsigned
+        self.messages = 0
+        self.signed = 0
+        self._unsigned = 0
+        self._length = key.tsig_size()
+        self._mac = key.start()
+        self._mac.update(prefixed(request_mac))
+        self._failed: TsigError | None = None
+
+    def feed(self, msg: bytes, now: int) -> bytes:
+        """The message without its TSIG, ARCOUNT mended, original ID restored.
+
+        now: Unix seconds.  The caller parses what is returned to its last octet and refuses a TSIG
+        in it (see tsig_record).  Raises TsigError.
+        """
+        if self._failed is not None:
+            raise self._failed
+        try:
+            return self._feed(msg, now)
+        except TsigError as exc:
+            self._failed = exc
+            raise
+
+    def finish(self) -> None:
+        """Call after the last message: it must have been signed.  Raises TsigError."""
+        if self._failed is not None:
+            raise self._failed
+        if self.messages == 0:
+            raise TsigError(TsigKind.MISSING, f"a response signed by {self.key.text()}", "none")
+        if self._unsigned:
+            raise TsigError(
+                TsigKind.UNSIGNED_TAIL,
+                f"a last message signed by {self.key.text()}",
+                f"{self._unsigned} unsigned at the end",
+            )
+
+    def _feed(self, msg: bytes, now: int) -> bytes:
+        tsig = at_end(msg, self.key, self._length)
+        if tsig is None:
+            tsig = find(msg)
+        if tsig is None:
+            return self._feed_unsigned(msg)
+        if tsig.error != 0 and not tsig.mac:
+            raise self._peer_error(tsig, "unsigned", now)
+        check_identity(tsig, self.key)
+        stripped = strip(msg, tsig)
+        mac = self._mac
+        mac.update(stripped)
+        first = self.signed == 0
+        if first:
+            mac.update(variables(self.key, tsig))
+        else:
+            mac.update(time_bytes(tsig.time) + struct.pack(">H", tsig.fudge))
+        check_mac(tsig, self.key, mac.digest())
+        check_length(tsig, self.key)
+        if tsig.error != 0:
+            raise self._peer_error(tsig, "signed", now)
+        check_time(tsig, now)
+        self._length = len(msg) - tsig.start
+        self._mac = self.key.start()
+        self._mac.update(prefixed(tsig.mac))
+        self.messages += 1
+        self.signed += 1
+        self._unsigned = 0
+        return stripped
+
+    def _feed_unsigned(self, msg: bytes) -> bytes:
+        if self.signed == 0:
+            raise TsigError(
+                TsigKind.MISSING,
+                f"a response signed by {self.key.text()}",
+                f"an unsigned one with {rcode_text(msg[3] & 15)}",
+            )
+        if self._unsigned >= self.limit_unsigned:
+            raise TsigError(
+                TsigKind.TOO_MANY_UNSIGNED,
+                f"at most {self.limit_unsigned} unsigned messages between signed ones",
+                f"{self._unsigned + 1}",
+            )
+        self._mac.update(msg)
+        self.messages += 1
+        self._unsigned += 1
+        return msg
+
+    def _peer_error(self, tsig: Tsig, how: str, now: int) -> TsigError:
+        name = tsig_error_text(tsig.error)
+        expected = f"an answer signed by {self.key.text()}"
+        head = f"{name} ({how})"
+        if tsig.error == BADKEY:
+            return TsigError(
+                TsigKind.PEER_BADKEY,
+                expected,
+                f"{head}: peer does not know {self.key.text()}: "
+                "it may have another name or another algorithm for it",
+            )
+        if tsig.error == BADSIG:
+            return TsigError(
+                TsigKind.PEER_BADSIG,
+                expected,
+                f"{head}: peer knows {self.key.text()}, but its secret may be another one",
+            )
+        if tsig.error == BADTIME:
+            theirs = 0
+            if len(tsig.other) == 6:
+                theirs = int.from_bytes(tsig.other, "big")
+            return TsigError(
+                TsigKind.PEER_BADTIME,
+                expected,
+                f"{head}: peer finds our clock wrong: {clocks(now, theirs)}",
+                our_time=now,
+                their_time=theirs,
+            )
+        if tsig.error == BADTRUNC:
+            return TsigError(
+                TsigKind.PEER_BADTRUNC,
+                expected,
+                f"{head}: peer wants a longer MAC than the {self.key.algorithm.mac_size} octets "
+                f"of {self.key.algorithm.text}",
+            )
+        return malformed("TSIG error 0, BADSIG, BADKEY, BADTIME or BADTRUNC", head)
+
+
+class ResponseSigner:
+    """Signs the responses to one verified request, each message of them.
+
+    key, request_mac: of the request; original_id: its original ID where a forwarder changed the ID
+    of the message (RFC 8945 §4.2), else -1; fudge: seconds.
+    """
+
+    def __init__(
+        self, key: Key, request_mac: bytes, original_id: int = -1, fudge: int = FUDGE
+    ) -> None:
+        self.key = key
+        self.original_id = original_id
+        self.fudge = fudge
+        self.signed = 0
+        self._prior = prefixed(request_mac)
+
+    def sign(self, msg: bytes, now: int, msg_id: int = -1) -> bytes:
+        """The message with its TSIG appended.
+
+        now: Unix seconds; msg_id: the ID to write into it on the way, for ready-made messages; -1
+        leaves its own.  Raises WireError where the result would exceed 65535 octets.
+        """
+        head, tail = self._parts(msg, now, msg_id)
+        return b"".join((head, memoryview(msg)[12:], tail))
+
+    def frame(self, msg: bytes, now: int, msg_id: int = -1) -> bytes:
+        """As `sign`, with the two octets of length before it that TCP wants."""
+        head, tail = self._parts(msg, now, msg_id)
+        length = struct.pack(">H", len(msg) + len(tail))
+        return b"".join((length, head, memoryview(msg)[12:], tail))
+
+    def _parts(self, msg: bytes, now: int, msg_id: int) -> tuple[bytes, bytes]:
+        """The signed message's header, and the TSIG record; what stands between is unchanged."""
+        size = len(msg)
+        if size < 12 or size + self.key.tsig_size() > 65535:
+            raise WireError(
+                f"a message of 12 to {65535 - self.key.tsig_size()} octets to sign",
+                f"{size} octets",
+            )
+        key = self.key
+        if msg_id < 0:
+            msg_id = (msg[0] << 8) | msg[1]
+        original_id = self.original_id if self.original_id >= 0 else msg_id
+        mac = key.start()
+        mac.update(b"".join((self._prior, struct.pack(">H", original_id), msg[2:12])))
+        mac.update(memoryview(msg)[12:])
+        timers = struct.pack(">HIH", (now >> 32) & 0xFFFF, now & 0xFFFFFFFF, self.fudge)
+        if self.signed == 0:
+            mac.update(key.variables + timers + b"\x00\x00\x00\x00")
+        else:
+            mac.update(timers)
+        digest = mac.digest()[: key.algorithm.mac_size]
+        self._prior = prefixed(digest)
+        self.signed += 1
+        count = ((msg[10] << 8) | msg[11]) + 1
+        head = struct.pack(">H8sH", msg_id, msg[2:10], count)
+        return head, build(key, now, self.fudge, digest, original_id, 0, b"")
+
+
+def variables(key: Key, tsig: Tsig) -> bytes:
+    """The TSIG variables as a digest takes them (RFC 8945 §4.3.3)."""
+    return b"".join(
+        (
+            key.variables,
+            time_bytes(tsig.time),
+            struct.pack(">HHH", tsig.fudge, tsig.error, len(tsig.other)),
+            tsig.other,
+        )
+    )
+
+
+def check_identity(tsig: Tsig, key: Key) -> None:
+    """The TSIG's name and algorithm must be the key's.  Raises TsigError."""
+    if tsig.owner != key.name:
+        raise TsigError(
+            TsigKind.WRONG_KEY, f"a TSIG by {key.text()}", f"one by {names.to_text(tsig.owner)}"
+        )
+    if tsig.algorithm != key.algorithm.wire:
+        raise TsigError(
+            TsigKind.WRONG_ALGORITHM,
+            f"a TSIG by {key.text()}",
+            f"one with {names.to_text(tsig.algorithm)}",
+        )
+
+
+def check_mac(tsig: Tsig, key: Key, digest: bytes) -> None:
+    """Size (RFC 8945 §5.2.2.1) and value of the MAC, in constant time.  Raises TsigError."""
+    algorithm = key.algorithm
+    size = len(tsig.mac)
+    if size > algorithm.mac_size or size < algorithm.min_mac:
+        span = f"{algorithm.min_mac} to {algorithm.mac_size}"
+        if algorithm.min_mac == algorithm.mac_size:
+            span = str(algorithm.mac_size)
+        raise TsigError(
+            TsigKind.BAD_TRUNCATION, f"a MAC of {span} octets for {algorithm.text}", f"{size}"
+        )
+    if not hmac.compare_digest(digest[:size], tsig.mac):
+        raise TsigError(
+            TsigKind.BAD_MAC,
+            f"a MAC by {key.text()} over this message",
+            "another one: the secrets differ, or the message was changed",
+        )
+
+
+def check_length(tsig: Tsig, key: Key) -> None:
+    """Our own policy on shortened MACs (RFC 8945 §5.2.4).  Raises TsigError."""
+    if len(tsig.mac) < key.min_mac:
+        raise TsigError(
+            TsigKind.BAD_TRUNCATION,
+            f"a MAC of at least {key.min_mac} octets by {key.text()}",
+            f"{len(tsig.mac)}",
+        )
+
+
+def check_time(tsig: Tsig, now: int) -> None:
+    """Our clock and the signer's may differ by its fudge (RFC 8945 §5.2.3).  Raises TsigError."""
+    if abs(now - tsig.time) > tsig.fudge:
+        raise TsigError(
+            TsigKind.BAD_TIME,
+            f"a signature within {tsig.fudge} s of our clock",
+            clocks(now, tsig.time),
+            our_time=now,
+            their_time=tsig.time,
+        )
+
+
+def clocks(ours: int, theirs: int) -> str:
+    """Both clocks in words; theirs is 0 where unknown."""
+    if theirs == 0:
+        return f"ours {ours}, theirs unknown"
+    ahead = theirs - ours
+    word = "ahead" if ahead >= 0 else "behind"
+    return f"ours {ours}, theirs {theirs}, {abs(ahead)} s {word}"
