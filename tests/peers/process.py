@@ -304,7 +304,8 @@ class Server(ABC):
         """Run one of the server's control commands; returns its output."""
         done = subprocess.run(
             command,
-            check=False, capture_output=True,
+            check=False,
+            capture_output=True,
             text=True,
             timeout=60,
             env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},

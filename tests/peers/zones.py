@@ -23,10 +23,9 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdata
-import dns.rdataclass
 import dns.rdatatype
 import dns.tsig
-import dns.zonefile
+import dns.zone
 
 if TYPE_CHECKING:
     from tests.peers.process import TsigKey
@@ -177,15 +176,13 @@ def message_records(
 def file_records(source: Path | str, zone: str, *, exact_case: bool = True) -> list[Record]:
     """The records of a zone file (a path, or its text), sorted."""
     text = source.read_text() if isinstance(source, Path) else source
-    rrsets = dns.zonefile.read_rrsets(
-        text,
-        origin=dns.name.from_text(zone),
-        relativize=False,
-        rdclass=dns.rdataclass.IN,
-        default_ttl=3600,
+    parsed = dns.zone.from_text(
+        text, dns.name.from_text(zone), relativize=False, check_origin=False
     )
     return sorted(
-        _record(rrset.name, rrset.ttl, rdata, exact_case) for rrset in rrsets for rdata in rrset
+        _record(owner, rdataset.ttl, rdata, exact_case)
+        for owner, rdataset in parsed.iterate_rdatasets()
+        for rdata in rdataset
     )
 
 
@@ -206,7 +203,8 @@ def verify_dnssec(records: Iterable[Record], when: str) -> tuple[int, str]:
         file.flush()
         done = subprocess.run(
             ["ldns-verify-zone", "-t", when, file.name],
-            check=False, capture_output=True,
+            check=False,
+            capture_output=True,
             text=True,
             timeout=120,
         )
