@@ -6,6 +6,7 @@
     │   └── OutOfZoneError      a name that is not at or below the zone's apex
     ├── TsigError               RFC 8945; its `kind` tells name, algorithm, MAC, clock and missing apart
     ├── ZoneError               zone content that is refused
+    │   ├── ZoneRejected        the checks refuse it; names the rule
     │   └── ZoneFileError       a zone file: names file and line
     ├── JournalError            the database under the journal
     │   ├── JournalDamaged      a stored blob does not match its checksum
@@ -100,6 +101,16 @@ class TsigError(XferError):
 
 class ZoneError(XferError):
     """Zone content that the checks refuse."""
+
+
+class ZoneRejected(ZoneError):
+    """The zone checks refuse the content. rule: its name in `[checks]`; expected, got: the sentence."""
+
+    def __init__(self, rule: str, expected: str, got: str) -> None:
+        self.rule = rule
+        self.expected = expected
+        self.got = got
+        super().__init__(f"{rule}: expected {expected}, got {got}")
 
 
 class ZoneFileError(ZoneError):

@@ -19,8 +19,8 @@ from xfer.wire.records import (
     IN,
     RRSIG,
     SOA,
-    Spelling,
     A,
+    Spelling,
     check_shape,
     expand_rdata,
     is_data_type,
@@ -142,9 +142,7 @@ class RecordParser:
                     spelled, rdata = expand_rdata(msg, start, end, rtype)
                 else:
                     rdata = spelled = msg[start:end]
-                    if rtype == A and end - start == 4:
-                        pass
-                    elif rtype == AAAA and end - start == 16:
+                    if (rtype == A and end - start == 4) or (rtype == AAAA and end - start == 16):
                         pass
                     elif not is_data_type(rtype):
                         raise WireError("a type that is data", type_text(rtype), p)

@@ -1,0 +1,317 @@
+"""Building a snapshot from records as they arrive, in any order, in bounded steps.
+
+Servers send zones nearly sorted (by owner, not by type; NSEC3 names after the others), so records
+are sorted in chunks and cut into checked blocks while the transfer still runs. Where a chunk does
+not follow on what is finished, runs are kept apart and merged at the end, bucket by bucket.
+
+With a previous version, blocks are cut where its blocks begin: what did not change then has the
+same digest, is stored once, and is skipped by a diff.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from xfer.errors import Failure, TransferError, ZoneRejected
+from xfer.wire.names import to_text, wire_of
+from xfer.wire.parse import Batch
+from xfer.wire.records import Spelling, key_end, rrset_end
+from xfer.zone.block import LARGEST, SMALLEST, TARGET, Block
+from xfer.zone.check import OWNER_LIMIT, Checker, Finding, Policy
+from xfer.zone.snapshot import Snapshot
+
+# Records sorted at once. Half of them stay behind for the next chunk, which absorbs small disorder.
+CHUNK: Final = 4_096
+
+
+class Builder:
+    """Collects the records of one version.
+
+    origin: lower-case wire name of the apex; policy: grades of the checks; previous: the version
+    to share blocks with; max_records, max_octets: limits.max_zone_records and
+    limits.max_zone_octets, 0 for none.
+
+    Use: `add` per message; `take_ready` whenever convenient, for writing ahead; then `step` until
+    it says False; then `snapshot()`. Each call works on a message or a few blocks.
+    """
+
+    def __init__(
+        self,
+        origin: bytes,
+        policy: Policy,
+        previous: Snapshot | None = None,
+        max_records: int = 0,
+        max_octets: int = 0,
+    ) -> None:
+        self.origin = origin
+        self.count = 0  # records added
+        self.octets = 0  # … and their octets
+        self._policy = policy
+        self._max_records = max_records
+        self._max_octets = max_octets
+        self._checker = Checker(origin, policy)
+        self._early: list[Finding] = []  # what a checker found before disorder made it start again
+        self._spelling: Spelling = {}
+        self._pending: list[bytes] = []  # not yet checked
+        self._floor = b""  # owner key of the last checked record
+        self._open: list[bytes] = []  # checked, not yet in a block
+        self._blocks: list[Block] = []
+        self._taken = 0
+        self._cuts: list[bytes] = []
+        if previous is not None:
+            for block in previous.blocks:
+                self._cuts.append(block.first[: rrset_end(block.first)])
+        self._cut = 0
+        # Only with disorder: sorted runs, each a list of blocks.
+        self._runs: list[list[Block]] = []
+        self._merge: _Merge | None = None
+        self._snapshot: Snapshot | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Take the records of one message. Raises TransferError where a limit is passed."""
+        records = batch.records
+        self.count += len(records)
+        for record in records:
+            self.octets += len(record)
+        if self._max_records and self.count > self._max_records:
+            raise TransferError(
+                Failure.POLICY,
+                f"a zone of at most {self._max_records} records (limits.max_zone_records)",
+                "more",
+                try_next=False,
+            )
+        if self._max_octets and self.octets > self._max_octets:
+            raise TransferError(
+                Failure.POLICY,
+                f"a zone of at most {self._max_octets} octets (limits.max_zone_octets)",
+                "more",
+                try_next=False,
+            )
+        if batch.spelling:
+            self._spelling.update(batch.spelling)
+        for owner, rtype, _ in batch.outside:
+            self._checker.outside(owner, rtype)
+        self._pending.extend(records)
+        if len(self._pending) >= CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Sort what is pending; pass on what is certain to be in order, or close a run."""
+        pending = self._pending
+        pending.sort()
+        if not self._runs:
+            if self._follows(pending[0]):
+                self._pass_on(len(pending) // 2)
+                return
+            # What was checked so far becomes the first run, to be merged and checked again.
+            self._early.extend(self._checker.findings)
+            self._checker = Checker(self.origin, self._policy)
+            self._close_blocks(True)
+            if self._blocks:
+                self._runs.append(self._blocks)
+            self._blocks = []
+            self._taken = 0
+            self._cut = 0
+        self._runs.append(self._pack_run(pending))
+        self._pending = []
+
+    def _follows(self, record: bytes) -> bool:
+        floor = self._floor
+        return record > floor and not (floor and record.startswith(floor))
+
+    def _pass_on(self, most: int) -> None:
+        """Check the pending records up to the last beginning of an owner name at or below `most`."""
+        pending = self._pending
+        cut = _owner_start(pending, most)
+        if cut > 0:
+            self._pending = pending[cut:]
+            self._check(pending[:cut])
+        elif len(pending) > OWNER_LIMIT:
+            owner = to_text(wire_of(pending[0][: key_end(pending[0])], self.origin))
+            raise ZoneRejected(
+                "rrset-size", f"at most {OWNER_LIMIT} records at an owner name", f"more at {owner}"
+            )
+
+    def _pending_sorted(self) -> list[bytes]:
+        pending = self._pending
+        pending.sort()
+        self._pending = []
+        return pending
+
+    def _pack_run(self, records: list[bytes]) -> list[Block]:
+        run: list[Block] = []
+        for start in range(0, len(records), TARGET):
+            run.append(self._pack(records[start : start + TARGET]))
+        return run
+
+    def _pack(self, records: list[bytes]) -> Block:
+        block = Block.make(records, self._spelling)
+        if self._spelling:
+            for record in records:
+                if record in self._spelling:
+                    del self._spelling[record]
+        return block
+
+    def _check(self, records: list[bytes]) -> None:
+        """Take sorted whole owners that follow on what was checked before."""
+        last = records[-1]
+        self._floor = last[: key_end(last)]
+        self._open.extend(self._checker.scan(records, self._spelling))
+        self._close_blocks(False)
+
+    def _close_blocks(self, final: bool) -> None:
+        """Cut as many blocks off the checked records as have enough of them."""
+        records = self._open
+        start = 0
+        while True:
+            size = self._block_size(start, final)
+            if size == 0:
+                break
+            self._blocks.append(self._pack(records[start : start + size]))
+            start += size
+        if start > 0:
+            self._open = records[start:]
+
+    def _block_size(self, start: int, final: bool) -> int:
+        """How many records from `start` of the checked ones make the next block; 0: wait."""
+        records = self._open
+        rest = len(records) - start
+        if rest == 0:
+            return 0
+        cuts = self._cuts
+        while self._cut < len(cuts):
+            cut = cuts[self._cut]
+            if cut > records[start]:
+                at = bisect_left(records, cut, start) - start
+                if at > LARGEST:
+                    return _rrset_start(records, start + TARGET, start) - start
+                if at == rest:
+                    return rest if final else 0
+                if at >= SMALLEST:
+                    return at
+            self._cut += 1
+        if rest <= LARGEST:
+            return rest if final else 0
+        return _rrset_start(records, start + TARGET, start) - start
+
+    def take_ready(self) -> list[Block]:
+        """The blocks finished since the last call; they are part of the version unless disorder
+        in the transfer makes the builder cut them again."""
+        ready = self._blocks[self._taken :]
+        self._taken = len(self._blocks)
+        return ready
+
+    def step(self) -> bool:
+        """Do a bounded piece of the work left after the last `add`; False when all is done.
+
+        Raises ZoneRejected where the checks refuse the zone.
+        """
+        if self._snapshot is not None:
+            return False
+        if self._merge is None and self._runs:
+            if self._pending:
+                self._runs.append(self._pack_run(self._pending_sorted()))
+            self._merge = _Merge(self._runs)
+            self._runs = []
+            self._floor = b""
+        elif self._merge is not None:
+            bucket = self._merge.next(self._spelling)
+            if bucket is None:
+                self._merge = None
+            else:
+                self._pending.extend(bucket)
+                self._pass_on(len(self._pending) - 1)
+        elif self._pending:
+            if self._follows(min(self._pending)):
+                self._check(self._pending_sorted())
+            else:
+                self._flush()
+        elif self._open:
+            self._close_blocks(True)
+        else:
+            self._checker.finish()
+            self._snapshot = Snapshot(self.origin, self._blocks)
+            return False
+        return True
+
+    def findings(self) -> list[Finding]:
+        """What the checks found so far."""
+        return self._early + self._checker.findings
+
+    def snapshot(self) -> Snapshot:
+        """The finished version; only after `step` said False."""
+        assert self._snapshot is not None
+        return self._snapshot
+
+
+class _Merge:
+    """Merges sorted runs of blocks into buckets of about a block, in order."""
+
+    def __init__(self, runs: list[list[Block]]) -> None:
+        self._runs = runs
+        self._next: list[int] = [0 for _ in runs]  # the block to open next, by run
+        self._opened: list[list[bytes]] = [[] for _ in runs]
+        self._at: list[int] = [0 for _ in runs]
+        # A bucket ends where some block begins.
+        self._ends: list[bytes] = []
+        for run in runs:
+            for block in run:
+                self._ends.append(block.first)
+        self._ends.sort()
+        self._bucket = 0
+
+    def next(self, spelling: Spelling) -> list[bytes] | None:
+        """The next bucket of sorted records, None at the end; spellings go to `spelling`."""
+        if self._bucket >= len(self._ends):
+            return None
+        self._bucket += 1
+        final = self._bucket == len(self._ends)
+        end = b"" if final else self._ends[self._bucket]
+        out: list[bytes] = []
+        for i in range(len(self._runs)):
+            run = self._runs[i]
+            while True:
+                records = self._opened[i]
+                start = self._at[i]
+                if start == len(records):
+                    if self._next[i] == len(run) or not (final or run[self._next[i]].first < end):
+                        break
+                    block = run[self._next[i]]
+                    self._next[i] += 1
+                    records = block.records()
+                    start = 0
+                    self._opened[i] = records
+                    spelling.update(block.spelling())
+                stop = len(records) if final else bisect_left(records, end, start)
+                out.extend(records[start:stop])
+                self._at[i] = stop
+                if stop < len(records):
+                    break
+        out.sort()
+        return out
+
+
+def _owner_start(records: list[bytes], most: int) -> int:
+    """The greatest index up to `most` where an owner name begins; 0 where none does."""
+    at = most
+    while at > 0:
+        before = records[at - 1]
+        if not records[at].startswith(before[: key_end(before)]):
+            return at
+        at -= 1
+    return 0
+
+
+def _rrset_start(records: list[bytes], at: int, start: int) -> int:
+    """Where an RRset begins: the first place from `at` on, else the last one above `start`, else
+    the end."""
+    for i in range(at, len(records)):
+        before = records[i - 1]
+        if not records[i].startswith(before[: rrset_end(before)]):
+            return i
+    for i in range(at - 1, start, -1):
+        before = records[i - 1]
+        if not records[i].startswith(before[: rrset_end(before)]):
+            return i
+    return len(records)

@@ -1,0 +1,310 @@
+"""What a zone must be before it is served, rule by rule, and what happens where it is not.
+
+Every finding is graded by the policy (`[checks]` in the config): `reject` refuses the version and
+the old one keeps serving, `drop` leaves the offending records out with a warning, `warn` keeps them
+with a warning. RULES lists the rules with their default and the grades each can have.
+
+RFC 1034 §3.6.2 (CNAME alone), RFC 2181 §5.2 (one TTL in an RRset) and §10.1, RFC 6672 §2.4 (DNAME),
+RFC 5936 §3.5 (out-of-zone records).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from xfer.errors import ZoneRejected
+from xfer.wire.names import to_text, wire_of
+from xfer.wire.records import (
+    CNAME,
+    DNAME,
+    KEY,
+    NS,
+    NSEC,
+    NXT,
+    RRSIG,
+    SIG,
+    SOA,
+    Spelling,
+    key_end,
+    rrset_end,
+    type_text,
+)
+
+
+class Grade(enum.Enum):
+    """What a finding does to the version it is found in."""
+
+    REJECT = "reject"
+    DROP = "drop"
+    WARN = "warn"
+
+
+class Rule:
+    """default: its grade; grades: those it may be set to; what: one sentence for the operator."""
+
+    def __init__(self, default: Grade, grades: list[Grade], what: str) -> None:
+        self.default = default
+        self.grades = grades
+        self.what = what
+
+
+_ANY: Final = [Grade.REJECT, Grade.DROP, Grade.WARN]
+RULES: Final[dict[str, Rule]] = {
+    "apex-soa": Rule(Grade.REJECT, [Grade.REJECT], "one SOA record at the apex"),
+    "apex-ns": Rule(Grade.REJECT, [Grade.REJECT, Grade.WARN], "NS records at the apex"),
+    "soa-below-apex": Rule(Grade.DROP, _ANY, "no SOA record below the apex"),
+    "out-of-zone": Rule(
+        Grade.DROP, [Grade.REJECT, Grade.DROP], "only owner names at or below the apex"
+    ),
+    "cname-and-other": Rule(Grade.REJECT, _ANY, "no other data beside a CNAME (drop: the CNAME)"),
+    "several-cnames": Rule(Grade.REJECT, _ANY, "one CNAME at an owner name (drop: all but one)"),
+    "several-dnames": Rule(Grade.REJECT, _ANY, "one DNAME at an owner name (drop: all but one)"),
+    "rrset-size": Rule(
+        Grade.REJECT,
+        [Grade.REJECT, Grade.DROP],
+        "RRsets that fit into one message of 64,000 octets",
+    ),
+    "ttl-mismatch": Rule(
+        Grade.WARN, [Grade.REJECT, Grade.WARN], "one TTL in an RRset (warn: the lowest is used)"
+    ),
+    "duplicate": Rule(Grade.WARN, [Grade.REJECT, Grade.WARN], "each record once (warn: kept once)"),
+}
+RRSET_LIMIT: Final = 64_000
+OWNER_LIMIT: Final = 50_000  # records at one owner name; far above what an answer can hold
+_KEPT: Final = 20  # findings of one rule that are kept whole; beyond it they are counted
+
+
+class Finding:
+    """One thing that a rule found. owner: wire name; rtype: 0 where several types are meant."""
+
+    def __init__(self, rule: str, grade: Grade, owner: bytes, rtype: int, detail: str) -> None:
+        self.rule = rule
+        self.grade = grade
+        self.owner = owner
+        self.rtype = rtype
+        self.detail = detail
+
+    def __str__(self) -> str:
+        what = to_text(self.owner) + (f" {type_text(self.rtype)}" if self.rtype else "")
+        return f"{self.rule} ({self.grade.value}): {what}: {self.detail}"
+
+
+class Policy:
+    """The grade of each rule. grades: what differs from the defaults in RULES.
+
+    Raises ValueError for an unknown rule, or a grade that the rule cannot have.
+    """
+
+    def __init__(self, grades: dict[str, Grade] | None = None) -> None:
+        self.grades: dict[str, Grade] = {name: rule.default for name, rule in RULES.items()}
+        if grades is None:
+            return
+        for name, grade in grades.items():
+            rule = RULES.get(name)
+            if rule is None:
+                raise ValueError(f"expected one of {', '.join(RULES)}, got {name!r}")
+            if grade not in rule.grades:
+                allowed = ", ".join([g.value for g in rule.grades])
+                raise ValueError(f"expected {allowed} for {name}, got {grade.value!r}")
+            self.grades[name] = grade
+
+
+class Checker:
+    """Looks at a zone's records as they pass in canonical order, whole owner names at a time.
+
+    findings: the first of each rule, at most 20; counts: rule → how many in all.
+    """
+
+    def __init__(self, origin: bytes, policy: Policy) -> None:
+        self.origin = origin
+        self.policy = policy
+        self.findings: list[Finding] = []
+        self.counts: dict[str, int] = {}
+        self._soas = 0
+        self._nameservers = 0
+        self._refused: Finding | None = None
+        self._refusals = 0
+
+    def _found(self, rule: str, owner: bytes, rtype: int, detail: str) -> Grade:
+        grade = self.policy.grades[rule]
+        count = self.counts.get(rule, 0) + 1
+        self.counts[rule] = count
+        finding = Finding(rule, grade, owner, rtype, detail)
+        if count <= _KEPT:
+            self.findings.append(finding)
+        if grade is Grade.REJECT:
+            self._refusals += 1
+            if self._refused is None:
+                self._refused = finding
+        return grade
+
+    def outside(self, owner: bytes, rtype: int) -> None:
+        """Report a record that is not in the zone; the parser has left it out."""
+        self._found("out-of-zone", owner, rtype, f"is not at or below {to_text(self.origin)}")
+
+    def scan(self, records: list[bytes], spelling: Spelling) -> list[bytes]:
+        """Check sorted records that hold every record of each of their owner names.
+
+        Returns the records that stay, sorted: the same list where nothing changed. Spellings of
+        records that got another TTL are added to `spelling`.
+        """
+        kept: list[bytes] | None = None
+        total = len(records)
+        i = 0
+        while i < total:
+            first = records[i]
+            end = key_end(first)
+            key = first[:end]
+            j = i + 1
+            while j < total and records[j].startswith(key):
+                j += 1
+            if j - i == 1 and len(first) < RRSET_LIMIT and end > 1:
+                dropped = (
+                    first[end] == 0 and first[end + 1] == SOA and self._soa_below(key) is Grade.DROP
+                )
+                if dropped:
+                    if kept is None:
+                        kept = records[:i]
+                elif kept is not None:
+                    kept.append(first)
+            else:
+                group = records[i:j]
+                stays = self._owner(key, group, spelling)
+                if kept is not None:
+                    kept.extend(stays)
+                elif stays is not group:
+                    kept = records[:i]
+                    kept.extend(stays)
+            i = j
+        return records if kept is None else kept
+
+    def _soa_below(self, key: bytes) -> Grade:
+        return self._found("soa-below-apex", wire_of(key, self.origin), SOA, "is not at the apex")
+
+    def _owner(self, key: bytes, group: list[bytes], spelling: Spelling) -> list[bytes]:
+        """Check all records of one owner name; the same list where all of them stay."""
+        end = len(key)
+        apex = end == 1
+        cnames = 0
+        others = 0
+        changed = False
+        out: list[bytes] = []
+        i = 0
+        while i < len(group):
+            record = group[i]
+            prefix = record[: rrset_end(record)]
+            j = i + 1
+            while j < len(group) and group[j].startswith(prefix):
+                j += 1
+            rtype = record[end] << 8 | record[end + 1]
+            rrset = group if j - i == len(group) else group[i:j]
+            if j - i > 1 or len(record) >= RRSET_LIMIT:
+                stays = self._rrset(key, rtype, len(prefix), rrset, spelling)
+                if stays is not rrset:
+                    changed = True
+                    rrset = stays
+            if rtype == CNAME:
+                cnames = len(rrset)
+            elif rtype == SOA:
+                if apex:
+                    self._soas += len(rrset)
+                elif self._soa_below(key) is Grade.DROP:
+                    changed = True
+                    rrset = []
+            elif rtype == NS and apex:
+                self._nameservers += len(rrset)
+            if rtype not in (CNAME, RRSIG, NSEC, KEY, SIG, NXT):
+                others += len(rrset)
+            out.extend(rrset)
+            i = j
+        if cnames > 0 and others > 0:
+            grade = self._found(
+                "cname-and-other",
+                wire_of(key, self.origin),
+                CNAME,
+                f"stands beside {others} other record(s)",
+            )
+            if grade is Grade.DROP:
+                changed = True
+                out = [r for r in out if not _is_cname(r, end)]
+        return out if changed else group
+
+    def _rrset(
+        self, key: bytes, rtype: int, head: int, rrset: list[bytes], spelling: Spelling
+    ) -> list[bytes]:
+        """Check one RRset of several records; the same list where it stays as it is."""
+        lowest = rrset[0][head : head + 4]
+        if not rrset[-1].startswith(rrset[0][: head + 4]):
+            self._found(
+                "ttl-mismatch",
+                wire_of(key, self.origin),
+                rtype,
+                f"has TTLs from {_number(lowest)} to {_number(rrset[-1][head : head + 4])}",
+            )
+            level: list[bytes] = []
+            for record in rrset:
+                leveled = record[:head] + lowest + record[head + 4 :]
+                if record in spelling and leveled not in spelling:
+                    spelling[leveled] = spelling[record]
+                level.append(leveled)
+            level.sort()
+            rrset = level
+        once: list[bytes] = []
+        size = 0
+        previous = b""
+        for record in rrset:
+            if record != previous:
+                once.append(record)
+                size += len(record) - head + 8
+                previous = record
+        if len(once) != len(rrset):
+            again = len(rrset) - len(once)
+            self._found(
+                "duplicate", wire_of(key, self.origin), rtype, f"comes {again} time(s) too often"
+            )
+            rrset = once
+        if size > RRSET_LIMIT:
+            grade = self._found(
+                "rrset-size",
+                wire_of(key, self.origin),
+                rtype,
+                f"takes {size} octets, more than {RRSET_LIMIT}",
+            )
+            if grade is Grade.DROP:
+                return []
+        if len(rrset) > 1 and rtype in (CNAME, DNAME):
+            rule = "several-cnames" if rtype == CNAME else "several-dnames"
+            grade = self._found(
+                rule, wire_of(key, self.origin), rtype, f"stands {len(rrset)} times"
+            )
+            if grade is Grade.DROP:
+                return rrset[:1]
+        return rrset
+
+    def finish(self) -> None:
+        """Check what only the whole zone shows; raises ZoneRejected where the zone is refused."""
+        if self._soas != 1:
+            self._found("apex-soa", self.origin, SOA, f"stands {self._soas} times")
+        if self._nameservers == 0:
+            self._found("apex-ns", self.origin, NS, "is missing")
+        refused = self._refused
+        if refused is not None:
+            more = f" (and {self._refusals - 1} more)" if self._refusals > 1 else ""
+            what = to_text(refused.owner)
+            if refused.rtype:
+                what += f" {type_text(refused.rtype)}"
+            raise ZoneRejected(
+                refused.rule, RULES[refused.rule].what, f"{what} that {refused.detail}{more}"
+            )
+
+
+def _is_cname(record: bytes, end: int) -> bool:
+    if record[end] != 0:
+        return False
+    low = record[end + 1]
+    return low == CNAME or (low == RRSIG and record[end + 2] == 0 and record[end + 3] == CNAME)
+
+
+def _number(four: bytes) -> int:
+    return four[0] << 24 | four[1] << 16 | four[2] << 8 | four[3]
