@@ -1,0 +1,28 @@
+"""The journal: every version of every zone, durable before it is served (DESIGN §2).
+
+    versions.py   what goes in and comes out: NewVersion, Version, ZoneState
+    tables.py     the schema          migrate.py  how older ones become this one
+    sqlite.py     all that is SQLite's own       lock.py  one writing process
+    turns.py      one writing thread at a time, first come first served
+    blocks.py     blocks stored once, written ahead, collected
+    store.py      Journal             committer.py  GroupCommitter
+    audit.py      verify and stats    backup.py  backup and restore
+
+A version is a list of block digests, and a block is stored once however many versions, or zones,
+hold it. Blocks are written ahead; the version then flips in one tiny transaction, and what returns
+from a commit is on disk.
+"""
+
+from xfer.journal.committer import GroupCommitter
+from xfer.journal.store import Journal, Readable
+from xfer.journal.versions import NewVersion, Retention, Version, ZoneState
+
+__all__ = [
+    "GroupCommitter",
+    "Journal",
+    "NewVersion",
+    "Readable",
+    "Retention",
+    "Version",
+    "ZoneState",
+]

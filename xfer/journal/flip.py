@@ -1,0 +1,180 @@
+"""The transaction that makes versions of written-ahead blocks: checked, and for many zones at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import attrs
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from xfer.errors import JournalError
+from xfer.journal import blocks
+from xfer.journal.tables import meta, version_blocks, versions, zone_state
+from xfer.journal.versions import DIGEST_SIZE, NewVersion, StoredBlock, Version, ZoneState
+from xfer.wire import names
+
+INLINE_BYTES: Final = 1 << 20
+"""Blocks of one version that may be stored in the flipping transaction itself: a tiny zone then
+costs one transaction instead of two."""
+ZONES_AT_ONCE: Final = 200
+
+
+def flip(
+    conn: Connection, members: Sequence[NewVersion], now: float
+) -> list[Version | JournalError]:
+    """Insert those members that are sound; for each, its Version or why it was left out.
+
+    A member is left out when its parent is not a version of the same zone, when its serial, root or
+    digests are no such thing, or when blocks of more than INLINE_BYTES are not stored.
+    """
+    previous = _previous(conn, members)
+    parents = _parents(conn, [new.parent for new in members if new.parent is not None])
+    here = meta.c.name == "next_version"
+    number = first = conn.scalar(select(meta.c.value).where(here)) or 1
+    runs: Counter[bytes] = Counter()
+    missing: dict[bytes, StoredBlock] = {}
+    known = _known(conn, members, previous)
+    outcome: list[Version | JournalError] = []
+    lists: list[dict[str, object]] = []
+    states: dict[bytes, ZoneState] = {}
+    for new in members:
+        try:
+            content = _content(new)
+            if new.parent is not None and parents.get(new.parent) != new.origin:
+                raise JournalError(
+                    f"{_named(new)}: expected a parent among the zone's versions, got {new.parent}"
+                )
+            key = (new.origin, new.chain)
+            before = previous.get(key, frozenset())
+            added = [digest for digest in content if digest not in before]
+            gone = before.difference(content)
+            lacking = {d: content[d] for d in added if d not in known and d not in missing}
+            room = sum(len(block.data) for block in lacking.values())
+            if room > INLINE_BYTES:
+                raise JournalError(
+                    f"{_named(new)}: expected its blocks written ahead, got {len(lacking)} of "
+                    f"{len(content)} blocks ({room} octets) that are not stored"
+                )
+        except JournalError as error:
+            outcome.append(error)
+            continue
+        missing.update(lacking)
+        known.update((digest, len(block.data)) for digest, block in lacking.items())
+        runs.update(added)
+        previous[key] = frozenset(content)
+        version = Version(
+            id=number,
+            origin=new.origin,
+            chain=new.chain,
+            parent=new.parent,
+            serial=new.serial,
+            root=new.snapshot.root,
+            count=new.snapshot.count,
+            size=sum(len(block.data) for block in content.values()),
+            replaced=sum(known[digest] for digest in gone if digest in known),
+            source=new.source,
+            kind=new.kind,
+            created=now,
+        )
+        parents[number] = new.origin
+        lists.append({"version": number, "digests": b"".join(content)})
+        outcome.append(version)
+        number += 1
+        if new.sets_state:
+            at = now if new.received_at is None else new.received_at
+            states[new.origin] = ZoneState(
+                new.origin, last_check_ok=at, expire_at=new.expire_at, last_attempt=at
+            )
+    if number > first:
+        blocks.add(conn, missing)
+        blocks.count(conn, runs)
+        made = [version for version in outcome if isinstance(version, Version)]
+        conn.execute(insert(versions), [attrs.asdict(version) for version in made])
+        conn.execute(insert(version_blocks), lists)
+        conn.execute(update(meta).where(here).values(value=number))
+        save_states(conn, states.values())
+    return outcome
+
+
+def save_states(conn: Connection, states: Iterable[ZoneState]) -> None:
+    """Store the states, each in place of the one before."""
+    rows = [attrs.asdict(state) for state in states]
+    if rows:
+        for some in blocks.pieces([row["origin"] for row in rows], blocks.NAMES_AT_ONCE):
+            conn.execute(delete(zone_state).where(zone_state.c.origin.in_(some)))
+        conn.execute(insert(zone_state), rows)
+
+
+def _named(new: NewVersion) -> str:
+    return f"{names.to_text(new.origin)} serial {new.serial}"
+
+
+def _content(new: NewVersion) -> dict[bytes, StoredBlock]:
+    """digest → block, in order; raises JournalError for what cannot be stored."""
+    content = {block.digest: block for block in new.snapshot.blocks}
+    if not content or len(content) != len(new.snapshot.blocks):
+        raise JournalError(
+            f"{_named(new)}: expected one or more different blocks, "
+            f"got {len(new.snapshot.blocks)} with {len(content)} digests"
+        )
+    for what in (new.snapshot.root, *content):
+        if len(what) != DIGEST_SIZE:
+            raise JournalError(
+                f"{_named(new)}: expected digests of {DIGEST_SIZE} octets, got one of {len(what)}"
+            )
+    if not 0 <= new.serial < 1 << 32:
+        raise JournalError(
+            f"{names.to_text(new.origin)}: expected a serial of 32 bits, got {new.serial}"
+        )
+    return content
+
+
+def _previous(
+    conn: Connection, members: Sequence[NewVersion]
+) -> dict[tuple[bytes, str], frozenset[bytes]]:
+    """(origin, chain) → digests of its newest version, for the zones of the members."""
+    found: dict[tuple[bytes, str], frozenset[bytes]] = {}
+    origins = list({new.origin for new in members})
+    for some in blocks.pieces(origins, ZONES_AT_ONCE):
+        newest = (
+            select(func.max(versions.c.id))
+            .where(versions.c.origin.in_(some))
+            .group_by(versions.c.origin, versions.c.chain)
+        )
+        rows = conn.execute(
+            select(versions.c.origin, versions.c.chain, version_blocks.c.digests)
+            .join_from(versions, version_blocks)
+            .where(versions.c.id.in_(newest))
+        )
+        for row in rows:
+            found[row.origin, row.chain] = frozenset(blocks.split(row.digests))
+    return found
+
+
+def _known(
+    conn: Connection,
+    members: Sequence[NewVersion],
+    previous: Mapping[tuple[bytes, str], frozenset[bytes]],
+) -> dict[bytes, int]:
+    """digest → octets, of the stored blocks in which members differ from what their zones have.
+
+    That holds for several members of one zone as well: whatever two of them differ in, one of them
+    has unlike the zone's newest stored version.
+    """
+    wanted: set[bytes] = set()
+    for new in members:
+        content = {block.digest for block in new.snapshot.blocks}
+        wanted |= content ^ previous.get((new.origin, new.chain), frozenset())
+    return blocks.sizes(conn, wanted)
+
+
+def _parents(conn: Connection, ids: Sequence[int]) -> dict[int, bytes]:
+    """id → origin of the versions that members name as their parents."""
+    found: dict[int, bytes] = {}
+    for start in range(0, len(ids), blocks.NAMES_AT_ONCE):
+        some = ids[start : start + blocks.NAMES_AT_ONCE]
+        rows = conn.execute(select(versions.c.id, versions.c.origin).where(versions.c.id.in_(some)))
+        found.update((row.id, row.origin) for row in rows)
+    return found

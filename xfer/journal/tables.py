@@ -1,0 +1,102 @@
+"""The schema of this release, in SQLAlchemy Core's terms; `migrate.py` leads older files to it.
+
+    meta            numbers of the whole journal: schema, next_version, next_block
+    versions ──1:1── version_blocks    ordered block digests, 32 octets each, in one value
+    blocks   ──1:1── block_data        small rows that change, large ones that never do
+    zone_state      one row a zone
+
+`blocks.runs` counts, over all zones and chains, the maximal runs of consecutive versions that hold
+the block. A commit touches only blocks that its predecessor lacks, and pruning only those that the
+next version lacks, whatever the zone's size; a block with no runs is an orphan. Keeping the count
+out of the row with the data matters, because updating a row rewrites all of it.
+
+There is no foreign key from digests inside version_blocks to blocks: the counts, `verify` and the
+check at commit hold that relation.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+SCHEMA: Final = 1
+
+metadata: Final = MetaData()
+
+# SQLite's row id must be declared INTEGER; PostgreSQL would take BIGINT.
+_Id: Final = BigInteger().with_variant(Integer, "sqlite")
+
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+versions: Final = Table(
+    "versions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("origin", LargeBinary, nullable=False),
+    Column("chain", Text, nullable=False),
+    Column("parent", BigInteger),
+    Column("serial", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("replaced", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Index("versions_of_zone", "origin", "chain", "id", unique=True),
+)
+
+version_blocks: Final = Table(
+    "version_blocks",
+    metadata,
+    Column("version", _Id, ForeignKey("versions.id"), primary_key=True, autoincrement=False),
+    Column("digests", LargeBinary, nullable=False),
+)
+
+blocks: Final = Table(
+    "blocks",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("size", BigInteger, nullable=False),
+    Column("runs", BigInteger, nullable=False),
+    Index("orphans", "id", sqlite_where=text("runs = 0"), postgresql_where=text("runs = 0")),
+)
+
+block_data: Final = Table(
+    "block_data",
+    metadata,
+    Column("id", _Id, ForeignKey("blocks.id"), primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+zone_state: Final = Table(
+    "zone_state",
+    metadata,
+    Column("origin", LargeBinary, primary_key=True),
+    Column("last_check_ok", Float),
+    Column("expire_at", Float),
+    Column("last_attempt", Float),
+    Column("failures", Integer, nullable=False),
+    Column("error_class", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("error_peer", Text, nullable=False),
+)
