@@ -158,7 +158,7 @@ class Reception:
             try:
                 message = self._verifier.feed(message, now)
             except TsigError as error:
-                raise _denied(message) or auth_error(error) from error
+                raise denied(message) or auth_error(error) from error
         for update in self.machine.feed(message):
             self._apply(update)
 
@@ -205,7 +205,7 @@ _AUTH_HINTS = {
 }
 
 
-def _denied(message: bytes) -> TransferError | None:
+def denied(message: bytes) -> TransferError | None:
     """An unsigned error answer to a signed request says more than the missing signature."""
     if len(message) < 12 or not message[3] & 0x0F or message[10] or message[11]:
         return None

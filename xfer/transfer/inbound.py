@@ -20,7 +20,8 @@ What is required, beyond that order:
 
 - every message: the ID asked with, QR, opcode QUERY, TC clear, rcode NOERROR, at least one record
   in the answer section, none in the authority section, no octet after the last record. The AA bit
-  is ignored, as RFC 5936 §2.2.1 recommends to clients; the additional section is read past.
+  is ignored, as RFC 5936 §2.2.1 recommends to clients; of the additional section only an OPT
+  is looked at.
 - the first message: exactly the question asked; later ones the same question or none (§2.2.1).
 - the first record is the SOA of the apex; the next SOA of the apex closes the transfer, equals the
   first one and is the last record of the last message (§2.2).
@@ -39,6 +40,8 @@ from xfer.errors import Failure, TransferError, WireError
 from xfer.transfer.updates import Abandon, Add, Begin, Finish, Kind, Update
 from xfer.wire import names, records
 from xfer.wire.codes import rcode_text
+from xfer.wire.edns import Edns, parse_tail
+from xfer.wire.header import parse_header
 from xfer.wire.parse import Batch, RecordParser
 
 AXFR = 252
@@ -101,7 +104,8 @@ class AxfrIn:
 
     origin: the zone's name, lower-case wire form; msg_id: the ID of the request;
     limits: what to stop at. After every `feed`, `state`, `messages`, `records` and `octets`
-    (without TSIG) are current; `serial` is None until the opening SOA has come.
+    (without TSIG) are current; `serial` is None until the opening SOA has come; `edns` is the last
+    OPT that came.
     """
 
     def __init__(self, origin: bytes, msg_id: int, limits: StreamLimits | None = None) -> None:
@@ -111,6 +115,7 @@ class AxfrIn:
         self.records = 0
         self.octets = 0
         self.serial: int | None = None
+        self.edns: Edns | None = None
         self._msg_id = msg_id
         self._limits = limits or StreamLimits()
         self._question = origin + AXFR.to_bytes(2, "big") + _CLASS_IN
@@ -201,23 +206,27 @@ class AxfrIn:
 
     def _check_limits(self, arriving: int) -> None:
         limits = self._limits
-        for key, limit, value in (
-            ("messages", limits.messages, self.messages),
-            ("records", limits.records, self.records + arriving),
-            ("bytes", limits.octets, self.octets),
+        for what, key, limit, value in (
+            ("messages", "max_message_count", limits.messages, self.messages),
+            ("records", "max_zone_records", limits.records, self.records + arriving),
+            ("octets", "max_zone_bytes", limits.octets, self.octets),
         ):
             if limit and value > limit:
                 raise TransferError(
                     Failure.POLICY,
-                    f"at most {limit} {key} in a transfer",
-                    f"{value} and more to come",
-                    hint=f"the limit is the setting transfer_in_max_{key}",
+                    f"at most {limit} {what} in a transfer",
+                    f"{value} or more",
+                    hint=f"the limit is {key} in [limits]",
+                    try_next=True,
                 )
 
     def _parse(self, message: bytes, offset: int, count: int, additional: int) -> Batch:
         try:
             batch = self._parser.parse(message, offset, count)
-            end = _skip_additional(message, batch.end, additional)
+            end = batch.end
+            if additional:
+                self.edns = parse_tail(message, end, parse_header(message)) or self.edns
+                end = len(message)
         except WireError as error:
             raise self._protocol(
                 error.expected,
@@ -285,18 +294,6 @@ class AxfrIn:
 
     def _protocol(self, expected: str, got: str) -> TransferError:
         return TransferError(Failure.PROTOCOL, expected, f"{got}, in {self._place()}")
-
-
-def _skip_additional(message: bytes, offset: int, count: int) -> int:
-    """Walk over `count` records; return the offset after them. Raises WireError."""
-    for _ in range(count):
-        _, offset = names.read(message, offset)
-        if offset + 10 > len(message):
-            raise WireError("a record header of 10 octets", f"{len(message) - offset}", offset)
-        offset += 10 + int.from_bytes(message[offset + 8 : offset + 10], "big")
-        if offset > len(message):
-            raise WireError("rdata inside the message", "its length past the end", offset)
-    return offset
 
 
 def _question_text(message: bytes) -> str:

@@ -1,0 +1,317 @@
+"""Pulling a zone: one TCP connection, from the request to a checked snapshot (RFC 5936 §4.1).
+
+Three things go on at once, with bounded buffers between them:
+
+    reader          socket → chunks                     event loop
+    parser          chunks → MAC, machine, builder      worker thread, all chunks there are at once
+    writer          finished blocks → journal           worker thread
+
+The reader stops while a megabyte waits for the parser, and the parser while the writer is behind,
+so a fast peer meets TCP's back-pressure and memory stays bounded. Nothing here publishes: the
+result is complete, every MAC verified and every check passed, or there is a TransferError.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from xfer.clock import Clock
+from xfer.errors import Failure, TransferError
+from xfer.server.executor import Executor
+from xfer.server.reception import Machine, Reception
+from xfer.server.soa import broken_text
+from xfer.server.target import Dial, Target, connect, dial_tcp, transport_error
+from xfer.transfer.inbound import AXFR, AxfrIn, StreamLimits
+from xfer.wire.edns import Edns, expire_of, expire_request
+from xfer.wire.request import make_query
+from xfer.wire.tsig import ResponseVerifier, sign_request
+from xfer.zone.block import Block
+from xfer.zone.build import Builder
+from xfer.zone.check import Finding, Policy
+from xfer.zone.snapshot import Snapshot
+
+READ = 1 << 18  # octets asked of the socket at once
+WAITING = 1 << 20  # octets that may wait for the parser
+WRITE_AHEAD = 32  # blocks given to the journal at once
+
+
+@attrs.frozen
+class PullLimits:
+    """Time-outs in seconds, min_rate in octets per second after the first `idle` seconds; stream:
+    how much may come."""
+
+    connect: float = 10.0
+    idle: float = 30.0
+    total: float = 7200.0
+    min_rate: int = 0
+    stream: StreamLimits = StreamLimits()
+
+
+@attrs.frozen
+class PullProgress:
+    """How far a transfer is. serial: None until the opening SOA; octets: as received."""
+
+    serial: int | None
+    messages: int
+    records: int
+    octets: int
+    seconds: float
+
+
+@attrs.frozen
+class PullResult:
+    """A complete transfer, not yet published. source: the address we asked from; expire: the
+    EXPIRE option in seconds, None without one; seconds: from the connection to the last check."""
+
+    snapshot: Snapshot
+    findings: tuple[Finding, ...]
+    expire: int | None
+    source: str
+    messages: int
+    records: int
+    octets: int
+    seconds: float
+
+
+WriteAhead = Callable[[Sequence[Block]], None]
+"""Stores finished blocks; called in a worker thread, may be slow."""
+
+
+async def pull_zone(
+    target: Target,
+    origin: bytes,
+    *,
+    policy: Policy,
+    clock: Clock,
+    rng: random.Random,
+    executor: Executor,
+    limits: PullLimits | None = None,
+    previous: Snapshot | None = None,
+    write_ahead: WriteAhead | None = None,
+    progress: Callable[[PullProgress], None] | None = None,
+    checking: Callable[[], None] | None = None,
+    dial: Dial = dial_tcp,
+) -> PullResult:
+    """Transfer the whole zone (AXFR).
+
+    origin: lower-case wire name; policy: of the zone checks; previous: the version whose blocks may
+    be shared; progress: called in the event loop after each batch; checking: called once, when the
+    last message was read and the zone's checks begin.
+    Raises TransferError with the target and our source address in it.
+    """
+    limits = limits or PullLimits()
+    pull = _Pull(target, origin, limits, clock, executor, write_ahead, progress)
+    try:
+        with trio.move_on_after(limits.total):
+            return await pull.run(
+                rng, dial, checking, lambda: Builder(origin, policy, previous)
+            )
+        raise pull.stopped(
+            f"the whole transfer within {limits.total:g} s", "total_timeout in [limits]"
+        )
+    except* TransferError as group:
+        error = _first(group)
+        error.peer = error.peer or target.text(pull.source)
+        if error.failure is Failure.DENIED and pull.source:
+            error.hint = error.hint.replace("our source address", f"our address {pull.source}")
+        raise error from None
+
+
+class _Pull:
+    """The state that the three tasks of one transfer share."""
+
+    def __init__(
+        self,
+        target: Target,
+        origin: bytes,
+        limits: PullLimits,
+        clock: Clock,
+        executor: Executor,
+        write_ahead: WriteAhead | None,
+        progress: Callable[[PullProgress], None] | None,
+    ) -> None:
+        self.target = target
+        self.origin = origin
+        self.limits = limits
+        self.source = target.source or ""
+        self._clock = clock
+        self._executor = executor
+        self._write_ahead = write_ahead
+        self._progress = progress
+        self._reception: Reception | None = None
+        self._chunks: list[bytes] = []
+        self._waiting = 0
+        self._received = 0
+        self._ended = False
+        self._wake_parser = trio.Event()
+        self._wake_reader = trio.Event()
+        self._start = trio.current_time()
+
+    async def run(
+        self,
+        rng: random.Random,
+        dial: Dial,
+        checking: Callable[[], None] | None,
+        new_builder: Callable[[], Builder],
+    ) -> PullResult:
+        limits = self.limits
+        msg_id = rng.getrandbits(16)
+        machine = AxfrIn(self.origin, msg_id, limits.stream)
+        request = make_query(msg_id, self.origin, AXFR, Edns(options=[expire_request()]))
+        connection = await connect(self.target, dial, limits.connect)
+        self.source = connection.source
+        async with connection.stream as stream:
+            verifier = None
+            key = self.target.key
+            if key is not None:
+                request, mac = sign_request(request, key, int(self._clock.wall()))
+                verifier = ResponseVerifier(key, mac, self.target.unsigned_messages)
+            reception = Reception(machine, verifier, new_builder)
+            self._reception = reception
+            await self._send(stream, request)
+            send_blocks, blocks = trio.open_memory_channel[list[Block]](1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, blocks)
+                async with send_blocks:
+                    async with trio.open_nursery() as reading:
+                        reading.start_soon(self._read, stream)
+                        await self._parse(reception, send_blocks)
+                        reading.cancel_scope.cancel()
+                    if checking is not None:
+                        checking()
+                    received = await self._executor.run(reception.finish)
+                    await send_blocks.send(reception.take_ready())
+        return PullResult(
+            snapshot=received.snapshot,
+            findings=received.findings,
+            expire=expire_of(machine.edns),
+            source=self.source,
+            messages=machine.messages,
+            records=machine.records,
+            octets=self._received,
+            seconds=trio.current_time() - self._start,
+        )
+
+    def stopped(self, expected: str, setting: str) -> TransferError:
+        """A time limit was reached: how far it came."""
+        if self._reception is None:
+            return transport_error(self.target, expected, "no answer", source=self.source)
+        return self._reception.abandon(
+            Failure.TRANSPORT,
+            expected,
+            f"stopped {self._reception.where()}",
+            f"the limit is {setting}",
+        )
+
+    async def _send(self, stream: trio.abc.Stream, request: bytes) -> None:
+        with trio.move_on_after(self.limits.idle) as scope:
+            try:
+                await stream.send_all(struct.pack("!H", len(request)) + request)
+            except (OSError, trio.BrokenResourceError) as error:
+                raise self._broken(error) from error
+        if scope.cancelled_caught:
+            raise self.stopped(
+                f"the request taken within {self.limits.idle:g} s", "idle_timeout in [limits]"
+            )
+
+    def _broken(self, error: BaseException) -> TransferError:
+        where = self._reception.where() if self._reception is not None else "at once"
+        return transport_error(
+            self.target,
+            "the transfer to go on to its closing SOA",
+            f"{broken_text(error)} {where}",
+            source=self.source,
+        )
+
+    async def _read(self, stream: trio.abc.Stream) -> None:
+        limits = self.limits
+        waited = 0.0  # on the peer alone: our own slowness does not count against its rate
+        while True:
+            if self._waiting >= WAITING:
+                self._wake_reader = trio.Event()
+                await self._wake_reader.wait()
+                continue
+            before = trio.current_time()
+            data: bytes | bytearray | None = None
+            with trio.move_on_after(limits.idle):
+                try:
+                    data = await stream.receive_some(READ)
+                except (OSError, trio.BrokenResourceError) as error:
+                    raise self._broken(error) from error
+            if data is None:
+                raise self.stopped(
+                    f"octets within {limits.idle:g} s", "idle_timeout in [limits]"
+                )
+            waited += trio.current_time() - before
+            if data:
+                self._chunks.append(bytes(data))
+                self._waiting += len(data)
+                self._received += len(data)
+            else:
+                self._ended = True
+            self._wake_parser.set()
+            if self._ended:
+                return
+            if waited > limits.idle and self._received < limits.min_rate * waited:
+                raise self.stopped(
+                    f"{limits.min_rate} octets per second",
+                    f"min_rate in [limits]; it was {self._received / waited:.0f}",
+                )
+
+    async def _parse(
+        self, reception: Reception, send: trio.MemorySendChannel[list[Block]]
+    ) -> None:
+        """Until the closing SOA has been read, or the connection ended."""
+        pending: list[Block] = []
+        while not reception.complete:
+            if not self._chunks:
+                if self._ended:
+                    reception.end()
+                self._wake_parser = trio.Event()
+                await self._wake_parser.wait()
+                continue
+            chunks, self._chunks = self._chunks, []
+            self._waiting = 0
+            self._wake_reader.set()
+            pending += await self._executor.run(
+                reception.take, chunks, math.floor(self._clock.wall())
+            )
+            if len(pending) >= WRITE_AHEAD:
+                await send.send(pending)
+                pending = []
+            self._report(reception.machine)
+        if self._chunks:
+            await self._executor.run(
+                reception.take, self._chunks, math.floor(self._clock.wall())
+            )
+        if pending:
+            await send.send(pending)
+
+    def _report(self, machine: Machine) -> None:
+        if self._progress is not None:
+            self._progress(
+                PullProgress(
+                    serial=machine.serial,
+                    messages=machine.messages,
+                    records=machine.records,
+                    octets=self._received,
+                    seconds=trio.current_time() - self._start,
+                )
+            )
+
+    async def _write(self, blocks: trio.MemoryReceiveChannel[list[Block]]) -> None:
+        async with blocks:
+            async for batch in blocks:
+                if self._write_ahead is not None and batch:
+                    await self._executor.run(self._write_ahead, batch)
+
+
+def _first(group: BaseExceptionGroup[TransferError]) -> TransferError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,216 @@
+"""Asking a server for the SOA of a zone: UDP with repetition, TCP after truncation (RFC 1035 §4.2).
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import attrs
+import trio
+
+from xfer.clock import Clock
+from xfer.errors import Failure, TransferError, TsigError, WireError
+from xfer.server.reception import auth_error, denied
+from xfer.server.target import Dial, Target, connect, dial_tcp, system_text, transport_error
+from xfer.transfer.inbound import HINTS
+from xfer.wire import names
+from xfer.wire.codes import OPCODE_QUERY, rcode_text
+from xfer.wire.message import (
+    Edns,
+    Question,
+    check_response,
+    expire_of,
+    expire_request,
+    make_query,
+    parse_response,
+    soa_serial_of,
+)
+from xfer.wire.tsig import ResponseVerifier, sign_request
+
+SOA = 6
+
+
+@attrs.frozen
+class SoaAnswer:
+    """What the server said. serial: of its SOA; expire: the EXPIRE option in seconds (RFC 7314),
+    None without one; source: the address we asked from; seconds: until the answer came."""
+
+    serial: int
+    expire: int | None
+    source: str
+    seconds: float
+
+
+@attrs.frozen
+class SoaTries:
+    """timeouts: seconds to wait for each UDP try in turn; tcp: seconds for a TCP exchange."""
+
+    timeouts: tuple[float, ...] = (1.0, 2.0, 4.0)
+    tcp: float = 10.0
+
+
+async def soa_query(
+    target: Target,
+    origin: bytes,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    tries: SoaTries | None = None,
+    over_tcp: bool = False,
+    dial: Dial = dial_tcp,
+) -> SoaAnswer:
+    """Ask for the zone's SOA. Raises TransferError with target and source in it."""
+    tries = tries or SoaTries()
+    start = trio.current_time()
+    exchange = _Exchange(target, origin, clock, rng)
+    try:
+        answer = None if over_tcp else await _ask_udp(exchange, tries.timeouts)
+        if answer is None:
+            answer = await _ask_tcp(exchange, tries.tcp, dial)
+    except TransferError as error:
+        error.peer = target.text(exchange.source)
+        raise
+    serial, expire = answer
+    return SoaAnswer(serial, expire, exchange.source, trio.current_time() - start)
+
+
+class _Exchange:
+    """One question with its ID and MAC; reads the answers to it."""
+
+    def __init__(self, target: Target, origin: bytes, clock: Clock, rng: random.Random) -> None:
+        self.target = target
+        self.question = Question(origin, SOA)
+        self.source = target.source or ""
+        self._clock = clock
+        self._rng = rng
+        self._id = 0
+        self._mac = b""
+
+    def request(self) -> bytes:
+        """A fresh request; answers to earlier ones count no more."""
+        self._id = self._rng.getrandbits(16)
+        query = make_query(
+            self._id, self.question.name, SOA, Edns(options=[expire_request()]), None
+        )
+        if self.target.key is not None:
+            query, self._mac = sign_request(query, self.target.key, int(self._clock.wall()))
+        return query
+
+    def is_ours(self, message: bytes) -> bool:
+        """Whether the octets may be an answer to the last request; others are passed over."""
+        return len(message) >= 12 and message[:2] == struct.pack("!H", self._id) and (
+            message[2] >= 0x80
+        )
+
+    def read(self, message: bytes) -> tuple[int, int | None] | None:
+        """(serial, EXPIRE option) of an answer; None where it is truncated. Raises TransferError."""
+        target = self.target
+        if target.key is not None:
+            verifier = ResponseVerifier(target.key, self._mac, 0)
+            try:
+                message = verifier.feed(message, int(self._clock.wall()))
+                verifier.finish()
+            except TsigError as error:
+                raise denied(message) or auth_error(error) from error
+        name = names.to_text(self.question.name)
+        try:
+            response = parse_response(message)
+            check_response(response, self._id, OPCODE_QUERY, self.question)
+            if response.rcode != 0:
+                raise TransferError(
+                    Failure.DENIED,
+                    f"rcode NOERROR for {name} SOA",
+                    f"rcode {rcode_text(response.rcode)}",
+                    hint=HINTS.get(response.rcode, ""),
+                )
+            if response.header.tc:
+                return None
+            serial = soa_serial_of(message, response, self.question)
+            expire = expire_of(response.edns)
+        except WireError as error:
+            raise TransferError(Failure.PROTOCOL, error.expected, error.got) from error
+        if serial is None:
+            raise TransferError(
+                Failure.DENIED,
+                f"the SOA of {name}",
+                "an answer without it",
+                hint="it is not authoritative for the zone",
+            )
+        if not response.header.aa:
+            raise TransferError(
+                Failure.DENIED,
+                f"an authoritative answer for {name} SOA (AA set)",
+                "one without AA",
+                hint="it is not authoritative for the zone, or its copy has expired",
+            )
+        return serial, expire
+
+
+async def _ask_udp(
+    exchange: _Exchange, timeouts: tuple[float, ...]
+) -> tuple[int, int | None] | None:
+    """None where the answer was truncated."""
+    target = exchange.target
+    family = trio.socket.AF_INET6 if ":" in target.address else trio.socket.AF_INET
+    with trio.socket.socket(family, trio.socket.SOCK_DGRAM) as sock:
+        try:
+            if target.source is not None:
+                await sock.bind((target.source, 0))
+            await sock.connect((target.address, target.port))
+            exchange.source = str(sock.getsockname()[0])
+            for timeout in timeouts:
+                await sock.send(exchange.request())
+                with trio.move_on_after(timeout):
+                    while True:
+                        message = await sock.recv(65535)
+                        if exchange.is_ours(message):
+                            return exchange.read(message)
+        except OSError as error:
+            raise transport_error(target, "an answer over UDP", system_text(error)) from error
+    raise transport_error(
+        target,
+        f"an answer over UDP to one of {len(timeouts)} queries",
+        f"none within {sum(timeouts):g} s",
+    )
+
+
+async def _ask_tcp(exchange: _Exchange, timeout: float, dial: Dial) -> tuple[int, int | None]:
+    target = exchange.target
+    connection = await connect(target, dial, timeout)
+    exchange.source = connection.source
+    buffer = b""
+    async with connection.stream as stream:
+        with trio.move_on_after(timeout):
+            try:
+                request = exchange.request()
+                await stream.send_all(struct.pack("!H", len(request)) + request)
+                while len(buffer) < 2 or len(buffer) < 2 + (buffer[0] << 8 | buffer[1]):
+                    data = await stream.receive_some(65537)
+                    if not data:
+                        raise transport_error(
+                            target, "an answer over TCP", f"closed after {len(buffer)} octets"
+                        )
+                    buffer += data
+            except (OSError, trio.BrokenResourceError) as error:
+                raise transport_error(target, "an answer over TCP", broken_text(error)) from error
+            message = buffer[2 : 2 + (buffer[0] << 8 | buffer[1])]
+            if not exchange.is_ours(message):
+                raise TransferError(
+                    Failure.PROTOCOL, "an answer with our ID over TCP", "another message"
+                )
+            answer = exchange.read(message)
+            if answer is None:
+                raise TransferError(
+                    Failure.PROTOCOL, "a whole answer over TCP", "a truncated one (TC set)"
+                )
+            return answer
+    raise transport_error(
+        target, f"an answer over TCP within {timeout:g} s", f"{len(buffer)} octets"
+    )
+
+
+def broken_text(error: BaseException) -> str:
+    """What broke a stream: the system's words where it gave any."""
+    cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+    return system_text(cause) if isinstance(cause, OSError) else "a broken connection"
