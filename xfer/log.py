@@ -15,8 +15,6 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import PurePath
 from typing import Any, TextIO
 
-import attrs
-
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FORMATS = ("auto", "json", "console")
 
@@ -79,17 +77,17 @@ def redacted(value: object) -> object:
         return str(value)
     if isinstance(getattr(value, "secret", None), (bytes, Secret)):
         return f"<{type(value).__name__.lower()}>"
-    if attrs.has(type(value)):
-        return {
-            field.name: redacted(getattr(value, field.name)) for field in attrs.fields(type(value))
-        }
+    fields = getattr(type(value), "__attrs_attrs__", None)
+    if fields is not None:
+        return {field.name: redacted(getattr(value, field.name)) for field in fields}
     return str(value)
 
 
 def redact_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     """structlog processor: every value of the event through `redacted` (`exc_info` stays)."""
     return {
-        key: value if key in ("exc_info", "event") and not isinstance(value, bytes)
+        key: value
+        if key in ("exc_info", "event") and not isinstance(value, bytes)
         else redacted(value)
         for key, value in event.items()
     }

@@ -1,0 +1,365 @@
+"""The configuration: one TOML file and what it includes, resolved into frozen values (DESIGN §4).
+
+`load` reads, checks and links everything: peers carry their keys, zones their peers and access
+lists. It collects every problem and raises them together as `ConfigErrors`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from xfer.config_keys import (
+    API_REFUSAL,
+    TABLES,
+    AclTable,
+    Dnssec,
+    Limits,
+    PeerTable,
+    Role,
+    Server,
+    TsigTable,
+)
+from xfer.config_parse import word
+from xfer.config_read import Raw, Reader, Unfit, Warned, nearest, read_files
+from xfer.config_zones import ZoneConfig, build_zones
+from xfer.errors import ConfigError, XferError
+from xfer.idn import wire_name
+from xfer.log import Secret
+from xfer.peers import Acl, AclEntry, Action, Peer
+from xfer.wire.tsig import ALGORITHMS, Algorithm, Key
+
+__all__ = [
+    "Config",
+    "ConfigErrors",
+    "Dnssec",
+    "Limits",
+    "Role",
+    "Server",
+    "ZoneConfig",
+    "control_path",
+    "load",
+]
+
+_T = TypeVar("_T")
+
+GRADES = ("reject", "drop", "warn")
+SHORT_SECRET = 16  # octets; RFC 8945 §8 wants secrets that cannot be guessed
+
+
+class ConfigErrors(ConfigError):
+    """All problems of a config file together; `errors` holds each, `str` is the first."""
+
+    def __init__(self, errors: list[ConfigError]) -> None:
+        first = errors[0]
+        self.errors = tuple(errors)
+        super().__init__(first.file, first.key, first.problem, first.fix)
+
+    def __str__(self) -> str:
+        more = len(self.errors) - 1
+        tail = f" (and {more} more, see `xfer check`)" if more else ""
+        return super().__str__() + tail
+
+
+@attrs.frozen
+class Config:
+    """Everything the daemon is told.
+
+    tsig: keys by lower-case wire name, ready for the verifier; zones: by absolute lower-case text,
+    in plain text order; checks: rule → "reject" | "drop" | "warn", only what was written.
+    """
+
+    file: Path
+    server: Server
+    limits: Limits
+    checks: Mapping[str, str]
+    tsig: Mapping[bytes, Key]
+    acls: Mapping[str, Acl]
+    peers: Mapping[str, Peer]
+    zones: Mapping[str, ZoneConfig]
+    warnings: tuple[Warned, ...] = ()
+
+
+def load(path: str | os.PathLike[str], rules: Collection[str] | None = None) -> Config:
+    """Read and check the config. Raises ConfigErrors with every problem found.
+
+    rules: names of the zone checks that [checks] may grade; None takes any.
+    """
+    file = Path(path)
+    reader = Reader()
+    tables = _Tables(reader)
+    for raw in read_files(file, reader):
+        tables.add(raw)
+    server = _single(reader, tables, "server", Server())
+    limits = _single(reader, tables, "limits", Limits())
+    checks = _checks(reader, tables.single.get("checks"), rules)
+    keys = _keys(reader, tables.lists["tsig"])
+    acls = _acls(reader, tables.lists["acl"], keys)
+    peers = _peers(reader, tables.lists["peer"], keys)
+    zones = build_zones(
+        reader,
+        tables.single.get("defaults"),
+        tables.templates,
+        tables.lists["zone"],
+        tables.lists["zones_from"],
+        peers,
+        acls,
+    )
+    if reader.errors:
+        raise ConfigErrors(reader.errors)
+    return Config(
+        file=file,
+        server=server,
+        limits=limits,
+        checks=checks,
+        tsig={key.name: key for key in keys.values() if key is not None},
+        acls=acls,
+        peers={name: peer for name, peer in peers.items() if peer is not None},
+        zones=zones,
+        warnings=tuple(reader.warnings),
+    )
+
+
+def control_path(path: str | os.PathLike[str]) -> Path:
+    """Only the control socket of the config, for the command line: nothing else is checked."""
+    file = Path(path)
+    try:
+        with file.open("rb") as stream:
+            table = tomllib.load(stream)
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(file), "", f"cannot be read: {error}") from None
+    server = table.get("server", {})
+    value = server.get("control") if isinstance(server, dict) else None
+    return file.parent / value if isinstance(value, str) and value else Server().control
+
+
+class _Tables:
+    """The top-level tables of all files, sorted by kind."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.single: dict[str, Raw] = {}
+        self.templates: dict[str, Raw] = {}
+        self.lists: dict[str, list[Raw]] = {
+            name: [] for name in ("tsig", "acl", "peer", "zone", "zones_from")
+        }
+
+    def add(self, top: Raw) -> None:
+        for name, value in top.table.items():
+            if name in self.lists:
+                self._add_list(name, value, top.file)
+            elif name == "api":
+                self.reader.error(top.file, name, API_REFUSAL, "leave [api] out")
+            elif name not in ("server", "limits", "checks", "defaults", "template"):
+                known = [*TABLES, "checks", "defaults", "template", "include"]
+                self.reader.error(top.file, name, "unknown table or key", nearest(name, known))
+            elif not isinstance(value, dict):
+                self.reader.error(top.file, name, "is not a table", f"write [{name}]")
+            elif name == "template":
+                self._add_templates(value, top.file)
+            elif name in self.single:
+                first = self.single[name].file
+                self.reader.error(
+                    top.file, name, f"[{name}] stands in {first} already", "keep one of them"
+                )
+            else:
+                self.single[name] = Raw(value, top.file, name)
+
+    def _add_list(self, name: str, value: object, file: Path) -> None:
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            self.reader.error(file, name, "is not a list of tables", f"write [[{name}]]")
+            return
+        for number, table in enumerate(value, 1):
+            label = table.get("name", number)
+            self.lists[name].append(Raw(table, file, f"{name}[{label}]"))
+
+    def _add_templates(self, value: dict[str, Any], file: Path) -> None:
+        for name, table in value.items():
+            key = f"template.{name}"
+            if not isinstance(table, dict):
+                self.reader.error(file, key, "is not a table", f"write [{key}]")
+            elif name in self.templates:
+                first = self.templates[name].file
+                self.reader.error(file, key, f"stands in {first} already", "rename one of them")
+            else:
+                self.templates[name] = Raw(table, file, key)
+
+
+def _single(reader: Reader, tables: _Tables, name: str, default: _T) -> _T:
+    raw = tables.single.get(name)
+    if raw is None:
+        return default
+    made: _T | None = reader.one(type(default), raw)
+    return made if made is not None else default
+
+
+def _checks(reader: Reader, raw: Raw | None, rules: Collection[str] | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if raw is None:
+        return found
+    for rule, grade in raw.table.items():
+        key = f"checks.{rule}"
+        if rules is not None and rule not in rules:
+            reader.error(raw.file, key, "unknown check", nearest(rule, rules))
+            continue
+        try:
+            found[rule] = word(*GRADES)(grade, raw.file.parent)
+        except Unfit as error:
+            reader.error(raw.file, key, error.problem, error.fix)
+    return found
+
+
+def _keys(reader: Reader, raws: list[Raw]) -> dict[str, Key | None]:
+    """Keys by absolute name; None stands for one with errors, so that its users do not add more."""
+    found: dict[str, Key | None] = {}
+    for raw in raws:
+        values = reader.values(TsigTable, raw)
+        name = values.get("name")
+        if name in found:
+            reader.error(raw.file, raw.key, f"key {name} is there twice", "rename one of them")
+            continue
+        if name is not None:
+            found[name] = None
+        table: TsigTable | None = reader.make(TsigTable, raw, values)
+        if table is None:
+            continue
+        try:
+            algorithm = Algorithm.from_text(table.algorithm)
+        except (XferError, ValueError, KeyError):
+            reader.error(
+                raw.file,
+                f"{raw.key}.algorithm",
+                f"unknown algorithm {table.algorithm!r}",
+                nearest(table.algorithm.lower(), algorithm_names()),
+            )
+            continue
+        secret = _secret_of(reader, raw, table)
+        if secret is not None:
+            found[table.name] = Key(wire_name(table.name), algorithm, secret.reveal())
+    return found
+
+
+def algorithm_names() -> list[str]:
+    """What `algorithm` may be, as text."""
+    return [algorithm.text for algorithm in ALGORITHMS]
+
+
+def _secret_of(reader: Reader, raw: Raw, table: TsigTable) -> Secret | None:
+    where = f"{raw.key}.secret"
+    secret, file = table.secret, raw.file
+    if (secret is None) == (table.secret_file is None):
+        problem = "secret is missing" if secret is None else "has both secret and secret_file"
+        reader.error(
+            raw.file,
+            raw.key,
+            problem,
+            "give either secret or secret_file; `xfer tsig generate` makes one",
+        )
+        return None
+    if table.secret_file is not None:
+        where, file = f"{raw.key}.secret_file", table.secret_file
+        try:
+            secret = Secret.from_base64(file.read_text())
+        except OSError as error:
+            reader.error(
+                raw.file, where, f"{file}: {error.strerror}", "name a file the daemon can read"
+            )
+            return None
+        except ValueError:
+            reader.error(
+                raw.file, where, f"{file} does not hold base64 alone", "put only the secret there"
+            )
+            return None
+    assert secret is not None
+    if len(secret) == 0:
+        reader.error(raw.file, where, "the secret is empty", "make one: `xfer tsig generate`")
+        return None
+    if len(secret) < SHORT_SECRET:
+        reader.warn(
+            raw.file,
+            where,
+            f"the secret has {len(secret)} octets, and fewer than {SHORT_SECRET} can be guessed",
+        )
+    if file.stat().st_mode & 0o004:
+        reader.warn(file, where, f"everyone on this machine can read the secret: chmod o-r {file}")
+    return secret
+
+
+def _acls(reader: Reader, raws: list[Raw], keys: Mapping[str, Key | None]) -> dict[str, Acl]:
+    entries: dict[str, list[AclEntry]] = {}
+    for raw in raws:
+        values = reader.values(AclTable, raw)
+        if isinstance(values.get("name"), str):
+            entries.setdefault(values["name"], [])
+        table: AclTable | None = reader.make(AclTable, raw, values)
+        if table is None:
+            continue
+        key = _key(reader, raw, "key", table.key, keys) if table.key is not None else None
+        if table.action is Action.KEY_ONLY and (table.key is None or table.ip_range):
+            reader.error(
+                raw.file,
+                raw.key,
+                "a key-only entry has a key and no ip_range",
+                'for a key within a range write action = "allow"',
+            )
+        elif table.action is not Action.KEY_ONLY and not table.ip_range and table.key is None:
+            reader.error(
+                raw.file,
+                raw.key,
+                "ip_range is missing",
+                'write the range; everyone is ["0.0.0.0/0", "::/0"]',
+            )
+        entries[table.name] += [
+            AclEntry(table.action, network, key) for network in table.ip_range or (None,)
+        ]
+    return {name: Acl(name, tuple(items)) for name, items in entries.items()}
+
+
+def _peers(
+    reader: Reader, raws: list[Raw], keys: Mapping[str, Key | None]
+) -> dict[str, Peer | None]:
+    found: dict[str, Peer | None] = {}
+    for raw in raws:
+        values = reader.values(PeerTable, raw)
+        name = values.get("name")
+        if name in found:
+            reader.error(raw.file, raw.key, f"peer {name} is there twice", "rename one of them")
+            continue
+        if name is not None:
+            found[name] = None
+        table: PeerTable | None = reader.make(PeerTable, raw, values)
+        if table is None:
+            continue
+        if table.source is not None and table.source.version != table.address.version:
+            reader.error(
+                raw.file,
+                f"{raw.key}.source",
+                f"{table.source} cannot reach {table.address}",
+                f"give an IPv{table.address.version} source",
+            )
+        signing = [_key(reader, raw, "tsig", name, keys) for name in table.tsig]
+        found[table.name] = Peer(
+            name=table.name,
+            address=table.address,
+            port=table.port,
+            source=table.source,
+            keys=tuple(key for key in signing if key is not None),
+            ixfr=table.ixfr,
+            unsigned_messages=table.unsigned_messages,
+        )
+    return found
+
+
+def _key(
+    reader: Reader, raw: Raw, field: str, name: str, keys: Mapping[str, Key | None]
+) -> Key | None:
+    if name not in keys:
+        reader.error(
+            raw.file, f"{raw.key}.{field}", f"there is no [[tsig]] {name}", nearest(name, keys)
+        )
+    return keys.get(name)
