@@ -1,0 +1,68 @@
+# xfer's commands. Everything runs from .venv, which is made on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfer/zone/build.py \
+                     xfer/zone/check.py)
+# Tests that touch the kernel run in both its forms; the others in the compiled form only.
+PURE_TESTS := $(wildcard tests/test_kernel.py tests/wire tests/zone tests/dnssec tests/transfer \
+                         tests/answer tests/journal tests/server)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types bench bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/deps: pyproject.toml setup.py
+	bind-lab/install build
+	$(PYTHON) -m venv .venv
+	XFER_PURE=1 $(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+.venv/kernel: .venv/deps $(KERNEL)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+demo: .venv/kernel ## a zone travels BIND → xfer → BIND, signed on both hops
+	bind-lab/install lab
+	$(BIN)/python bind-lab/demo
+
+test: .venv/kernel ## all tests, the kernel compiled; then those that touch it, the kernel pure
+	bind-lab/install lab peers
+	$(BIN)/pytest $(ARGS)
+	XFER_PURE=1 $(BIN)/pytest $(PURE_TESTS) $(ARGS)
+
+check: lint types test ## lint, types and tests: what CI runs
+
+lint: .venv/deps ## ruff: rules and layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/deps ## mypy --strict
+	$(BIN)/mypy
+
+bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table
+	bind-lab/install peers
+	$(BIN)/python -m tests.bench $(ARGS)
+
+bind-lab: .venv/deps ## build the BIND image
+	bind-lab/install lab
+	$(BIN)/python bind-lab/lab image
+
+bind-lab-up: .venv/kernel ## start a BIND primary and secondary; prints dig lines to try
+	bind-lab/install lab
+	$(BIN)/python bind-lab/lab up
+
+bind-lab-logs: ## what both have logged
+	@$(BIN)/python bind-lab/lab logs
+
+bind-lab-down: ## stop both
+	$(BIN)/python bind-lab/lab down
+
+clean: ## remove .venv, build products and whatever the lab left running (its image stays)
+	-$(PYTHON) bind-lab/lab clean
+	rm -rf .venv build dist *.egg-info *.so xfer/_kernel.json .mypy_cache .pytest_cache .ruff_cache \
+	    .hypothesis
+	find xfer tests bind-lab -name __pycache__ -prune -exec rm -rf {} +
+	find xfer -name '*.so' -delete
