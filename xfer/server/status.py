@@ -1,0 +1,195 @@
+"""What the running engine tells about itself: the values that the control API hands out.
+
+`xfer.control.engine` names the methods that return them. All are frozen, made of text, numbers and
+enums, so that one function turns them into JSON. Times are Unix seconds (wall clock);
+zone names are absolute, lower-case text ("example.com."); None means "not known" or "not yet".
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from xfer.errors import ControlError
+
+
+class NoSuchZone(ControlError):
+    """The zone is not configured here (HTTP 404)."""
+
+
+class NoSuchPeer(ControlError):
+    """The peer is not configured, or not a peer of this zone (HTTP 404)."""
+
+
+class NoContent(ControlError):
+    """The zone is configured, but has no version to show yet (HTTP 409)."""
+
+
+class Refused(ControlError):
+    """The request makes no sense for this zone, e.g. force-axfr of a primary zone (HTTP 409)."""
+
+
+class ZoneState(enum.Enum):
+    """One word for how a zone is; `ZoneStatus` says why."""
+
+    LOADING = "loading"  # its latest version is being read from the journal or its file
+    EMPTY = "empty"  # configured, and nothing was ever received
+    CURRENT = "current"  # the last check or transfer succeeded, or the zone is edited here
+    STALE = "stale"  # a primary has a newer serial, or no check succeeded in time
+    TRANSFERRING = "transferring"
+    FAILING = "failing"  # the last attempt failed with every primary; the old version serves
+    EXPIRED = "expired"  # no successful check within the SOA's EXPIRE; answers are SERVFAIL
+
+
+class Phase(enum.Enum):
+    """Where a running transfer is, in the order of the one publishing function (DESIGN §1)."""
+
+    QUEUED = "queued"  # waits for a transfer slot
+    CONNECTING = "connecting"
+    RECEIVING = "receiving"
+    CHECKING = "checking"
+    WRITING = "writing"  # blocks are written ahead to the journal
+    FLIPPING = "flipping"  # the version becomes durable
+    SWAPPING = "swapping"  # the new snapshot starts to serve
+    NOTIFYING = "notifying"
+
+
+@attrs.frozen
+class FailureReport:
+    """A failed attempt: its class (`xfer.errors.Failure` values), its sentence and when."""
+
+    failure: str
+    sentence: str
+    at: float
+    hint: str = ""
+
+
+@attrs.frozen
+class Progress:
+    """A running transfer. serial: the one on its way, None until the first SOA came."""
+
+    peer: str
+    kind: str  # "axfr", later "ixfr"
+    phase: Phase
+    started: float
+    serial: int | None = None
+    messages: int = 0
+    records: int = 0
+    bytes: int = 0
+
+
+@attrs.frozen
+class PrimaryStatus:
+    """What is known of one primary of a zone."""
+
+    peer: str
+    address: str  # "192.0.2.1#53"
+    serial: int | None = None  # the serial it last told us
+    checked_at: float | None = None  # last answer of any kind
+    transferred_at: float | None = None  # last transfer from it that was published
+    error: FailureReport | None = None  # of the last attempt; None when that succeeded
+
+
+@attrs.frozen
+class SecondaryStatus:
+    """What is known of one secondary of a zone."""
+
+    peer: str
+    address: str
+    notified_serial: int | None = None  # the newest serial it was sent NOTIFY for
+    notified_at: float | None = None
+    notify_result: str = ""  # "NOERROR", "no answer", "REFUSED", …
+    fetched_serial: int | None = None
+    fetched_at: float | None = None
+
+
+@attrs.frozen
+class ZoneStatus:
+    """Everything known about a zone; the first few fields make its line in `xfer status`."""
+
+    name: str
+    role: str  # "primary" | "secondary"
+    state: ZoneState
+    serial: int | None = None
+    records: int = 0
+    version: int | None = None  # journal id of what is served
+    versions: int = 0  # kept in the journal
+    source: str = ""  # where the served version came from: "axfr from 192.0.2.1#53"
+    published_at: float | None = None  # when the served version was made durable
+    checked_at: float | None = None  # last successful check of any primary
+    expires_at: float | None = None
+    next_action: str = ""  # "check the primaries", "retry", "" for none
+    next_at: float | None = None
+    transfer: Progress | None = None
+    error: FailureReport | None = None  # of the last attempt as a whole
+    primaries: tuple[PrimaryStatus, ...] = ()
+    secondaries: tuple[SecondaryStatus, ...] = ()
+    findings: tuple[str, ...] = ()  # what the checks said about the served version
+
+
+@attrs.frozen
+class RefusedSource:
+    """Requests refused from one address (REQUIREMENTS A17)."""
+
+    source: str
+    count: int
+    last_at: float
+    reason: str
+
+
+@attrs.frozen
+class ServerStatus:
+    """The daemon itself."""
+
+    version: str
+    pid: int
+    started_at: float
+    kernel: str  # "compiled" | "pure Python"
+    config: str
+    journal: str
+    listen: tuple[str, ...] = ()
+    zones: int = 0
+    states: dict[str, int] = attrs.Factory(dict)  # ZoneState value → number of zones
+    transfers_in: int = 0  # running now
+    transfers_out: int = 0
+    tcp_clients: int = 0
+    image_bytes: int = 0  # held by AXFR images
+    image_limit: int = 0
+    refused: tuple[RefusedSource, ...] = ()
+
+
+@attrs.frozen
+class Outcome:
+    """What came of force-axfr, refresh or notify.
+
+    done: False where the work was only started (`wait` not asked for); ok: it did what was asked,
+    or was started. message: one sentence for the operator. The figures are of the transfer, 0
+    where there was none. findings: warnings of the checks.
+    """
+
+    ok: bool
+    done: bool
+    message: str
+    zone: str
+    peer: str = ""
+    kind: str = ""
+    serial_from: int | None = None
+    serial_to: int | None = None
+    records: int = 0
+    messages: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    failure: FailureReport | None = None
+    findings: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class ReloadOutcome:
+    """What a reload changed, by zone and peer name; restart: keys that only a restart applies."""
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    restart: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
