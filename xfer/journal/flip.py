@@ -1,4 +1,4 @@
-"""The transaction that makes versions of written-ahead blocks: checked, and for many zones at once."""
+"""The transaction that makes versions of written-ahead blocks: checked, shared by many zones."""
 
 from __future__ import annotations
 

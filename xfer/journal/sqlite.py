@@ -1,10 +1,10 @@
 """All that is SQLite's own: URL, connections and their settings, errors, files, copies.
 
 Settings, and why: WAL, so that readers and the one writer do not wait for each other;
-synchronous=FULL, so that a commit that returned is on disk; pages of 4 kB, because a tiny zone's commit writes whole
-pages; a page cache of 2 MB a connection and no memory map, because block data is read once and
-would only push the daemon's resident memory up; automatic checkpoints at 16 MB of WAL, so that a
-large zone's blocks are not written twice in the middle of its write-ahead.
+synchronous=FULL, so that a commit that returned is on disk; pages of 4 kB, because a tiny zone's
+commit writes whole pages; a page cache of 2 MB a connection and no memory map, because block data
+is read once and would only push the daemon's resident memory up; automatic checkpoints at 16 MB of
+WAL, so that a large zone's blocks are not written twice in the middle of its write-ahead.
 """
 
 from __future__ import annotations

@@ -6,18 +6,18 @@ it works. What `commit` returned is on disk.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from xfer.clock import Clock
 from xfer.errors import JournalDamaged, JournalError, JournalLocked, ZoneError
-from xfer.journal import blocks, flip, migrate
+from xfer.journal import audit, backup, blocks, flip, history, migrate
+from xfer.journal.audit import Figures, Verification
 from xfer.journal.lock import WriterLock
 from xfer.journal.sqlite import SqliteDatabase, lock_of, path_of
 from xfer.journal.tables import version_blocks, versions, zone_state
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 WRITE_AHEAD_BYTES: Final = 4 << 20
 """Block data in one write-ahead transaction: other zones' commits wait no longer than for that."""
-PRUNE_AT_ONCE: Final = 64
 
 
 @attrs.frozen
@@ -278,37 +277,17 @@ class Journal:
         forgotten = 0
         while True:
             with self.database.write("prune a zone's history") as conn:
-                rows = conn.execute(
-                    select(versions.c.id, versions.c.size, versions.c.replaced)
-                    .where(versions.c.origin == origin, versions.c.chain == chain)
-                    .order_by(versions.c.id.desc())
-                ).all()
-                kept = _kept([(row.size, row.replaced) for row in rows], keep)
-                ids = [row.id for row in rows[kept:]][::-1]  # oldest first
-                if not ids:
-                    return forgotten
-                follower = rows[kept - 1].id if len(ids) <= PRUNE_AT_ONCE else ids[PRUNE_AT_ONCE]
-                self._forget(conn, ids[:PRUNE_AT_ONCE], follower)
-                forgotten += len(ids[:PRUNE_AT_ONCE])
+                some = history.prune_some(conn, origin, chain, keep)
+            if not some:
+                return forgotten
+            forgotten += some
 
     def overgrown(
         self, zones: Sequence[tuple[bytes, str]], keep: Retention
     ) -> list[tuple[bytes, str]]:
         """Those of the zones, by origin and chain, from which `prune` would take something."""
-        history: dict[tuple[bytes, str], list[tuple[int, int]]] = {}
         with self.database.read("measure the history of zones") as conn:
-            rows = conn.execute(
-                select(versions.c.origin, versions.c.chain, versions.c.size, versions.c.replaced)
-                .where(versions.c.origin.in_([origin for origin, _ in zones]))
-                .order_by(versions.c.id.desc())
-            )
-            for row in rows:
-                history.setdefault((row.origin, row.chain), []).append((row.size, row.replaced))
-        return [
-            zone
-            for zone in zones
-            if _kept(history.get(zone, []), keep) < len(history.get(zone, []))
-        ]
+            return history.overgrown(conn, zones, keep)
 
     def collect(self) -> int:
         """Delete all orphaned blocks that nothing pins; returns their octets."""
@@ -327,6 +306,20 @@ class Journal:
             blocks.remove(conn, [number for number, _ in loose])
         return sum(size for _, size in loose), found[-1][0] if found else None
 
+    # -- looking after it
+
+    def verify(self) -> Verification:
+        """Read everything and check it; see `audit.verify`."""
+        return audit.verify(self.database)
+
+    def stats(self) -> Figures:
+        """The journal in numbers; see `audit.measure`."""
+        return audit.measure(self.database)
+
+    def backup(self, target: Path, *, force: bool = False) -> Verification:
+        """A verified copy in `target`; see `backup.backup`."""
+        return backup.backup(self.database, target, force=force)
+
     # -- inside
 
     def _must_write(self) -> None:
@@ -338,19 +331,6 @@ class Journal:
     def _versions(self, query: Select[Any]) -> list[Version]:
         with self.database.read("read versions") as conn:
             return [Version(*row) for row in conn.execute(query)]
-
-    def _forget(self, conn: Connection, ids: Sequence[int], follower: int) -> None:
-        """Delete the oldest versions of a chain; `follower` is the one that comes after them."""
-        rows = conn.execute(
-            select(version_blocks).where(version_blocks.c.version.in_([*ids, follower]))
-        )
-        lists = {row.version: frozenset(blocks.split(row.digests)) for row in rows}
-        ended: Counter[bytes] = Counter()
-        for one, after in pairwise([*ids, follower]):
-            ended.subtract(lists[one] - lists[after])
-        blocks.count(conn, ended)
-        conn.execute(delete(version_blocks).where(version_blocks.c.version.in_(ids)))
-        conn.execute(delete(versions).where(versions.c.id.in_(ids)))
 
 
 @contextmanager
@@ -386,19 +366,6 @@ def _checked(digest: bytes, data: bytes | None) -> Block:
             f"expected block {digest.hex()}, got data with SHA-256 {block.digest.hex()}"
         )
     return block
-
-
-def _kept(history: Sequence[tuple[int, int]], keep: Retention) -> int:
-    """How many versions stay, of (octets, octets replaced) newest first."""
-    if not history:
-        return 0
-    allowed = max(keep.floor, int(keep.share * history[0][0]))
-    cost = 0
-    for number, (_, replaced) in enumerate(history[: keep.versions], 1):
-        cost += replaced  # the price of the version before this one
-        if cost > allowed:
-            return number
-    return min(len(history), keep.versions)
 
 
 def _portions(new: Sequence[StoredBlock]) -> Iterator[list[StoredBlock]]:

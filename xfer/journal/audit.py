@@ -1,0 +1,270 @@
+"""Look at a journal without changing it: `verify` reads everything, `measure` only sums up.
+
+Both see one state of the database, so they may run while a daemon writes; its WAL cannot shrink
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+from sqlalchemy import Connection, Select, func, select
+
+from xfer.errors import JournalDamaged, ZoneError
+from xfer.journal import blocks
+from xfer.journal.sqlite import SqliteDatabase
+from xfer.journal.tables import block_data, version_blocks, versions
+from xfer.journal.tables import blocks as block_table
+from xfer.journal.versions import DIGEST_SIZE, Version
+from xfer.wire import names
+
+_ROWS_AT_ONCE = 500
+
+
+@attrs.frozen
+class DamagedBlock:
+    """A block that cannot be used. digest: hexadecimal; versions: those that need it."""
+
+    digest: str
+    problem: str
+    versions: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Verification:
+    """What `verify` found; `ok` is the verdict.
+
+    file: problems of the database's structure; damaged: blocks; broken: versions whose own list,
+    root or record count is wrong; counts: blocks whose use is counted wrongly; orphans: blocks that
+    no version holds, which is no damage.
+    """
+
+    versions: int
+    blocks: int
+    octets: int
+    orphans: int
+    orphan_octets: int
+    file: tuple[str, ...] = ()
+    damaged: tuple[DamagedBlock, ...] = ()
+    broken: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every version can be read as it was committed."""
+        return not (self.file or self.damaged or self.broken or self.counts)
+
+    def problems(self) -> list[str]:
+        """One sentence for each problem, as an operator should read it."""
+        found = [f"the file's structure is damaged: {line}" for line in self.file]
+        for block in self.damaged:
+            hit = ", ".join(block.versions) or "no version"
+            found.append(f"block {block.digest}: {block.problem}; it hits {hit}")
+        return [*found, *self.broken, *self.counts]
+
+
+@attrs.frozen
+class ZoneFigures:
+    """One zone's part of the journal; sizes in octets, times in Unix seconds.
+
+    newest: size of its newest version; history: of blocks that only its older versions need;
+    shared: what its versions would need more if each was stored apart.
+    """
+
+    zone: str
+    chain: str
+    versions: int
+    serial: int
+    records: int
+    newest: int
+    history: int
+    shared: int
+    oldest_created: float
+    newest_created: float
+
+
+@attrs.frozen
+class Figures:
+    """The journal in numbers; octets throughout. free: unused room inside the file."""
+
+    file: int
+    wal: int
+    free: int
+    blocks: int
+    block_octets: int
+    orphans: int
+    orphan_octets: int
+    zones: tuple[ZoneFigures, ...]
+
+
+def verify(database: SqliteDatabase) -> Verification:
+    """Check the file's structure, every block's digest, and every version's list and root.
+
+    Raises JournalError where the database cannot be read at all.
+    """
+    structure = database.damage()
+    counts: dict[bytes, int] = {}
+    damaged: dict[bytes, str] = {}
+    records: dict[bytes, int] = {}
+    octets = orphans = orphan_octets = number = 0
+    hit: dict[bytes, list[str]] = {}
+    broken: list[str] = []
+    runs: Counter[bytes] = Counter()
+    with database.read("verify the journal") as conn:
+        try:
+            for row in _rows(conn, select(block_table).order_by(block_table.c.id)):
+                counts[row.digest] = row.runs
+                octets += row.size
+                if row.runs == 0:
+                    orphans += 1
+                    orphan_octets += row.size
+                found = _check_block(database, conn, row.id, row.digest)
+                if isinstance(found, str):
+                    damaged[row.digest] = found
+                else:
+                    records[row.digest] = found
+            last: tuple[bytes, str] | None = None
+            before: frozenset[bytes] = frozenset()
+            for version, stored in _lists(conn):
+                number += 1
+                digests = blocks.split(stored)
+                if (version.origin, version.chain) != last:
+                    last, before = (version.origin, version.chain), frozenset()
+                content = frozenset(digests)
+                runs.update(content - before)
+                before = content
+                for digest in digests:
+                    if digest not in counts:
+                        damaged.setdefault(digest, "expected its data, got none")
+                    if digest in damaged:
+                        hit.setdefault(digest, []).append(str(version))
+                problem = _check_version(version, stored, digests, records)
+                if problem:
+                    broken.append(f"{version}: {problem}")
+        except JournalDamaged as error:
+            structure.append(str(error))
+    wrong = [] if structure else _miscounted(counts, runs)
+    return Verification(
+        versions=number,
+        blocks=len(counts),
+        octets=octets,
+        orphans=orphans,
+        orphan_octets=orphan_octets,
+        file=tuple(structure),
+        damaged=tuple(
+            DamagedBlock(digest.hex(), problem, tuple(hit.get(digest, [])))
+            for digest, problem in damaged.items()
+        ),
+        broken=tuple(broken),
+        counts=tuple(wrong),
+    )
+
+
+def _check_block(
+    database: SqliteDatabase, conn: Connection, number: int, digest: bytes
+) -> int | str:
+    """Records of a sound block, or what is wrong with it."""
+    from xfer.zone.block import Block
+
+    try:
+        with database.explained("read a block"):
+            data = conn.scalar(select(block_data.c.data).where(block_data.c.id == number))
+    except JournalDamaged:
+        return "expected its data, got a damaged page of the file"
+    if data is None:
+        return "expected its data, got none"
+    found = hashlib.sha256(data).digest()
+    if found != digest:
+        return f"expected data with that SHA-256, got {found.hex()}"
+    try:
+        return Block.load(data).count
+    except ZoneError as error:
+        return str(error)
+
+
+def _check_version(
+    version: Version, stored: bytes, digests: list[bytes], records: dict[bytes, int]
+) -> str:
+    """What is wrong with a version beyond damaged blocks; "" where nothing is."""
+    if not stored or len(stored) % DIGEST_SIZE:
+        return f"expected a list of digests, got {len(stored)} octets"
+    root = hashlib.sha256(stored).digest()
+    if root != version.root:
+        return f"expected root {version.root.hex()}, got {root.hex()}"
+    if all(digest in records for digest in digests):
+        count = sum(records[digest] for digest in digests)
+        if count != version.count:
+            return f"expected {version.count} records, got {count}"
+    return ""
+
+
+def _miscounted(counts: dict[bytes, int], runs: Counter[bytes]) -> list[str]:
+    return [
+        f"block {digest.hex()}: expected to be counted {runs[digest]} times, got {number}"
+        for digest, number in counts.items()
+        if number != runs[digest]
+    ]
+
+
+def _lists(conn: Connection) -> Iterator[tuple[Version, bytes]]:
+    """Every version with its stored list, each chain from its oldest on."""
+    query = (
+        select(*versions.c, version_blocks.c.digests)
+        .join_from(versions, version_blocks, isouter=True)
+        .order_by(versions.c.origin, versions.c.chain, versions.c.id)
+    )
+    for row in _rows(conn, query):
+        yield Version(*row[:-1]), row[-1] or b""
+
+
+def measure(database: SqliteDatabase) -> Figures:
+    """Sum up what is stored, zone by zone; reads no block. Raises JournalError."""
+    file, wal, free = database.sizes()
+    zones: list[ZoneFigures] = []
+    with database.read("measure the journal") as conn:
+        stored, octets = _sum(conn, orphans=False)
+        orphans, loose = _sum(conn, orphans=True)
+        chain: list[Version] = []
+        query = select(versions).order_by(versions.c.origin, versions.c.chain, versions.c.id)
+        for row in _rows(conn, query):
+            version = Version(*row)
+            if chain and (chain[0].origin, chain[0].chain) != (version.origin, version.chain):
+                zones.append(_figures(chain))
+                chain = []
+            chain.append(version)
+        if chain:
+            zones.append(_figures(chain))
+    return Figures(file, wal, free, stored, octets, orphans, loose, tuple(zones))
+
+
+def _figures(chain: list[Version]) -> ZoneFigures:
+    newest = chain[-1]
+    history = sum(version.replaced for version in chain[1:])
+    return ZoneFigures(
+        zone=names.to_text(newest.origin),
+        chain=newest.chain,
+        versions=len(chain),
+        serial=newest.serial,
+        records=newest.count,
+        newest=newest.size,
+        history=history,
+        shared=sum(version.size for version in chain) - newest.size - history,
+        oldest_created=chain[0].created,
+        newest_created=newest.created,
+    )
+
+
+def _sum(conn: Connection, *, orphans: bool) -> tuple[int, int]:
+    """Number and octets of all blocks, or of those that no version holds."""
+    query = select(func.count(), func.sum(block_table.c.size))
+    row = conn.execute(query.where(block_table.c.runs == 0) if orphans else query).one()
+    return row[0], row[1] or 0
+
+
+def _rows(conn: Connection, query: Select[Any]) -> Iterator[Any]:
+    """The rows one after the other, without holding them all."""
+    return iter(conn.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE}))
