@@ -11,23 +11,70 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from xfer.errors import WireError
 from xfer.wire import names
 from xfer.wire.records import (
-    AAAA,
     HAS_NAMES,
     IN,
+    NSEC,
     RRSIG,
     SOA,
-    A,
     Spelling,
+    check_bitmap,
     check_shape,
+    exact_size,
     expand_rdata,
     is_data_type,
+    keeps_case,
+    layout,
     type_text,
 )
 
-_NO_TTL: Final = b"\0\0\0\0"
+# How the rdata of a type is read.
+_EXACT: Final = 0  # a known number of octets
+_CHECKED: Final = 1  # no names; `check_shape` looks at it
+_NAME: Final = 2  # octets, one name, nothing else
+_SIGNED: Final = 3  # RRSIG
+_NEXT: Final = 4  # NSEC
+_MIXED: Final = 5  # other arrangements of names
+
+
+class _Head:
+    """What the type, class and TTL of a record say, worked out once for each that occurs.
+
+    prefix: type and TTL as they stand in the record (of RRSIG only the type); ttl: four octets;
+    how: one of the constants above; octets: exact size, or octets before the name.
+    """
+
+    def __init__(self, eight: bytes, offset: int) -> None:
+        rtype = eight[0] << 8 | eight[1]
+        rclass = eight[2] << 8 | eight[3]
+        if rclass != IN:
+            raise WireError("a record of class IN", f"class {rclass}", offset + 2)
+        if not is_data_type(rtype):
+            raise WireError("a type that is data", type_text(rtype), offset)
+        self.rtype = rtype
+        self.is_soa = rtype == SOA
+        self.ttl = b"\0\0\0\0" if eight[4] >= 0x80 else eight[4:]
+        self.prefix = eight[:2] + self.ttl
+        self.octets: i64 = 0
+        self.how: i64 = _CHECKED
+        exact = exact_size(rtype)
+        if exact > 0:
+            self.how = _EXACT
+            self.octets = exact
+        elif rtype == RRSIG:
+            self.how = _SIGNED
+            self.octets = 18
+        elif rtype == NSEC:
+            self.how = _NEXT
+        elif rtype < 256 and HAS_NAMES[rtype]:
+            octets, strings, count, tail = layout(rtype)
+            self.octets = octets
+            simple = strings == 0 and count == 1 and tail == 0 and not keeps_case(rtype)
+            self.how = _NAME if simple else _MIXED
 
 
 class Batch:
@@ -65,35 +112,53 @@ class RecordParser:
         batch = Batch()
         out = batch.records
         origin = self.origin
-        size = len(msg)
-        room = len(origin)
-        # Owner keys, and full names of owners in another case, by the offset they stand at.
+        size: i64 = len(msg)
+        room: i64 = 255 - len(origin)
+        # By the offset they stand at: owner keys; full names of owners in another case; lower-case
+        # wire names that rdata points to.
         keys: dict[int, bytes] = {}
         spelled_owners: dict[int, bytes] = {}
-        p = offset
-        position = 0
-        while position < count:
+        wires: dict[int, bytes] = {}
+        heads: dict[bytes, _Head] = {}
+        p: i64 = offset
+        for position in range(count):
             if p >= size:
                 raise WireError(f"{count} records", f"the end of the message after {position}", p)
-            first = msg[p]
-            where = p
+            first: i64 = msg[p]
+            where: i64 = p
             key: bytes | None = None
-            if first >= 0xC0 and p + 1 < size:
-                where = (first & 0x3F) << 8 | msg[p + 1]
-                if where < p:
+            owner: bytes | None = None
+            if first >= 0xC0:
+                if p + 1 < size:
+                    where = (first & 0x3F) << 8 | msg[p + 1]
                     key = keys.get(where)
-                if key is not None:
-                    p += 2
+                    if key is not None:
+                        p += 2
+                        if spelled_owners:
+                            owner = spelled_owners.get(where)
             elif 0 < first < 64:
-                q = p + 1 + first
+                q: i64 = p + 1 + first
+                single = True
+                while q < size and 0 < msg[q] < 64:
+                    q += 1 + msg[q]
+                    single = False
                 if q + 1 < size and msg[q] >= 0xC0:
-                    target = (msg[q] & 0x3F) << 8 | msg[q + 1]
+                    target: i64 = (msg[q] & 0x3F) << 8 | msg[q + 1]
                     parent = keys.get(target)
-                    if parent is not None and target < p and target not in spelled_owners:
+                    if parent is None and target < p:
+                        suffix, _ = names.read(msg, target)
+                        if suffix.lower() == suffix and names.is_below(suffix, origin):
+                            parent = names.key_of(suffix, origin)
+                            keys[target] = parent
+                    # The relative part of the name has this many octets.
+                    if parent is not None and len(parent) - 1 + q - p <= room:
                         label = msg[p + 1 : q]
-                        # The relative part of the name has len(parent) + first octets.
-                        if label.lower() == label and len(parent) + first + room <= 255:
-                            if b"\0" in label or b"\1" in label:
+                        if (label.islower() or label.lower() == label) and (
+                            not spelled_owners or target not in spelled_owners
+                        ):
+                            if not single:
+                                label = names.key_of(msg[p:q] + b"\0", b"\0")[:-2]
+                            elif b"\0" in label or b"\1" in label:
                                 label = names.escape(label)
                             if len(parent) == 1:
                                 key = label + b"\0\0"
@@ -101,76 +166,102 @@ class RecordParser:
                                 key = parent[:-1] + label + b"\0\0"
                             keys[p] = key
                             p = q + 2
-            owner: bytes | None = None
             if key is None:
                 # Everything unusual: whole names, several labels, upper case, errors.
-                name, end = names.read(msg, p)
+                name, after = names.read(msg, p)
                 low = name.lower()
                 if names.is_below(low, origin):
                     key = names.key_of(low, origin)
                     # Where the name begins with a pointer, what is known is known of its target.
-                    if where >= p:
-                        where = p
                     keys[where] = key
                     if low != name:
                         spelled_owners[where] = name
                         owner = name
                 else:
                     owner = name
-                p = end
-            elif spelled_owners:
-                owner = spelled_owners.get(where)
+                p = after
 
             if p + 10 > size:
                 raise WireError(
                     "a record's type, class, TTL and length", "the end of the message", p
                 )
-            rtype = msg[p] << 8 | msg[p + 1]
-            rclass = msg[p + 2] << 8 | msg[p + 3]
-            start = p + 10
-            end = start + (msg[p + 8] << 8 | msg[p + 9])
+            eight = msg[p : p + 8]
+            head = heads.get(eight)
+            if head is None:
+                head = _Head(eight, p)
+                heads[eight] = head
+            start: i64 = p + 10
+            end: i64 = start + (msg[p + 8] << 8 | msg[p + 9])
             if end > size:
                 raise WireError(
-                    f"{end - start} octets of {type_text(rtype)} rdata",
+                    f"{end - start} octets of {type_text(head.rtype)} rdata",
                     f"{size - start} to the end of the message",
                     start,
                 )
-            if rclass != IN:
-                raise WireError("a record of class IN", f"class {rclass}", p + 2)
-            if rtype < 256:
-                if HAS_NAMES[rtype]:
-                    spelled, rdata = expand_rdata(msg, start, end, rtype)
-                else:
-                    rdata = spelled = msg[start:end]
-                    if (rtype == A and end - start == 4) or (rtype == AAAA and end - start == 16):
-                        pass
-                    elif not is_data_type(rtype):
-                        raise WireError("a type that is data", type_text(rtype), p)
-                    else:
-                        check_shape(rtype, rdata, start)
+            how = head.how
+            rdata = msg[start:end]
+            spelled = rdata
+            if how == _EXACT:
+                if end - start != head.octets:
+                    check_shape(head.rtype, rdata, start)
+            elif how == _CHECKED:
+                check_shape(head.rtype, rdata, start)
+            elif how == _MIXED:
+                spelled, rdata = expand_rdata(msg, start, end, head.rtype)
             else:
-                rdata = spelled = msg[start:end]
-                check_shape(rtype, rdata, start)
+                begin: i64 = start + head.octets
+                r = begin
+                length: i64 = 64
+                while r < end:
+                    length = msg[r]
+                    if length == 0 or length > 63:
+                        break
+                    r += 1 + length
+                plain = False
+                if r < end and length == 0 and r - begin < 255:
+                    if how == _NAME:
+                        if r + 1 == end:
+                            lowered = rdata.lower() if begin == start else msg[begin:end].lower()
+                            plain = rdata.endswith(lowered)
+                    elif how == _NEXT:
+                        check_bitmap(rdata, r + 1 - start, start)
+                        plain = True
+                    elif r + 1 < end:
+                        signer = msg[begin : r + 1]
+                        plain = signer.lower() == signer
+                elif how == _NAME and r + 2 == end and length >= 0xC0:
+                    to: i64 = (length & 0x3F) << 8 | msg[r + 1]
+                    if to < begin:
+                        tail = wires.get(to)
+                        if tail is None:
+                            tail, _ = names.read(msg, to)
+                            wires[to] = tail
+                        full = msg[start:r] + tail
+                        if (
+                            len(full) - head.octets <= 255
+                            and full[head.octets :].lower() == (full[head.octets :])
+                        ):
+                            rdata = full
+                            spelled = full
+                            plain = True
+                if not plain:
+                    spelled, rdata = expand_rdata(msg, start, end, head.rtype)
 
             if key is None:
                 assert owner is not None
-                batch.outside.append((owner, rtype, position))
+                batch.outside.append((owner, head.rtype, position))
             else:
-                ttl = msg[p + 4 : p + 8]
-                if ttl[0] >= 0x80:
-                    ttl = _NO_TTL
-                if rtype == RRSIG:
-                    record = key + msg[p : p + 2] + rdata[:2] + ttl + rdata
+                if how == _SIGNED:
+                    record = key + head.prefix[:2] + rdata[:2] + head.ttl + rdata
                 else:
-                    record = key + msg[p : p + 2] + ttl + rdata
-                if rtype == SOA and len(key) == 1:
-                    batch.soas.append(len(out))
+                    record = key + head.prefix + rdata
+                    if head.is_soa and len(key) == 1:
+                        batch.soas.append(len(out))
                 if owner is not None or spelled is not rdata:
                     if owner is None:
                         owner = names.wire_of(key, origin)
                     batch.spelling[record] = (owner, spelled)
                 out.append(record)
             p = end
-            position += 1
         batch.end = p
         return batch

@@ -113,7 +113,7 @@ _LAYOUT: Final[dict[int, Layout]] = {
     NSEC: (0, 0, 1, -1), 107: (2, 0, 1, 0),
 }  # fmt: skip
 # Types below 256 with names in them, for the parser's first look.
-HAS_NAMES: Final[bytes] = bytes(1 if t in _LAYOUT else 0 for t in range(256))
+HAS_NAMES: Final[bytes] = bytes([1 if t in _LAYOUT else 0 for t in range(256)])
 # RFC 4034 §6.2 with RFC 6840 §5.1: NSEC's next name keeps its case; LP and NSAP-PTR are not listed.
 _KEEPS_CASE: Final = frozenset((NSEC, 107, 23))
 
@@ -135,6 +135,13 @@ _SHORTEST: Final[dict[int, int]] = {
     260: 2,
 }  # fmt: skip
 _EXACT: Final[dict[int, int]] = {A: 4, AAAA: 16, 104: 10, 105: 6, 106: 10, 108: 6, 109: 8}
+
+
+def exact_size(rtype: int) -> int:
+    """Octets of rdata that a type always has; 0 where it varies."""
+    return _EXACT.get(rtype, 0)
+
+
 # Character-strings and nothing else: how few there may be, and how many (0: no limit).
 _STRINGS: Final[dict[int, tuple[int, int]]] = {
     HINFO: (2, 2), TXT: (1, 0), 19: (1, 1), 20: (1, 2), 27: (3, 3), 99: (1, 0), 258: (1, 0),

@@ -10,16 +10,17 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import BytesWriter, write_i16_be, write_i32_be
+from mypy_extensions import i16, i64, u8
 
 from xfer.wire import names
-from xfer.wire.records import HAS_NAMES, NS, RRSIG, Spelling, key_end, layout
+from xfer.wire.records import HAS_NAMES, MINFO, MX, RRSIG, SOA, Spelling, key_end, layout
 
 # Offsets below 2^14 can be pointed to, so in messages of this size every name can be reused.
 IMAGE_MESSAGE: Final = 16_300
 _HEADER: Final = b"\0\0\x84\0\0\0\0\0\0\0\0\0"  # ID 0, QR and AA, no counts
 # RFC 3597 §4: only the types of RFC 1035 may have compressed names in their rdata.
 COMPRESSIBLE: Final[bytes] = bytes(
-    1 if t in (2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15) else 0 for t in range(256)
+    [1 if t in (2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15) else 0 for t in range(256)]
 )
 
 
@@ -35,98 +36,130 @@ def render_block(records: list[bytes], spelling: Spelling, origin: bytes) -> lis
     w.write(_HEADER)
     count = 0
     rooted = len(origin) == 1
-    owners: dict[bytes, int] = {}  # owner key → offset
+    # The owners on the way from the apex to the last owner: records are sorted, so a parent that
+    # is in this message is among them. `above` has their keys without the last 0x00.
+    above: list[bytes] = []
+    above_at: list[int] = []
     seen: dict[bytes, int] = {}  # wire name in its exact case → offset
-    origin_at = 0
-    last = b"\xff"  # owner key of the record before; no key begins with 0xff 0xff
-    last_at = 0
+    origin_at: i64 = 0
+    last = b"\xff\0\0"  # owner key of the record before; this one stands for none
+    last_at: i64 = 0
     # A record takes at most this much more in a message than here: class, length, the origin or a
     # spelled owner whose key is no shorter than its labels.
-    margin = 16 + len(origin)
+    margin: i64 = 16 + len(origin)
     for record in records:
-        size = len(w)
+        size: i64 = len(w)
         if count > 0 and size + len(record) + margin > IMAGE_MESSAGE:
             messages.append(_finish(w, count))
             w = BytesWriter()
             w.write(_HEADER)
             size = 12
             count = 0
-            owners = {}
+            above = []
+            above_at = []
             seen = {}
             origin_at = 0
-            last = b"\xff"
-        spelled_rdata: bytes | None = None
+            last = b"\xff\0\0"
+        rdata: bytes | None = None
+        end: i64 = 0
         if spelling and record in spelling:
-            spelled_owner, spelled_rdata = spelling[record]
+            owner, rdata = spelling[record]
             end = key_end(record)
-            write_name(w, spelled_owner, seen)
-            last = b"\xff"
-            if not rooted and origin_at == 0 and spelled_owner.endswith(origin):
-                origin_at = seen.get(origin, 0)
+            write_name(w, owner, seen)
+            last = b"\xff\0\0"
         elif record.startswith(last):
             end = len(last)
-            write_i16_be(w, last_at - 0x4000)
-        else:
-            end = key_end(record)
-            key = record[:end]
-            at = owners.get(key, 0)
-            if at != 0:
-                write_i16_be(w, at - 0x4000)
-                last_at = at
+            write_i16_be(w, i16(last_at - 0x4000))
+        elif record[0] == 0:
+            end = 1
+            last = b"\0"
+            last_at = size
+            if rooted:
+                w.append(0)
+            elif origin_at != 0:
+                last_at = origin_at
+                write_i16_be(w, i16(origin_at - 0x4000))
             else:
-                if not rooted or end > 1:
-                    owners[key] = size
-                last_at = size
-                # Below an owner of this message: its own label and a pointer.
-                cut = end - 2
-                while cut > 0 and record[cut - 1] != 0:
-                    cut -= 1
-                parent_at = owners.get(record[:cut] + b"\0", 0) if cut > 0 else 0
-                if parent_at != 0:
-                    label = names.unescape(record[cut : end - 2])
-                    w.append(len(label))
-                    w.write(label)
-                    write_i16_be(w, parent_at - 0x4000)
-                else:
-                    _write_labels(w, key, owners)
-                    if rooted:
-                        w.append(0)
-                    elif origin_at != 0:
-                        write_i16_be(w, origin_at - 0x4000)
-                    else:
-                        origin_at = len(w)
-                        w.write(origin)
-                        seen[origin] = origin_at
-            last = key
+                origin_at = size
+                seen[origin] = size
+                w.write(origin)
+        else:
+            while above and not record.startswith(above[-1]):
+                above.pop()
+                above_at.pop()
+            base: i64 = 0
+            parent_at: i64 = 0
+            if above:
+                base = len(above[-1])
+                parent_at = above_at[-1]
+            end = base
+            while record[end] != 0:
+                end += 1
+            label = record[base:end]
+            if record[end + 1] != 0 or b"\1" in label:
+                end = key_end(record) - 2
+                _write_labels(w, record[: end + 1], base, above, above_at)
+            else:
+                above.append(record[: end + 1])
+                above_at.append(size)
+                w.append(end - base)
+                w.write(label)
+            if base > 0:
+                write_i16_be(w, i16(parent_at - 0x4000))
+            elif rooted:
+                w.append(0)
+            elif origin_at != 0:
+                write_i16_be(w, i16(origin_at - 0x4000))
+            else:
+                origin_at = len(w)
+                seen[origin] = origin_at
+                w.write(origin)
+            end += 2
+            last = record[:end]
+            last_at = size
 
         high = record[end]
         low = record[end + 1]
-        p = end + 2
-        if high == 0 and low == RRSIG:
-            p += 2
         w.append(high)
         w.append(low)
+        end += 2
+        if high == 0 and low == RRSIG:
+            end += 2
         w.append(0)
         w.append(1)
-        w.append(record[p])
-        w.append(record[p + 1])
-        w.append(record[p + 2])
-        w.append(record[p + 3])
-        p += 4
+        w.append(record[end])
+        w.append(record[end + 1])
+        w.append(record[end + 2])
+        w.append(record[end + 3])
+        plain = rdata is None
+        if rdata is None:
+            rdata = record[end + 4 :]
         if high == 0 and COMPRESSIBLE[low]:
-            rdata = spelled_rdata if spelled_rdata is not None else record[p:]
-            length_at = len(w)
+            length_at: i64 = len(w)
             w.append(0)
             w.append(0)
-            if low == NS and spelled_rdata is None:
-                _write_whole(w, rdata, origin, origin_at, seen)
+            if plain and low != SOA and low != MINFO:
+                if low == MX:
+                    w.append(rdata[0])
+                    w.append(rdata[1])
+                    rdata = rdata[2:]
+                at = seen.get(rdata, 0)
+                if at != 0:
+                    write_i16_be(w, i16(at - 0x4000))
+                else:
+                    if length_at < 0x3FF0:
+                        seen[rdata] = len(w)
+                    if origin_at != 0 and rdata.endswith(origin) and names.is_below(rdata, origin):
+                        w.write(rdata[: len(rdata) - len(origin)])
+                        write_i16_be(w, i16(origin_at - 0x4000))
+                    else:
+                        w.write(rdata)
             else:
                 _write_rdata(w, low, rdata, seen)
-            length = len(w) - length_at - 2
-            w[length_at] = length >> 8
-            w[length_at + 1] = length & 255
+            length: i64 = len(w) - length_at - 2
+            w[length_at] = u8(length >> 8)
+            w[length_at + 1] = u8(length & 255)
         else:
-            rdata = spelled_rdata if spelled_rdata is not None else record[p:]
             length = len(rdata)
             w.append(length >> 8)
             w.append(length & 255)
@@ -143,38 +176,28 @@ def _finish(w: BytesWriter, count: int) -> bytes:
     return w.getvalue()
 
 
-def _write_labels(w: BytesWriter, key: bytes, owners: dict[bytes, int]) -> None:
-    """The labels of an owner key, leftmost first; the owners on the way up are remembered."""
-    end = len(key) - 2
-    while end > 0:
-        cut = end
-        while cut > 0 and key[cut - 1] != 0:
-            cut -= 1
-        here = key[: end + 1] + b"\0"
-        if here not in owners:
-            owners[here] = len(w)
-        label = names.unescape(key[cut:end])
+def _write_labels(
+    w: BytesWriter, key: bytes, base: int, above: list[bytes], above_at: list[int]
+) -> None:
+    """The labels of `key` (an owner key without its last 0x00) from `base` on, leftmost first.
+
+    They and the names on the way down to them are added to `above`.
+    """
+    parts = key[base:-1].split(b"\0")
+    labels = [names.unescape(part) for part in parts]
+    at = len(w)
+    for label in labels:
+        at += len(label) + 1
+    end = base
+    for i in range(len(parts)):
+        at -= len(labels[i]) + 1
+        end += len(parts[i]) + 1
+        above.append(key[:end])
+        above_at.append(at)
+    labels.reverse()
+    for label in labels:
         w.append(len(label))
         w.write(label)
-        end = cut - 1
-
-
-def _write_whole(
-    w: BytesWriter, name: bytes, origin: bytes, origin_at: int, seen: dict[bytes, int]
-) -> None:
-    """A name that is likely to come again as a whole, or to end in the origin."""
-    at = seen.get(name, 0)
-    if at != 0:
-        write_i16_be(w, at - 0x4000)
-        return
-    here = len(w)
-    if here < 0x4000:
-        seen[name] = here
-    if origin_at != 0 and len(name) > len(origin) and names.is_below(name, origin):
-        w.write(name[: len(name) - len(origin)])
-        write_i16_be(w, origin_at - 0x4000)
-    else:
-        w.write(name)
 
 
 def write_name(w: BytesWriter, name: bytes, seen: dict[bytes, int]) -> None:
@@ -236,9 +259,10 @@ class Renderer:
         self._counts[0] += 1
 
     def record(self, section: int, owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bool:
-        """Add a record (class IN, rdata uncompressed) to section 1 answer, 2 authority, 3 additional.
+        """Add a record of class IN to section 1 answer, 2 authority or 3 additional.
 
-        False where it does not fit below the limit; the message is then as before.
+        rdata: uncompressed. False where it does not fit below the limit; the message is then as
+        it was before.
         """
         w = self._w
         before = len(w)
