@@ -14,6 +14,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
@@ -44,7 +45,8 @@ class Spec:
     role: "primary" (then `text` is its zone file) or "secondary" (then `upstream` is where it asks,
     signed with `key`); address, port: where it listens (port 0: a free one); key: signs its
     transfers; allow_from: addresses that may transfer, () for any; notify: addresses and ports that
-    get its NOTIFY; options: more lines for named.conf's options block.
+    get its NOTIFY; options: more lines for named.conf's options block; more: further zones, origin
+    to zone file ("" on a secondary).
     """
 
     role: str
@@ -58,6 +60,7 @@ class Spec:
     allow_from: tuple[str, ...] = ()
     one_answer: bool = False
     options: str = ""
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 def _transfer_acl(spec: Spec) -> str:
@@ -74,7 +77,6 @@ def named_conf(spec: Spec, directory: Path, port: int, rndc_port: int, rndc_secr
     signed = f' key "{spec.key.name}"' if spec.key else ""
     values = {
         "directory": str(directory),
-        "origin": spec.origin,
         "address": spec.address,
         "port": str(port),
         "rndc_port": str(rndc_port),
@@ -87,8 +89,17 @@ def named_conf(spec: Spec, directory: Path, port: int, rndc_port: int, rndc_secr
         "primary_address": spec.upstream[0],
         "options": spec.options,
     }
-    parts = [HERE / "common.conf.in", HERE / f"{spec.role}.conf.in"]
-    return "\n".join(Template(path.read_text()).substitute(values) for path in parts)
+    common, zone = (HERE / f"{name}.conf.in" for name in ("common", spec.role))
+    parts = [Template(common.read_text()).substitute(values)]
+    for origin in (spec.origin, *spec.more):
+        values |= {"origin": origin, "file": str(directory / zone_file(spec, origin))}
+        parts.append(Template(zone.read_text()).substitute(values))
+    return "\n".join(parts)
+
+
+def zone_file(spec: Spec, origin: str) -> str:
+    """The name of a zone's file in the server's directory."""
+    return "zone.db" if origin == spec.origin else f"zone-{origin.strip('.') or 'root'}.db"
 
 
 def soa_serial(address: str, port: int, origin: str, timeout: float = 1.0) -> int | None:
@@ -237,23 +248,31 @@ class Bind:
         signed = ["-k", str(self.write_key(key))] if key else []
         return self.command("dig", f"@{address}", "-p", str(port), *signed, *args)
 
-    def axfr(self, at: tuple[str, int] | None = None, key: TsigKey | None = None) -> list[str]:
+    def axfr(
+        self,
+        at: tuple[str, int] | None = None,
+        key: TsigKey | None = None,
+        origin: str = "",
+        source: str = "",
+    ) -> list[str]:
         """The zone by `dig axfr` as sorted presentation lines, one SOA. LabError where it fails."""
         shape = ("+nocmd", "+nocomments", "+nostats", "+noquestion", "+onesoa", "+nosplit")
-        output = self.dig(self.origin, "AXFR", *shape, at=at, key=key or self.key)
+        origin = origin or self.origin
+        bound = ["-b", source] if source else []
+        output = self.dig(*bound, origin, "AXFR", *shape, at=at, key=key or self.key)
         lines = canonical_lines(output)
         if not lines or "Transfer failed" in output or "communications error" in output:
-            raise LabError(f"dig axfr {self.origin} @{at or (self.address, self.port)}: {output}")
+            raise LabError(f"dig axfr {origin} @{at or (self.address, self.port)}: {output}")
         return lines
 
-    def serial(self) -> int | None:
+    def serial(self, origin: str = "") -> int | None:
         """The SOA serial it serves now."""
-        return soa_serial(self.address, self.port, self.origin)
+        return soa_serial(self.address, self.port, origin or self.origin)
 
-    def wait_serial(self, serial: int, timeout: float = 15.0) -> None:
+    def wait_serial(self, serial: int, timeout: float = 15.0, origin: str = "") -> None:
         """Until it serves that serial. LabError with both serials and its log after `timeout`."""
         end = time.monotonic() + timeout
-        while (now := self.serial()) != serial:
+        while (now := self.serial(origin)) != serial:
             if time.monotonic() > end:
                 raise LabError(
                     f"{self.spec.role} serves serial {now}, expected {serial}; it says: "
@@ -302,8 +321,9 @@ class Lab:
         name = f"{spec.role}-{secrets.token_hex(3)}"
         directory = self.directory / name
         directory.mkdir()
-        if spec.text:
-            (directory / "zone.db").write_text(spec.text)
+        for origin, text in {spec.origin: spec.text, **spec.more}.items():
+            if text:
+                (directory / zone_file(spec, origin)).write_text(text)
         server = Bind(spec, directory, f"xfer-bind-{os.getpid()}-{name}", self.engine)
         self.servers.append(server)
         server.start()
