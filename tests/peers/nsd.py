@@ -39,6 +39,8 @@ server:
     xfrdir: "{self.directory}"
     zonelistfile: "{self.directory}/zone.list"
     verbosity: 2
+    rrl-ratelimit: 0
+    xfrd-reload-timeout: 0
 remote-control:
     control-enable: yes
     control-interface: "{self.directory}/nsd.sock"

@@ -169,13 +169,17 @@ class Server(ABC):
 
     def start(self) -> Self:
         """Write configuration and zone files, start the process and wait until it answers."""
+        self.prepare()
+        self.launch()
+        self.wait_answering()
+        return self
+
+    def prepare(self) -> None:
+        """Write configuration and zone files."""
         for zone in self.zones:
             if isinstance(zone, PrimaryZone) and zone.path is None:
                 self.zone_file(zone.name).write_text(zone.text)
         self.configure()
-        self.launch()
-        self.wait_answering()
-        return self
 
     def launch(self) -> None:
         """Start the process alone, with the configuration as it stands (also after `kill`)."""
@@ -191,6 +195,7 @@ class Server(ABC):
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment(), "PATH": path},
+                start_new_session=True,  # by which the benchmark finds all of its processes
             )
 
     def environment(self) -> dict[str, str]:

@@ -1,0 +1,108 @@
+"""`python -m tests.bench`: build the zones, run everybody in turn, print the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import attrs
+
+from tests.bench import table, zone
+from tests.bench.replay import Replay
+from tests.bench.servers import CONTESTANTS, PEERS
+from tests.bench.stages import VERSIONS, Life
+from tests.peers import TsigKey
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--records", default="10000,100000,1000000", help="zone sizes")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, interleaved")
+    parser.add_argument("--only", choices=["sender", "receiver", "udp", "pure"])
+    parser.add_argument("--servers", help=f"of {', '.join(CONTESTANTS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="10 k and 100 k, one round")
+    parser.add_argument("--json", type=Path, help="write every figure of every round there")
+    parser.add_argument(
+        "--slack",
+        type=float,
+        help="exit 1 where a claim is missed by more than this factor (4 with --quick)",
+    )
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.records, arguments.rounds = "10000,100000", 1
+        arguments.slack = arguments.slack or 4.0
+    return arguments
+
+
+def contestants(arguments: argparse.Namespace) -> list[str]:
+    if arguments.servers:
+        return [name.strip() for name in arguments.servers.split(",")]
+    if arguments.only in (None, "pure"):
+        return list(CONTESTANTS)
+    return ["xfer", *PEERS]
+
+
+def run(arguments: argparse.Namespace) -> table.Results:
+    """All sizes, all rounds; the servers' order turns with each round."""
+    names = contestants(arguments)
+    results: table.Results = {}
+    key = TsigKey.make("k1.")
+    with tempfile.TemporaryDirectory(prefix="xfer-bench-") as directory:
+        for count in (int(text) for text in arguments.records.split(",")):
+            files = {number: Path(directory) / f"{number}.messages" for number in VERSIONS}
+            size = 0
+            for number, path in files.items():
+                size = zone.write_messages(path, zone.records(count, number))
+            print(f"{count:,} records: {size / 1e6:.1f} MB", file=sys.stderr)
+            rows = results.setdefault(count, {})
+            with Replay(key, files) as replay:
+                for number in range(arguments.rounds):
+                    turn = number % len(names)
+                    for name in names[turn:] + names[:turn]:
+                        start = time.monotonic()
+                        life = Life(CONTESTANTS[name], replay, count, arguments.only)
+                        for stage, figures in life.run().items():
+                            servers = rows.setdefault(stage, {known: [] for known in names})
+                            servers[name] += figures
+                        spent = time.monotonic() - start
+                        print(f"  round {number + 1}: {name} {spent:.1f} s", file=sys.stderr)
+    return results
+
+
+def to_json(results: table.Results) -> str:
+    """Every figure, unrounded; a lost query's latency is null."""
+    plain = {
+        str(size): {
+            stage: {name: [attrs.asdict(f) for f in figures] for name, figures in servers.items()}
+            for stage, servers in rows.items()
+        }
+        for size, rows in results.items()
+    }
+    return json.dumps(plain, indent=1).replace("Infinity", "null")
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
+    results = run(arguments)
+    for line in table.lines(results):
+        print(line)
+    print()
+    for verdict in table.verdicts(results):
+        print(verdict)
+    if arguments.json:
+        arguments.json.write_text(to_json(results))
+    missed = [v for v in table.verdicts(results, arguments.slack or 1e9) if not v.holds]
+    for verdict in missed:
+        print(f"beyond the slack: {verdict}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
