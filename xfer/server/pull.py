@@ -115,12 +115,10 @@ async def pull_zone(
         raise pull.stopped(
             f"the whole transfer within {limits.total:g} s", "total_timeout in [limits]"
         )
-    except* TransferError as group:
-        error = _first(group)
-        error.peer = error.peer or target.text(pull.source)
-        if error.failure is Failure.DENIED and pull.source:
-            error.hint = error.hint.replace("our source address", f"our address {pull.source}")
-        raise error from None
+    except TransferError as error:
+        raise pull.named(error) from None
+    except BaseExceptionGroup as group:
+        raise pull.named(_only(group)) from None
 
 
 class _Pull:
@@ -197,6 +195,13 @@ class _Pull:
             octets=self._received,
             seconds=trio.current_time() - self._start,
         )
+
+    def named(self, error: TransferError) -> TransferError:
+        """The error with the target and our address in its sentence."""
+        error.peer = error.peer or self.target.text(self.source)
+        if self.source:
+            error.hint = error.hint.replace("our source address", f"our address {self.source}")
+        return error
 
     def stopped(self, expected: str, setting: str) -> TransferError:
         """A time limit was reached: how far it came."""
@@ -312,6 +317,13 @@ class _Pull:
                     await self._executor.run(self._write_ahead, batch)
 
 
-def _first(group: BaseExceptionGroup[TransferError]) -> TransferError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+def _only(group: BaseExceptionGroup[BaseException]) -> TransferError:
+    """The transfer's failure out of the group that the nurseries make; anything else stays one."""
+    failures, rest = group.split(TransferError)
+    if rest is not None or failures is None:
+        raise group
+    error: BaseException = failures
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, TransferError)
+    return error

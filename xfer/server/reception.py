@@ -13,7 +13,7 @@ from typing import Protocol
 
 import attrs
 
-from xfer.errors import Failure, TransferError, TsigError, TsigKind, ZoneError
+from xfer.errors import Failure, TransferError, TsigError, TsigKind, ZoneError, ZoneRejected
 from xfer.transfer.inbound import HINTS, State
 from xfer.transfer.updates import Abandon, Add, Begin, Delete, Finish, Update
 from xfer.wire.codes import rcode_text
@@ -143,9 +143,9 @@ class Reception:
                     raise auth_error(error) from error
             builder = self._builder
             assert builder is not None
-            for _ in builder.finish():
+            while builder.step():
                 pass
-            return Received(builder.snapshot, tuple(builder.findings))
+            return Received(builder.snapshot(), tuple(builder.findings()))
         except (TransferError, ZoneError) as error:
             raise self._abandoned(error) from error
 
@@ -179,8 +179,10 @@ class Reception:
                 self._builder = None
 
     def _abandoned(self, error: TransferError | ZoneError) -> TransferError:
-        if isinstance(error, ZoneError):
-            error = TransferError(Failure.CONTENT, "a zone that passes the checks", str(error))
+        if isinstance(error, ZoneRejected):
+            error = TransferError(Failure.CONTENT, error.expected, f"{error.got} ({error.rule})")
+        elif isinstance(error, ZoneError):
+            error = TransferError(Failure.CONTENT, "a zone that can be served", str(error))
         self._apply(self.machine.abandon(str(error)))
         return error
 
@@ -197,11 +199,7 @@ def auth_error(error: TsigError) -> TransferError:
 
 _AUTH_HINTS = {
     TsigKind.MISSING: "the peer may not know that this zone's transfers are signed",
-    TsigKind.PEER_BADKEY: "the key has another name, or another algorithm, on their side",
-    TsigKind.PEER_BADSIG: "the secrets differ",
     TsigKind.BAD_MAC: "the secrets differ, or the message was changed on its way",
-    TsigKind.PEER_BADTIME: "one of the two clocks is wrong",
-    TsigKind.BAD_TIME: "one of the two clocks is wrong",
 }
 
 

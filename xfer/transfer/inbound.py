@@ -241,10 +241,10 @@ class AxfrIn:
     def _records(self, batch: Batch, count: int) -> list[Update]:
         """Find opening and closing SOA; `count` is what the header promised."""
         updates: list[Update] = []
-        soas = batch.soas
+        soas = list(batch.soas)
         opening = self.state is State.WAITING
         if opening:
-            if not soas or soas[0] != 0 or (_outside_first(batch)):
+            if not soas or soas[0] != 0 or _outside_first(batch):
                 raise self._protocol(
                     f"the SOA of {names.to_text(self.origin)} as the first record",
                     _first_text(batch, self.origin),

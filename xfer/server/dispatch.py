@@ -1,0 +1,282 @@
+"""From the octets of a request to what is to be done about it; no I/O, no waiting.
+
+    not a request, cut header           nothing: such things are never answered
+    TSIG that fails                     the answer of RFC 8945 §5.2
+    malformed                           FORMERR
+    unknown opcode                      NOTIMP
+    EDNS version above 0                BADVERS
+    class not IN, zone not ours         REFUSED
+    zone without a valid version        SERVFAIL
+    AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUSED
+    AXFR over UDP                       FORMERR (RFC 5936 §4.2 has it over TCP only)
+    NOTIFY from a primary of the zone   NOERROR, and `Notified`; from others REFUSED
+    apex                                the answer; names below it REFUSED (`xfer.answer.apex`)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from xfer.answer.apex import (
+    EDE_NOT_AUTHORITATIVE,
+    EDE_NOT_READY,
+    EDE_NOT_SUPPORTED,
+    EDE_PROHIBITED,
+    answer_apex,
+    answer_soa_only,
+    extended_error,
+)
+from xfer.clock import Clock
+from xfer.control.engine import RefusedSource
+from xfer.errors import WireError
+from xfer.peers import IPAddress, admit
+from xfer.server.zones import Zone, ZoneTable
+from xfer.transfer.outbound import Decision, decide
+from xfer.wire.codes import BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
+from xfer.wire.edns import Edns
+from xfer.wire.names import lower
+from xfer.wire.request import Kind, Request, edns_of, make_error, parse_request
+from xfer.wire.tsig import Key, RequestRefused, ResponseSigner, VerifiedRequest, verify_request
+from xfer.zone.snapshot import Snapshot
+
+MAX_TCP = 65_535
+MIN_UDP = 512
+SOURCES_KEPT = 1_000
+
+
+@attrs.frozen
+class Transfer:
+    """An authorised transfer to make. request: as parsed; only_soa: the client is up to date."""
+
+    zone: Zone
+    snapshot: Snapshot
+    request: Request
+    message: bytes
+    signer: ResponseSigner | None
+    opt: bytes
+    only_soa: bool
+    client: str
+
+
+@attrs.frozen
+class Notified:
+    """An accepted NOTIFY: the zone's primaries are worth asking. serial: the hint, or None."""
+
+    zone: Zone
+    serial: int | None
+    source: str
+
+
+@attrs.frozen
+class Handled:
+    """What to send now, if anything, and what else to do."""
+
+    reply: bytes | None = None
+    work: Transfer | Notified | None = None
+
+
+class Refusals:
+    """Counts what was refused, by source address; the oldest sources are forgotten."""
+
+    def __init__(self) -> None:
+        self._sources: OrderedDict[str, RefusedSource] = OrderedDict()
+
+    def count(self, source: str, reason: str, at: float) -> None:
+        """One more refusal."""
+        known = self._sources.pop(source, None)
+        self._sources[source] = RefusedSource(
+            source, 1 + (known.count if known is not None else 0), at, reason
+        )
+        if len(self._sources) > SOURCES_KEPT:
+            self._sources.popitem(last=False)
+
+    def listed(self) -> tuple[RefusedSource, ...]:
+        """Newest first."""
+        return tuple(reversed(self._sources.values()))
+
+
+@attrs.define(eq=False)
+class Dispatcher:
+    """Everything that answering needs to know.
+
+    keys: by lower-case wire name; payload: the largest UDP answer and what our OPT offers;
+    on_refusal: told client, request and reason of each refused transfer or NOTIFY.
+    """
+
+    table: ZoneTable
+    keys: Mapping[bytes, Key]
+    clock: Clock
+    payload: int = 1232
+    refusals: Refusals = attrs.Factory(Refusals)
+    on_refusal: Callable[[Zone, str, Request, str], None] | None = None
+
+    def handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
+        """What the request gets. Never raises, whatever the octets."""
+        now = int(self.clock.wall())
+        try:
+            verified = verify_request(message, self.keys, now)
+        except RequestRefused as refused:
+            self.refusals.count(str(client), str(refused), now)
+            return Handled(refused.response(self.payload))
+        except WireError:
+            return Handled(make_error(message, FORMERR))
+        signer = verified.signer()
+        handled = self._verified(verified, signer, client, tcp)
+        reply = handled.reply
+        if reply is not None and signer is not None:
+            reply = signer.sign(reply, now)
+        return Handled(reply, handled.work)
+
+    def _verified(
+        self,
+        verified: VerifiedRequest,
+        signer: ResponseSigner | None,
+        client: IPAddress,
+        tcp: bool,
+    ) -> Handled:
+        message = verified.message
+        try:
+            request = parse_request(message)
+        except WireError:
+            edns = edns_of(message)
+            ours = Edns(0, self.payload, edns.do) if edns is not None else None
+            return Handled(make_error(message, FORMERR, ours))
+        if request.kind is Kind.OTHER:
+            return self._error(message, request, NOTIMP)
+        if request.edns is not None and request.edns.version > 0:
+            return self._error(message, request, BADVERS)
+        if request.question.rclass != 1:
+            return self._error(message, request, REFUSED)
+        name = lower(request.question.name)
+        if request.kind is Kind.NOTIFY:
+            return self._notify(message, request, name, verified.key, client)
+        if request.kind is Kind.QUERY:
+            return self._query(message, request, name, signer, tcp)
+        if request.kind is Kind.AXFR and not tcp:
+            return self._error(message, request, FORMERR)
+        return self._transfer(message, request, name, verified.key, signer, client, tcp)
+
+    def _query(
+        self,
+        message: bytes,
+        request: Request,
+        name: bytes,
+        signer: ResponseSigner | None,
+        tcp: bool,
+    ) -> Handled:
+        zone = self.table.find(name)
+        if zone is None:
+            return self._error(
+                message, request, REFUSED, EDE_NOT_AUTHORITATIVE, "not a zone of this server"
+            )
+        now = self.clock.monotonic()
+        snapshot = zone.serving(now)
+        if snapshot is None:
+            return self._error(message, request, SERVFAIL, EDE_NOT_READY, "no valid version")
+        if len(name) != len(zone.origin):
+            return self._error(
+                message, request, REFUSED, EDE_NOT_SUPPORTED, "only the apex is answered"
+            )
+        limit = self._limit(request, tcp)
+        if signer is not None:
+            limit -= signer.key.tsig_size()
+        return Handled(
+            answer_apex(request, snapshot, limit, self.payload, zone.expires_in(now))
+        )
+
+    def _transfer(
+        self,
+        message: bytes,
+        request: Request,
+        name: bytes,
+        key: Key | None,
+        signer: ResponseSigner | None,
+        client: IPAddress,
+        tcp: bool,
+    ) -> Handled:
+        zone = self.table.exact(name)
+        if zone is None:
+            return self._error(
+                message, request, REFUSED, EDE_NOT_AUTHORITATIVE, "not a zone of this server"
+            )
+        admission = admit(client, key, zone.config.secondaries, zone.config.allow_transfer)
+        if not admission.allowed:
+            return self._refuse(message, request, zone, client, admission.reason)
+        snapshot = zone.serving(self.clock.monotonic())
+        decision = decide(
+            request.question.rtype,
+            request.ixfr_serial,
+            snapshot.serial if snapshot is not None else None,
+        )
+        if snapshot is None or decision is Decision.SERVFAIL:
+            return self._error(message, request, SERVFAIL, EDE_NOT_READY, "no valid version")
+        if not tcp:
+            return Handled(answer_soa_only(request, snapshot, self.payload))
+        opt = b""
+        if request.edns is not None:
+            opt = Edns(0, self.payload, request.edns.do).build()
+        return Handled(
+            work=Transfer(
+                zone=zone,
+                snapshot=snapshot,
+                request=request,
+                message=message,
+                signer=signer,
+                opt=opt,
+                only_soa=decision is Decision.SOA_ONLY,
+                client=admission.peer.name if admission.peer is not None else str(client),
+            )
+        )
+
+    def _notify(
+        self, message: bytes, request: Request, name: bytes, key: Key | None, client: IPAddress
+    ) -> Handled:
+        zone = self.table.exact(name)
+        if zone is None:
+            return self._error(
+                message, request, REFUSED, EDE_NOT_AUTHORITATIVE, "not a zone of this server"
+            )
+        admission = admit(client, key, zone.config.primaries, zone.config.allow_notify)
+        if not admission.allowed or not zone.secondary:
+            reason = admission.reason if zone.secondary else "NOTIFY for a primary zone"
+            return self._refuse(message, request, zone, client, reason)
+        reply = make_error(message, NOERROR, self._opt(request), aa=True)
+        return Handled(reply, Notified(zone, request.notify_serial, str(client)))
+
+    def _refuse(
+        self, message: bytes, request: Request, zone: Zone, client: IPAddress, reason: str
+    ) -> Handled:
+        self.refusals.count(str(client), reason, self.clock.wall())
+        if self.on_refusal is not None:
+            self.on_refusal(zone, str(client), request, reason)
+        return self._error(message, request, REFUSED, EDE_PROHIBITED, "")
+
+    def _error(
+        self, message: bytes, request: Request, rcode: int, ede: int = 0, text: str = ""
+    ) -> Handled:
+        edns = self._opt(request)
+        if edns is not None and ede:
+            edns.options.append(extended_error(ede, text))
+        return Handled(make_error(message, rcode, edns))
+
+    def _opt(self, request: Request) -> Edns | None:
+        asked = request.edns
+        return Edns(0, self.payload, asked.do) if asked is not None else None
+
+    def _limit(self, request: Request, tcp: bool) -> int:
+        if tcp:
+            return MAX_TCP
+        if request.edns is None:
+            return MIN_UDP
+        return min(max(request.edns.payload, MIN_UDP), max(self.payload, MIN_UDP))
+
+
+def error_reply(transfer: Transfer, rcode: int, now: int) -> bytes | None:
+    """An error in place of a transfer, signed as its request was."""
+    reply = make_error(transfer.message, rcode)
+    if reply is not None and transfer.signer is not None:
+        return transfer.signer.sign(reply, now)
+    return reply

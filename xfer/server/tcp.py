@@ -1,0 +1,132 @@
+"""TCP: one task per connection, pipelined requests, answers as they are ready (RFC 7766).
+
+A transfer runs beside the connection's other requests, so an SOA query behind it is answered at
+once; messages of several answers may mix, each whole (RFC 5936 §4.1.2). Idle time counts only while
+nothing is being sent.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from xfer.peers import IPAddress
+from xfer.server.dispatch import Dispatcher, Notified, Transfer
+
+MIN_REQUEST = 12
+READ = 65_536
+PIPELINED = 64  # transfers of one connection that run or wait at once
+
+Write = Callable[[bytes], Awaitable[None]]
+RunTransfer = Callable[[Transfer, Write], Awaitable[None]]
+
+
+@attrs.define(eq=False)
+class TcpService:
+    """What connections share.
+
+    idle: seconds a connection may stay silent; stall: seconds a client may take over one answer;
+    run_transfer: sends a transfer through `write` and never raises anything but what a broken
+    connection raises; on_notify: told accepted NOTIFYs; clients: connections now.
+    """
+
+    dispatcher: Dispatcher
+    run_transfer: RunTransfer
+    on_notify: Callable[[Notified], None]
+    idle: float
+    stall: float
+    max_clients: int
+    clients: int = 0
+
+    async def serve(self, stream: trio.abc.Stream, client: IPAddress) -> None:
+        """Answer one connection until it ends; closes it."""
+        if self.clients >= self.max_clients:
+            await trio.aclose_forcefully(stream)
+            return
+        self.clients += 1
+        try:
+            await _Connection(self, stream, client).run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            pass  # it went away; a transfer on it has logged so
+        finally:
+            self.clients -= 1
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+
+
+class _Connection:
+    def __init__(self, service: TcpService, stream: trio.abc.Stream, client: IPAddress) -> None:
+        self._service = service
+        self._stream = stream
+        self._client = client
+        self._writing = trio.Lock()
+        self._running = 0
+        self._buffer = bytearray()
+        self._room = trio.Event()
+
+    async def run(self) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    message = await self._next()
+                    if message is None:
+                        break
+                    await self._answer(message, nursery)
+                if self._running == 0:
+                    nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+
+    async def _next(self) -> bytes | None:
+        """The next request; None at the end, and where the client went silent or sends rubbish."""
+        buffer = self._buffer
+        while True:
+            if len(buffer) >= 2:
+                size = buffer[0] << 8 | buffer[1]
+                if size < MIN_REQUEST:
+                    return None
+                if len(buffer) >= 2 + size:
+                    message = bytes(buffer[2 : 2 + size])
+                    del buffer[: 2 + size]
+                    return message
+            data: bytes | bytearray = b""
+            with trio.move_on_after(self._service.idle) as scope:
+                data = await self._stream.receive_some(READ)
+            if scope.cancelled_caught and self._running:
+                continue
+            if not data:
+                return None
+            buffer += data
+
+    async def _answer(self, message: bytes, nursery: trio.Nursery) -> None:
+        handled = self._service.dispatcher.handle(message, self._client, True)
+        if handled.reply is not None:
+            reply = struct.pack("!H", len(handled.reply)) + handled.reply
+            with trio.move_on_after(self._service.stall) as scope:
+                await self._write(reply)
+            if scope.cancelled_caught:
+                raise trio.BrokenResourceError("the client takes no answer")
+        if isinstance(handled.work, Notified):
+            self._service.on_notify(handled.work)
+        elif handled.work is not None:
+            while self._running >= PIPELINED:
+                self._room = trio.Event()
+                await self._room.wait()
+            self._running += 1
+            nursery.start_soon(self._transfer, handled.work)
+
+    async def _transfer(self, transfer: Transfer) -> None:
+        try:
+            await self._service.run_transfer(transfer, self._write)
+        finally:
+            self._running -= 1
+            self._room.set()
+
+    async def _write(self, octets: bytes) -> None:
+        async with self._writing:
+            await self._stream.send_all(octets)
