@@ -2,7 +2,7 @@
 
 The block is the unit of the journal (stored once under its digest), of sharing between versions,
 of AXFR images and of work between two looks at the event loop (DESIGN §2). The packed form keeps a
-zone of a million records in about its own size; a list of records exists only while it is worked on.
+zone of a million records in about its own size; a list of records exists only while in use.
 
     octet   0      format, 1
             1–4    number of records n

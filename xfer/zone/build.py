@@ -121,7 +121,7 @@ class Builder:
         return record > floor and not (floor and record.startswith(floor))
 
     def _pass_on(self, most: int) -> None:
-        """Check the pending records up to the last beginning of an owner name at or below `most`."""
+        """Check the pending records up to the last place up to `most` where an owner begins."""
         pending = self._pending
         cut = _owner_start(pending, most)
         if cut > 0:

@@ -295,7 +295,7 @@ class Checker:
             if refused.rtype:
                 what += f" {type_text(refused.rtype)}"
             raise ZoneRejected(
-                refused.rule, RULES[refused.rule].what, f"{what} that {refused.detail}{more}"
+                refused.rule, RULES[refused.rule].what, f"{what}, which {refused.detail}{more}"
             )
 
 
