@@ -299,7 +299,11 @@ class TestOneBadMessage:
     @pytest.mark.parametrize(
         ("code", "kind", "words"),
         [
-            (16, TsigKind.PEER_BADSIG, "secret may be another one"),
+            (
+                16,
+                TsigKind.PEER_BADSIG,
+                "peer knows the name k1., but may have another secret or another algorithm",
+            ),
             (
                 17,
                 TsigKind.PEER_BADKEY,

@@ -121,17 +121,24 @@ class ResponseVerifier:
         expected = f"an answer signed by {self.key.text()}"
         head = f"{name} ({how})"
         if tsig.error == BADKEY:
+            algorithm = self.key.algorithm
+            hint = ""
+            if algorithm.mac_size < algorithm.digest_size:
+                # BIND has these algorithms, and shortens MACs, but under the full one's name.
+                hint = f"; BIND's {algorithm.text} wants hmac-{algorithm.digest} from us"
             return TsigError(
                 TsigKind.PEER_BADKEY,
                 expected,
                 f"{head}: peer does not know {self.key.text()}: "
-                "it may have another name or another algorithm for it",
+                f"it may have another name or another algorithm for it{hint}",
             )
         if tsig.error == BADSIG:
+            # NSD says BADSIG for another algorithm as well.
             return TsigError(
                 TsigKind.PEER_BADSIG,
                 expected,
-                f"{head}: peer knows {self.key.text()}, but its secret may be another one",
+                f"{head}: peer knows the name {names.to_text(self.key.name)}, "
+                "but may have another secret or another algorithm for it",
             )
         if tsig.error == BADTIME:
             theirs = 0
