@@ -7,8 +7,7 @@ lists. It collects every problem and raises them together as `ConfigErrors`.
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +32,7 @@ from xfer.idn import wire_name
 from xfer.log import Secret
 from xfer.peers import Acl, AclEntry, Action, Peer
 from xfer.wire.tsig import ALGORITHMS, Algorithm, Key
+from xfer.zone.check import RULES, Grade, Policy
 
 __all__ = [
     "Config",
@@ -42,13 +42,11 @@ __all__ = [
     "Role",
     "Server",
     "ZoneConfig",
-    "control_path",
     "load",
 ]
 
 _T = TypeVar("_T")
 
-GRADES = ("reject", "drop", "warn")
 SHORT_SECRET = 16  # octets; RFC 8945 §8 wants secrets that cannot be guessed
 
 
@@ -71,25 +69,27 @@ class Config:
     """Everything the daemon is told.
 
     tsig: keys by lower-case wire name, ready for the verifier; zones: by absolute lower-case text,
-    in plain text order; checks: rule → "reject" | "drop" | "warn", only what was written.
+    in plain text order; checks: rule → grade, only what was written; policy: all of them.
     """
 
     file: Path
     server: Server
     limits: Limits
-    checks: Mapping[str, str]
+    checks: Mapping[str, Grade]
     tsig: Mapping[bytes, Key]
     acls: Mapping[str, Acl]
     peers: Mapping[str, Peer]
     zones: Mapping[str, ZoneConfig]
     warnings: tuple[Warned, ...] = ()
 
+    @property
+    def policy(self) -> Policy:
+        """The zone checks with the grades of [checks]."""
+        return Policy(dict(self.checks))
 
-def load(path: str | os.PathLike[str], rules: Collection[str] | None = None) -> Config:
-    """Read and check the config. Raises ConfigErrors with every problem found.
 
-    rules: names of the zone checks that [checks] may grade; None takes any.
-    """
+def load(path: str | os.PathLike[str]) -> Config:
+    """Read and check the config. Raises ConfigErrors with every problem found."""
     file = Path(path)
     reader = Reader()
     tables = _Tables(reader)
@@ -97,7 +97,7 @@ def load(path: str | os.PathLike[str], rules: Collection[str] | None = None) -> 
         tables.add(raw)
     server = _single(reader, tables, "server", Server())
     limits = _single(reader, tables, "limits", Limits())
-    checks = _checks(reader, tables.single.get("checks"), rules)
+    checks = _checks(reader, tables.single.get("checks"))
     keys = _keys(reader, tables.lists["tsig"])
     acls = _acls(reader, tables.lists["acl"], keys)
     peers = _peers(reader, tables.lists["peer"], keys)
@@ -123,19 +123,6 @@ def load(path: str | os.PathLike[str], rules: Collection[str] | None = None) -> 
         zones=zones,
         warnings=tuple(reader.warnings),
     )
-
-
-def control_path(path: str | os.PathLike[str]) -> Path:
-    """Only the control socket of the config, for the command line: nothing else is checked."""
-    file = Path(path)
-    try:
-        with file.open("rb") as stream:
-            table = tomllib.load(stream)
-    except (OSError, ValueError) as error:
-        raise ConfigError(str(file), "", f"cannot be read: {error}") from None
-    server = table.get("server", {})
-    value = server.get("control") if isinstance(server, dict) else None
-    return file.parent / value if isinstance(value, str) and value else Server().control
 
 
 class _Tables:
@@ -198,17 +185,17 @@ def _single(reader: Reader, tables: _Tables, name: str, default: _T) -> _T:
     return made if made is not None else default
 
 
-def _checks(reader: Reader, raw: Raw | None, rules: Collection[str] | None) -> dict[str, str]:
-    found: dict[str, str] = {}
-    if raw is None:
-        return found
-    for rule, grade in raw.table.items():
+def _checks(reader: Reader, raw: Raw | None) -> dict[str, Grade]:
+    found: dict[str, Grade] = {}
+    for rule, grade in raw.table.items() if raw is not None else ():
+        assert raw is not None
         key = f"checks.{rule}"
-        if rules is not None and rule not in rules:
-            reader.error(raw.file, key, "unknown check", nearest(rule, rules))
+        if rule not in RULES:
+            reader.error(raw.file, key, "unknown check", nearest(rule, RULES))
             continue
         try:
-            found[rule] = word(*GRADES)(grade, raw.file.parent)
+            allowed = word(*(str(item.value) for item in RULES[rule].grades))
+            found[rule] = Grade(allowed(grade, raw.file.parent))
         except Unfit as error:
             reader.error(raw.file, key, error.problem, error.fix)
     return found
@@ -307,7 +294,7 @@ def _acls(reader: Reader, raws: list[Raw], keys: Mapping[str, Key | None]) -> di
                 "a key-only entry has a key and no ip_range",
                 'for a key within a range write action = "allow"',
             )
-        elif table.action is not Action.KEY_ONLY and not table.ip_range and table.key is None:
+        elif table.action is Action.ALLOW and not table.ip_range and table.key is None:
             reader.error(
                 raw.file,
                 raw.key,

@@ -18,8 +18,10 @@ import attrs
 from xfer import config_parse as parse
 from xfer.config_parse import Endpoint
 from xfer.config_read import REQUIRED, Unfit, setting
+from xfer.config_socket import DEFAULT_CONTROL
 from xfer.log import FORMATS, LEVELS, Secret
 from xfer.peers import MAX_UNSIGNED_MESSAGES, Action, IPAddress, IPNetwork
+from xfer.zone.check import RULES
 
 DAY = 86400
 MILLION = 1_000_000
@@ -71,7 +73,7 @@ class Server:
     control: Path = setting(
         parse.path,
         "Unix socket that the command line asks, mode 0600",
-        Path("/run/xfer/control.sock"),
+        Path(DEFAULT_CONTROL),
     )
     log_level: str = setting(parse.word(*LEVELS), "least level that is logged", "info")
     log_format: str = setting(
@@ -270,6 +272,12 @@ TABLES: dict[str, type] = {
 }
 
 
+HEADINGS = {
+    "": "Top level",
+    "checks": "[checks]: what a broken rule does: reject the version, drop the records, or warn",
+}
+
+
 def documented() -> Iterator[tuple[str, str, str, str]]:
     """(table, key, default as TOML or words, sentence) of every key."""
     for table, kind in TABLES.items():
@@ -281,12 +289,9 @@ def documented() -> Iterator[tuple[str, str, str, str]]:
         "none",
         "files to read as well, relative to this one, wildcards allowed; text or list",
     )
-    yield (
-        "checks",
-        "RULE",
-        "see `xfer check --explain-keys`",
-        'what a broken rule of the zone checks does: "reject", "drop" or "warn"',
-    )
+    for name, rule in RULES.items():
+        grades = " or ".join(str(grade.value) for grade in rule.grades)
+        yield "checks", name, f'"{rule.default.value}"', f"{rule.what}; {grades}"
 
 
 def reference() -> str:
@@ -297,7 +302,7 @@ def reference() -> str:
         if table != heading:
             heading = table
             kind = TABLES.get(table)
-            title = (kind.__doc__ or "") if kind else f"[{table}]" if table else "top level"
+            title = (kind.__doc__ or "") if kind else HEADINGS[table]
             lines += [
                 "",
                 f"### {title.rstrip('.')}",

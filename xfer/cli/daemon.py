@@ -1,0 +1,145 @@
+"""`xfer status|refresh|force-axfr|notify|reload`: questions and orders to the running daemon."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from xfer.cli.common import (
+    FAILED,
+    ConfigOfDaemon,
+    ControlOption,
+    JsonOption,
+    WaitOption,
+    ZoneArgument,
+    daemon,
+    fail,
+    note,
+    print_json,
+    reported,
+)
+
+
+def status(
+    zone: Annotated[
+        str | None, typer.Argument(help="Name of a zone; all when left out.", metavar="[ZONE]")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """One line a zone, or everything known about one."""
+    from xfer.cli.client import zone_path
+    from xfer.cli.show import print_zone, print_zones
+
+    with reported():
+        asked = daemon(config, control)
+        if zone is not None:
+            found = asked.get(zone_path(zone))
+            if as_json:
+                print_json(found)
+            else:
+                print_zone(found)
+        elif as_json:
+            print_json({"server": asked.get("/server"), "zones": list(asked.zones())})
+        else:
+            print_zones(asked.zones())
+
+
+def refresh(
+    zone: ZoneArgument,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Check the primaries now."""
+    from xfer.cli.client import zone_path
+
+    with reported():
+        asked = daemon(config, control)
+        _finish(asked.post(zone_path(zone, "/refresh"), {"wait": wait}, wait), as_json)
+
+
+def force_axfr(
+    zone: ZoneArgument,
+    peer: Annotated[
+        str | None,
+        typer.Option(
+            "--peer", help="Transfer from this primary.", metavar="NAME", show_default=False
+        ),
+    ] = None,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Transfer the whole zone now, whatever its serial."""
+    from xfer.cli.client import zone_path
+
+    body = {"wait": wait} if peer is None else {"wait": wait, "peer": peer}
+    with reported():
+        asked = daemon(config, control)
+
+        def work() -> Any:
+            return asked.post(zone_path(zone, "/force-axfr"), body, wait)
+
+        if wait and sys.stderr.isatty():
+            from xfer.cli.watch import watched
+
+            outcome = watched(asked, zone, work)
+        else:
+            outcome = work()
+        _finish(outcome, as_json)
+
+
+def notify(
+    zone: ZoneArgument,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Tell the secondaries now."""
+    from xfer.cli.client import zone_path
+
+    with reported():
+        asked = daemon(config, control)
+        _finish(asked.post(zone_path(zone, "/notify"), None, True), as_json)
+
+
+def reload(
+    as_json: JsonOption = False, config: ConfigOfDaemon = None, control: ControlOption = None
+) -> None:
+    """Read the config again, as SIGHUP does, and say what came of it."""
+    with reported():
+        outcome = daemon(config, control).post("/reload", None, True)
+        if as_json:
+            print_json(outcome)
+            return
+        for warning in outcome["warnings"]:
+            note(f"xfer: warning: {warning}")
+        if outcome["restart"]:
+            note("xfer: warning: only a restart applies " + ", ".join(outcome["restart"]))
+        typer.echo(
+            f"reloaded: {outcome['added']} zones added, {outcome['removed']} removed, "
+            f"{outcome['changed']} changed"
+        )
+
+
+def _finish(outcome: dict[str, Any], as_json: bool) -> None:
+    """Print the outcome of an order; exit 1 where it failed."""
+    if as_json:
+        print_json(outcome)
+    if outcome["ok"]:
+        for finding in outcome["findings"]:
+            note(f"xfer: warning: {finding}")
+        if not as_json:
+            typer.echo(f"{outcome['zone']} {outcome['message']}")
+        return
+    fail(f"{outcome['zone']} {outcome['message']}")
+    hint = (outcome["failure"] or {}).get("hint")
+    if hint and hint not in outcome["message"]:
+        note(hint)
+    raise typer.Exit(FAILED)

@@ -1,0 +1,141 @@
+"""Zone status for people: aligned columns, colour on a terminal, nothing that a shell trips over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+from xfer.cli.common import many
+
+COLOURS = {
+    "current": "green",
+    "transferring": "cyan",
+    "loading": "cyan",
+    "stale": "yellow",
+    "empty": "yellow",
+    "failing": "red",
+    "expired": "red",
+}
+HEAD = ("ZONE", "ROLE", "STATE", "SERIAL", "RECORDS", "NOTE")
+
+
+def print_zones(zones: Iterable[dict[str, Any]]) -> None:
+    """One line a zone. Pages of zones are printed as they come, so widths are those so far."""
+    widths = [24, 9, 12, 10, 9, 0]
+    _line(HEAD, widths, None)
+    for zone in zones:
+        cells = (
+            zone["name"],
+            zone["role"],
+            zone["state"],
+            _or_dash(zone["serial"]),
+            str(zone["records"]) if zone["serial"] is not None else "-",
+            _note(zone),
+        )
+        _line(cells, widths, zone["state"])
+
+
+def print_zone(zone: dict[str, Any]) -> None:
+    """Everything known about a zone."""
+    now = time.time()
+    state = _coloured(zone["state"], zone["state"])
+    rows = [("zone", zone["name"]), ("role", zone["role"]), ("state", state)]
+    rows.append(("serial", _or_dash(zone["serial"])))
+    if zone["serial"] is not None:
+        rows.append(("records", f"{zone['records']:,}"))
+        rows.append(("version", f"{_or_dash(zone['version'])} ({zone['versions']} kept)"))
+        rows.append(("source", zone["source"] or "-"))
+    for label, key in (("published", "published_at"), ("checked", "checked_at")):
+        if zone[key] is not None:
+            rows.append((label, _when(zone[key], now)))
+    if zone["expires_at"] is not None:
+        rows.append(("expires", _when(zone["expires_at"], now)))
+    if zone["next_action"]:
+        due = "" if zone["next_at"] is None else f" {_when(zone['next_at'], now)}"
+        rows.append(("next", zone["next_action"] + due))
+    if zone["transfer"] is not None:
+        rows.append(("transfer", _transfer(zone["transfer"])))
+    if zone["error"] is not None:
+        rows.append(("error", f"{zone['error']['sentence']} ({_when(zone['error']['at'], now)})"))
+        if zone["error"]["hint"]:
+            rows.append(("look at", zone["error"]["hint"]))
+    rows += [("primary", _primary(item, now)) for item in zone["primaries"]]
+    rows += [("secondary", _secondary(item, now)) for item in zone["secondaries"]]
+    rows += [("warning", item) for item in zone["findings"]]
+    for label, text in rows:
+        typer.echo(f"{label:<10} {text}")
+
+
+def _line(cells: tuple[str, ...], widths: list[int], state: str | None) -> None:
+    padded = []
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        widths[number] = max(width, len(cell)) if number == 0 else width
+        right = HEAD[number] in ("SERIAL", "RECORDS")
+        text = cell.rjust(width) if right else cell.ljust(widths[number])
+        padded.append(_coloured(text, state) if HEAD[number] == "STATE" else text)
+    typer.echo("  ".join(padded).rstrip())
+
+
+def _coloured(text: str, state: str | None) -> str:
+    if state is None or not sys.stdout.isatty():
+        return text
+    return typer.style(text, fg=COLOURS.get(state))
+
+
+def _note(zone: dict[str, Any]) -> str:
+    if zone["transfer"] is not None:
+        return _transfer(zone["transfer"])
+    if zone["error"] is not None:
+        sentence: str = zone["error"]["sentence"]
+        return sentence
+    return ""
+
+
+def _transfer(transfer: dict[str, Any]) -> str:
+    serial = "" if transfer["serial"] is None else f"serial {transfer['serial']} "
+    return (
+        f"{transfer['kind']} {serial}from {transfer['peer']}: {transfer['phase']}, "
+        f"{many(transfer['records'], 'record')}"
+    )
+
+
+def _primary(item: dict[str, Any], now: float) -> str:
+    parts = [f"{item['peer']} {item['address']}"]
+    parts.append("serial unknown" if item["serial"] is None else f"serial {item['serial']}")
+    if item["checked_at"] is not None:
+        parts.append(f"asked {_when(item['checked_at'], now)}")
+    if item["transferred_at"] is not None:
+        parts.append(f"transferred {_when(item['transferred_at'], now)}")
+    if item["error"] is not None:
+        parts.append(f"{item['error']['sentence']} ({_when(item['error']['at'], now)})")
+    return ", ".join(parts)
+
+
+def _secondary(item: dict[str, Any], now: float) -> str:
+    parts = [f"{item['peer']} {item['address']}"]
+    if item["notified_serial"] is not None:
+        result = f": {item['notify_result']}" if item["notify_result"] else ""
+        parts.append(f"NOTIFY for {item['notified_serial']}{result}")
+    if item["fetched_serial"] is not None:
+        when = "" if item["fetched_at"] is None else f" {_when(item['fetched_at'], now)}"
+        parts.append(f"fetched {item['fetched_serial']}{when}")
+    return ", ".join(parts)
+
+
+def _when(at: float, now: float) -> str:
+    """ "2026-11-22 01:02:03Z (5 min ago)"."""
+    stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+    away = abs(now - at)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if away >= size or size == 1:
+            amount = f"{away / size:.0f} {unit}"
+            break
+    return f"{stamp} ({amount} ago)" if at <= now else f"{stamp} (in {amount})"
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)

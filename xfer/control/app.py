@@ -1,0 +1,176 @@
+"""The control API under /xfer/v1, over any EngineApi.
+
+Answers are the engine's values as JSON; errors are `{"error": {kind, message, details}}` with one
+sentence. An operation answers 200 when done, 202 when started, 502 when it was tried and failed
+(the body is the outcome all the same).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+import xfer
+from xfer.control.body import BodyLimit
+from xfer.control.engine import (
+    EngineApi,
+    NoContent,
+    NoSuchPeer,
+    NoSuchZone,
+    Outcome,
+    Refused,
+)
+from xfer.control.values import Problem, to_json
+from xfer.errors import ConfigError, WireError, XferError
+from xfer.idn import absolute
+
+BASE = "/xfer/v1"
+MOST_ZONES = 5000  # in one answer
+BODY_LIMIT = 1 << 20
+PIECE = 1 << 16  # octets of a streamed answer sent at once
+
+
+class Wait(BaseModel):
+    """wait: answer when the work is done, not when it is started."""
+
+    model_config = ConfigDict(extra="forbid")
+    wait: bool = False
+
+
+class ForceAxfr(Wait):
+    """peer: the primary to transfer from; the first that can when left out."""
+
+    peer: str | None = None
+
+
+def make_app(engine: EngineApi, body_limit: int = BODY_LIMIT) -> FastAPI:
+    """The API over `engine`; body_limit: octets of a request body."""
+    app = FastAPI(title="xfer control API", version=xfer.__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(BodyLimit, limit=body_limit)
+    _add_errors(app)
+    _add_routes(app, engine)
+    return app
+
+
+def _add_routes(app: FastAPI, engine: EngineApi) -> None:
+    @app.get(BASE + "/server")
+    async def server() -> JSONResponse:
+        """The daemon itself."""
+        return _answer(await engine.server_status())
+
+    @app.get(BASE + "/zones")
+    async def zones(
+        after: str = "", limit: Annotated[int, Query(ge=1, le=MOST_ZONES)] = 1000
+    ) -> JSONResponse:
+        """Zones in order of their names, those behind `after`; `next` is None at the end."""
+        found = await engine.status(absolute(after) if after else "", limit)
+        last = found[-1].name if len(found) == limit else None
+        return JSONResponse({"zones": to_json(found), "next": last})
+
+    @app.get(BASE + "/zones/{name}")
+    async def zone(name: str) -> JSONResponse:
+        """Everything known about a zone."""
+        return _answer(await engine.zone_status(absolute(name)))
+
+    @app.get(BASE + "/zones/{name}/zonefile")
+    async def zone_file(name: str) -> StreamingResponse:
+        """The served version as a zone file, in canonical order (RFC 4027 names the type)."""
+        pieces = engine.zone_file(absolute(name))
+        first = await anext(pieces, b"")
+        return StreamingResponse(_joined(first, pieces), media_type="text/dns")
+
+    @app.post(BASE + "/zones/{name}/force-axfr")
+    async def force_axfr(name: str, body: ForceAxfr | None = None) -> JSONResponse:
+        """Transfer the whole zone now, whatever its serial."""
+        asked = body or ForceAxfr()
+        return _outcome(await engine.force_axfr(absolute(name), asked.peer, asked.wait))
+
+    @app.post(BASE + "/zones/{name}/refresh")
+    async def refresh(name: str, body: Wait | None = None) -> JSONResponse:
+        """Ask the primaries for their serial now."""
+        return _outcome(await engine.refresh(absolute(name), (body or Wait()).wait))
+
+    @app.post(BASE + "/zones/{name}/notify")
+    async def notify(name: str) -> JSONResponse:
+        """Send NOTIFY to the secondaries now."""
+        return _outcome(await engine.notify(absolute(name)))
+
+    @app.post(BASE + "/reload")
+    async def reload() -> JSONResponse:
+        """Read the config again."""
+        return _answer(await engine.reload())
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(XferError)
+    async def failed(_request: Request, error: XferError) -> JSONResponse:
+        return _problem(_status_of(error), type(error).__name__, str(error), _details(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        sentences = tuple(_sentence(item) for item in error.errors())
+        return _problem(422, "Invalid", sentences[0], sentences[1:])
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        return _problem(error.status_code, "Http", message)
+
+    @app.exception_handler(Exception)
+    async def broken(_request: Request, error: Exception) -> JSONResponse:
+        message = f"{type(error).__name__} inside the daemon, see its log"
+        return _problem(500, "Internal", message)
+
+
+def _status_of(error: XferError) -> int:
+    if isinstance(error, (NoSuchZone, NoSuchPeer)):
+        return 404
+    if isinstance(error, (NoContent, Refused)):
+        return 409
+    if isinstance(error, WireError):
+        return 400
+    if isinstance(error, ConfigError):
+        return 422
+    return 500
+
+
+def _details(error: XferError) -> tuple[str, ...]:
+    return tuple(str(item) for item in getattr(error, "errors", ()))
+
+
+def _sentence(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"] if part != "body")
+    got = repr(item.get("input"))
+    return f"{where or 'body'}: {item['msg']}, got {got if len(got) < 80 else got[:80] + '…'}"
+
+
+def _problem(status: int, kind: str, message: str, details: tuple[str, ...] = ()) -> JSONResponse:
+    return JSONResponse({"error": to_json(Problem(kind, message, details))}, status)
+
+
+def _answer(value: object) -> JSONResponse:
+    return JSONResponse(to_json(value))
+
+
+def _outcome(outcome: Outcome) -> JSONResponse:
+    status = 200 if outcome.done else 202
+    return JSONResponse(to_json(outcome), status if outcome.ok else 502)
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, small ones put together."""
+    pending = [first]
+    size = len(first)
+    async for piece in rest:
+        pending.append(piece)
+        size += len(piece)
+        if size >= PIECE:
+            yield b"".join(pending)
+            pending, size = [], 0
+    yield b"".join(pending)
