@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ def median(figures: list[Figures]) -> Figures:
     """The median of each figure by itself."""
 
     def of(name: str) -> float:
-        return statistics.median(getattr(f, name) for f in figures)
+        return float(statistics.median(getattr(f, name) for f in figures))
 
     plain = Figures(of("seconds"), of("cpu_seconds"), int(of("peak_bytes")))
     if figures[0].lost is None:
@@ -88,8 +89,9 @@ def _latency_lines(servers: dict[str, list[Figures]]) -> Iterator[str]:
     for name, figures in servers.items():
         row = median(figures)
         worst = max(f.latency_max or 0.0 for f in figures)
+        p50, p99 = row.latency_p50 or 0.0, row.latency_p99 or 0.0
         yield (
-            f"{'':30}{name:11}{(row.latency_p50 or 0) * 1e3:9.2f}{(row.latency_p99 or 0) * 1e3:9.2f}"
+            f"{'':30}{name:11}{p50 * 1e3:9.2f}{p99 * 1e3:9.2f}"
             f"{worst * 1e3:9.2f}{max(f.lost or 0 for f in figures):7}{row.seconds:12.3f}"
         )
 
@@ -162,7 +164,7 @@ def verdicts(results: Results, slack: float = 1.0) -> list[Verdict]:
 def _linear(results: Results, slack: float) -> Iterator[Verdict]:
     """Seconds per record, largest zone by the next smaller one's."""
     sizes = sorted(results)
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in itertools.pairwise(sizes):
         for stage in (stages.RECEIVE_FIRST, stages.RECEIVE_REPLACING, stages.SEND_WARM):
             figures = [results[size].get(stage, {}).get("xfer") for size in (small, large)]
             if figures[0] and figures[1]:

@@ -1,8 +1,8 @@
-"""Real nameservers as test fixtures: BIND, Knot DNS and NSD started as processes on loopback.
+"""Real nameservers as test fixtures: BIND, Knot DNS, NSD and xfer as processes on loopback.
 
-`Named`, `Knot` and `Nsd` share one interface (`process.Server`). Each is given zones as values
-(`PrimaryZone`, `SecondaryZone`), listens on a loopback address and a free port, and is a context
-manager that stops the process, by its id, and prints its log where the block failed::
+`Named`, `Knot`, `Nsd` and `Xferd` share one interface (`process.Server`). Each is given zones as
+values (`PrimaryZone`, `SecondaryZone`), listens on a loopback address and a free port, and is a
+context manager that stops the process, by its id, and prints its log where the block failed::
 
     key = TsigKey.make("k1.")
     with Named([PrimaryZone("example.", text, keys=[key])]) as primary:
@@ -26,6 +26,7 @@ from tests.peers.process import (
     TsigKey,
     free_port,
 )
+from tests.peers.xferd import Xferd, run_xfer, tsig_option
 from tests.peers.zones import (
     Record,
     axfr,
@@ -48,12 +49,15 @@ __all__ = [
     "SecondaryZone",
     "Server",
     "TsigKey",
+    "Xferd",
     "axfr",
     "file_records",
     "free_port",
     "kdig_axfr",
     "query_soa",
     "records_text",
+    "run_xfer",
+    "tsig_option",
     "verify_dnssec",
     "wait_serial",
 ]

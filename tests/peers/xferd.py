@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -115,7 +116,7 @@ class Xferd(Server):
         return run_xfer(*words, "--control", str(self.control), timeout=timeout)
 
     def reload(self, zone: str) -> None:
-        raise NotImplementedError
+        os.kill(self.pid, signal.SIGHUP)
 
     def retransfer(self, zone: str) -> None:
         self._must("force-axfr", zone, "--wait")

@@ -1,0 +1,1 @@
+"""Scenarios: zones travel through xfer between real servers, one file per scenario."""

@@ -1,0 +1,39 @@
+"""The root zone (25,047 records, NSEC, ZONEMD) arrives whole and still valid, whoever is beside.
+
+primary → xfer → secondary of the same make, and `xfer pull` from xfer; TSIG on every hop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.interop.chain import SHARED_ZONES, chain, key_of, pull
+from tests.peers import Knot, Named, Nsd, Record, Server, Xferd, file_records, verify_dnssec
+
+pytestmark = pytest.mark.lab
+
+FILE = SHARED_ZONES / "root-2024101100.zone"
+SERIAL = 2024101100
+WITHIN_VALIDITY = "20241014000000"
+
+
+@pytest.fixture(scope="module")
+def published() -> list[Record]:
+    return file_records(FILE, ".")
+
+
+@pytest.mark.parametrize("peer", [Named, Knot, Nsd], ids=lambda kind: kind.program)
+def test_root_zone_arrives_identical_and_verifies(
+    peer: type[Server], published: list[Record], tmp_path: Path
+) -> None:
+    with chain([peer, Xferd, peer], ".", FILE.read_text(), SERIAL) as (_, xfer, secondary):
+        arrived = secondary.axfr(".", key_of(2))
+        pulled = pull(xfer, ".", key_of(1), tmp_path)
+    assert arrived == published
+    assert pulled == published
+    verdict = verify_dnssec(published, WITHIN_VALIDITY)
+    assert verdict[0] == 0, verdict[1]
+    assert verify_dnssec(arrived, WITHIN_VALIDITY) == verdict
+    assert verify_dnssec(pulled, WITHIN_VALIDITY) == verdict
