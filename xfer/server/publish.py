@@ -24,7 +24,7 @@ from xfer.errors import Failure, JournalError, TransferError
 from xfer.journal import NewVersion, Version
 from xfer.server import phases
 from xfer.server.executor import Executor
-from xfer.server.zones import Zone
+from xfer.server.zones import Zone, lifetime
 from xfer.zone.block import Block
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
@@ -78,6 +78,7 @@ class Publisher:
             phases.enter_phase(zone, Phase.WRITING)
             await self.executor.run(ahead.write, snapshot.blocks)
             phases.enter_phase(zone, Phase.FLIPPING)
+            now = self.clock.wall()
             new = NewVersion(
                 origin=zone.origin,
                 serial=snapshot.serial,
@@ -85,7 +86,8 @@ class Publisher:
                 snapshot=snapshot,
                 source=candidate.source,
                 kind=candidate.kind,
-                received_at=self.clock.wall() if zone.secondary else None,
+                received_at=now if zone.secondary else None,
+                expire_at=now + lifetime(snapshot, candidate.expire) if zone.secondary else None,
             )
             version = await wait_for(self.commits.submit(new))
         except JournalError as error:

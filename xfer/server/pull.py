@@ -95,14 +95,15 @@ async def pull_zone(
     previous: Snapshot | None = None,
     write_ahead: WriteAhead | None = None,
     progress: Callable[[PullProgress], None] | None = None,
+    receiving: Callable[[], None] | None = None,
     checking: Callable[[], None] | None = None,
     dial: Dial = dial_tcp,
 ) -> PullResult:
     """Transfer the whole zone (AXFR).
 
     origin: lower-case wire name; policy: of the zone checks; previous: the version whose blocks may
-    be shared; progress: called in the event loop after each batch; checking: called once, when the
-    last message was read and the zone's checks begin.
+    be shared; progress: called in the event loop after each batch; receiving: called once, when
+    the request was sent; checking: when the last message was read.
     Raises TransferError with the target and our source address in it.
     """
     limits = limits or PullLimits()
@@ -110,7 +111,7 @@ async def pull_zone(
     try:
         with trio.move_on_after(limits.total):
             return await pull.run(
-                rng, dial, checking, lambda: Builder(origin, policy, previous)
+                rng, dial, receiving, checking, lambda: Builder(origin, policy, previous)
             )
         raise pull.stopped(
             f"the whole transfer within {limits.total:g} s", "total_timeout in [limits]"
@@ -155,6 +156,7 @@ class _Pull:
         self,
         rng: random.Random,
         dial: Dial,
+        receiving: Callable[[], None] | None,
         checking: Callable[[], None] | None,
         new_builder: Callable[[], Builder],
     ) -> PullResult:
@@ -173,6 +175,8 @@ class _Pull:
             reception = Reception(machine, verifier, new_builder)
             self._reception = reception
             await self._send(stream, request)
+            if receiving is not None:
+                receiving()
             send_blocks, blocks = trio.open_memory_channel[list[Block]](1)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, blocks)

@@ -126,7 +126,7 @@ class _Stream:
             self._size = 0
 
     async def write_out(self) -> None:
-        """Write what is framed. Raises TransferError where the client takes nothing for too long."""
+        """Write what is framed. Raises TransferError where the client takes nothing for long."""
         octets = self._ready[0] if len(self._ready) == 1 else b"".join(self._ready)
         self._ready.clear()
         with trio.move_on_after(self._sender.idle) as scope:

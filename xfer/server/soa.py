@@ -104,7 +104,7 @@ class _Exchange:
         )
 
     def read(self, message: bytes) -> tuple[int, int | None] | None:
-        """(serial, EXPIRE option) of an answer; None where it is truncated. Raises TransferError."""
+        """(serial, EXPIRE option); None for a truncated answer. Raises TransferError."""
         target = self.target
         if target.key is not None:
             verifier = ResponseVerifier(target.key, self._mac, 0)

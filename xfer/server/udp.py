@@ -1,4 +1,4 @@
-"""UDP: wait until the socket is readable, then answer a batch without another look (RFC 1035 §4.2.1).
+"""UDP: wait until the socket is readable, then answer a batch (RFC 1035 §4.2.1).
 
 Answers leave from the address that was asked: on a wildcard address the kernel tells it with each
 datagram (IP_PKTINFO, IPV6_PKTINFO) and takes it back with the answer.

@@ -83,17 +83,14 @@ class Zone:
     def keep_alive(self, now: float, option: int | None, transferred: bool) -> None:
         """A check succeeded: when the zone expires now (RFC 1035 §3.3.13, RFC 7314 §4).
 
-        option: the primary's EXPIRE option in seconds; transferred: the check brought a new version.
+        option: the primary's EXPIRE option in seconds; transferred: a new version came.
         """
         if self.snapshot is None:
             return
-        limit = soa_fields(self.snapshot.soa)[5]
-        if option is None:
-            left: float = limit
-        elif transferred or self.expires is None:
-            left = min(option, limit)
+        if transferred or self.expires is None or option is None:
+            left: float = lifetime(self.snapshot, option)
         else:
-            left = min(max(self.expires - now, option), limit)
+            left = min(max(self.expires - now, option), lifetime(self.snapshot, None))
         self.expires = now + left
         self.expired = False
 
@@ -105,7 +102,7 @@ class Zone:
         return max(MIN_TIMER, float(soa_fields(self.snapshot.soa)[3]))
 
     def retry_after(self) -> float:
-        """Seconds until the next try after a failure: RETRY, or a rising time before any version."""
+        """Seconds until the next try after a failure: RETRY; rising while there is no version."""
         if self.snapshot is None:
             return min(2.0 ** min(self.failures, 9), 300.0)
         retry = max(MIN_TIMER, float(soa_fields(self.snapshot.soa)[4]))
@@ -140,6 +137,13 @@ class Zone:
         if known is None or known.address != peer.endpoint:
             known = SecondaryStatus(peer=peer.name, address=peer.endpoint)
         return known
+
+
+def lifetime(snapshot: Snapshot, option: int | None) -> int:
+    """Seconds until a version just transferred expires: SOA EXPIRE, or less by the primary's EXPIRE
+    option (RFC 7314 §4)."""
+    limit = soa_fields(snapshot.soa)[5]
+    return limit if option is None else min(option, limit)
 
 
 class ZoneTable:

@@ -273,7 +273,7 @@ class AxfrIn:
         if closing != self._soa:
             raise self._protocol(
                 f"the closing SOA to equal the opening one ({_soa_text(self._soa)})",
-                f"another SOA ({_soa_text(closing)}); the zone may have changed during the transfer",
+                f"another SOA ({_soa_text(closing)}), as if the zone had changed meanwhile",
             )
         position = index
         for _, _, outside in batch.outside:
@@ -326,4 +326,5 @@ def _soa_text(soa: bytes) -> str:
     """Serial, and enough of the rest to see a difference under one serial."""
     mname, _, serial, *timers = records.soa_fields(soa)
     ttl = records.split(soa)[3]
-    return f"serial {serial}, {names.to_text(mname)}, TTL {ttl}, timers {'/'.join(map(str, timers))}"
+    rest = "/".join(str(timer) for timer in timers)
+    return f"serial {serial}, {names.to_text(mname)}, TTL {ttl}, timers {rest}"

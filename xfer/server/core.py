@@ -1,0 +1,359 @@
+"""The engine's parts, put together: zones, schedule, transfers in and out, reload.
+
+Everything here runs in the event loop; what is slow goes through the executor. `Core` is made with
+a nursery, in which checks, transfers and NOTIFYs run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import attrs
+import structlog
+import trio
+
+from xfer.clock import Clock
+from xfer.config import Config, Limits
+from xfer.control.engine import Outcome, ReloadOutcome
+from xfer.errors import XferError
+from xfer.journal import GroupCommitter, Journal
+from xfer.journal import ZoneState as SavedState
+from xfer.peers import Peer
+from xfer.server import zonefiles
+from xfer.server.dispatch import Dispatcher, Handled, Notified, Transfer
+from xfer.server.executor import Executor
+from xfer.server.image import ImageCache
+from xfer.server.notify import Notifier
+from xfer.server.outgoing import Outgoing
+from xfer.server.publish import Publisher
+from xfer.server.pull import PullLimits
+from xfer.server.quotas import Slots
+from xfer.server.refresh import Refresher
+from xfer.server.schedule import Schedule
+from xfer.server.sender import ZoneSender
+from xfer.server.zones import Zone, ZoneTable, lifetime
+from xfer.transfer.inbound import StreamLimits
+from xfer.wire.request import Request
+from xfer.zone.check import Grade, Policy
+
+log = structlog.get_logger()
+
+CHECKS = 64  # SOA checks on their way at once
+JITTER = 0.1  # share of an interval by which a check may come early, so that zones spread
+CHECK, RETRY, FIRST = "check the primaries", "retry", "first transfer"
+
+
+def pull_limits(limits: Limits) -> PullLimits:
+    """The limits of incoming transfers out of [limits]."""
+    return PullLimits(
+        connect=limits.connect_timeout,
+        idle=limits.idle_timeout,
+        total=limits.total_timeout,
+        min_rate=limits.min_rate,
+        stream=StreamLimits(
+            octets=limits.max_zone_bytes,
+            records=limits.max_zone_records,
+            messages=limits.max_message_count,
+        ),
+    )
+
+
+def policy_of(config: Config) -> Policy:
+    """The zone checks' grades out of [checks]."""
+    return Policy({rule: Grade(grade) for rule, grade in config.checks.items()})
+
+
+class Core:
+    """The running engine below the control API."""
+
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        committer: GroupCommitter,
+        nursery: trio.Nursery,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        executor: Executor,
+        load: Callable[[], Config],
+    ) -> None:
+        limits = config.limits
+        self.config = config
+        self.journal = journal
+        self.clock = clock
+        self.started_at = clock.wall()
+        self.table = ZoneTable()
+        self.executor = executor
+        self._committer = committer
+        self._nursery = nursery
+        self._rng = rng
+        self._load = load
+        self._idle: dict[bytes, trio.Event] = {}
+        self._saved: dict[bytes, SavedState] = {}
+        self.stopping = False
+        self.images = ImageCache(limits.image_memory)
+        self.slots_in = Slots(limits.transfers_in, limits.transfers_in_per_peer)
+        self.slots_out = Slots(limits.transfers_out, limits.transfers_out_per_peer)
+        self.schedule = Schedule(clock, self.start_attempt)
+        self.notifier = Notifier(
+            nursery, clock, rng, limits.notify_timeout, limits.notify_attempts
+        )
+        self.publisher = Publisher(committer, executor, clock, self.notifier.notify)
+        self.refresher = Refresher(
+            journal=journal,
+            publisher=self.publisher,
+            executor=executor,
+            clock=clock,
+            rng=rng,
+            slots=self.slots_in,
+            policy=policy_of(config),
+            limits=pull_limits(limits),
+            checks=trio.CapacityLimiter(CHECKS),
+        )
+        self.dispatcher = Dispatcher(
+            self.table, config.tsig, clock, limits.udp_payload, on_refusal=self._refused
+        )
+        sender = ZoneSender(
+            self.images, executor, clock, limits.idle_timeout, limits.total_timeout
+        )
+        self.outgoing = Outgoing(sender, self.slots_out, self._sent)
+        for zone in config.zones.values():
+            self.table.zones[zone.origin] = Zone(zone, loading=True)
+
+    # -- start
+
+    async def load_all(self) -> None:
+        """Read what the journal has of every zone, then plan their first checks."""
+        self._saved = {
+            state.origin: state for state in await self.executor.run(self.journal.states)
+        }
+        for zone in list(self.table.zones.values()):
+            await self._load_zone(zone)
+        self._saved = {}
+
+    async def _load_zone(self, zone: Zone) -> None:
+        try:
+            readable = await self.executor.run(self.journal.latest_readable, zone.origin)
+        except XferError as error:
+            log.error("version unreadable", zone=zone.name, error=str(error))
+            readable = None
+        if readable is not None:
+            for damage in readable.damaged:
+                log.error("version damaged", zone=zone.name, error=str(damage))
+            zone.snapshot, zone.version = readable.snapshot, readable.version
+            self._restore(zone)
+        zone.loading = False
+        log.debug("loaded", zone=zone.name, serial_to=zone.serial)
+        if zone.secondary:
+            self.schedule.at(
+                zone, self.clock.monotonic(), FIRST if zone.snapshot is None else CHECK
+            )
+        else:
+            self._nursery.start_soon(self.read_file, zone)
+
+    def _restore(self, zone: Zone) -> None:
+        """When a secondary zone expires, from what was saved; the wall clock may have jumped."""
+        if not zone.secondary or zone.snapshot is None or zone.version is None:
+            return
+        saved = self._saved.get(zone.origin)
+        limit = lifetime(zone.snapshot, None)
+        expire_at = zone.version.created + limit
+        if saved is not None and saved.expire_at is not None:
+            expire_at = saved.expire_at
+            zone.failures = saved.failures
+        left = min(max(expire_at - self.clock.wall(), 0.0), float(limit))
+        zone.expires = self.clock.monotonic() + left
+
+    # -- attempts
+
+    def start_attempt(self, zone: Zone) -> None:
+        """Check the zone's primaries in the background; once more after a check that runs."""
+        if self.stopping or zone.removed:
+            return
+        if zone.busy:
+            zone.again = True
+            return
+        self._nursery.start_soon(self.attempt, zone)
+
+    def spawn(self, zone: Zone, force: bool, only: Peer | None) -> None:
+        """An attempt in the background, after the one that runs."""
+        self._nursery.start_soon(self.attempt, zone, force, only)
+
+    async def attempt(
+        self, zone: Zone, force: bool = False, only: Peer | None = None
+    ) -> Outcome:
+        """One attempt, when none runs, and the plan for the next."""
+        while zone.busy:
+            await self._idle[zone.origin].wait()
+        zone.busy = True
+        idle = self._idle[zone.origin] = trio.Event()
+        try:
+            outcome = await self.refresher.attempt(zone, force=force, only=only)
+        finally:
+            zone.busy = False
+            del self._idle[zone.origin]
+            idle.set()
+        if not zone.removed:
+            self._plan(zone, outcome.ok)
+            self._save(zone)
+        return outcome
+
+    def _plan(self, zone: Zone, succeeded: bool) -> None:
+        now = self.clock.monotonic()
+        if zone.expires is not None and now >= zone.expires and not zone.expired:
+            zone.expired = True
+            log.error("zone expired", zone=zone.name, serial_from=zone.serial)
+        if zone.again:
+            zone.again = False
+            self.schedule.at(zone, now, CHECK)
+            return
+        after = zone.refresh_after() if succeeded else zone.retry_after()
+        after *= 1 - JITTER * self._rng.random()
+        self.schedule.at(zone, now + after, CHECK if succeeded else RETRY)
+
+    def _save(self, zone: Zone) -> None:
+        """What a restart has to know."""
+        wall = self.clock.wall()
+        error = zone.error
+        expire_at = None
+        if zone.expires is not None:
+            expire_at = wall + zone.expires - self.clock.monotonic()
+        self._committer.save(
+            SavedState(
+                zone.origin,
+                last_check_ok=zone.checked_at,
+                expire_at=expire_at,
+                last_attempt=wall,
+                failures=zone.failures,
+                error_class=error.failure if error is not None else "",
+                error=error.sentence if error is not None else "",
+            )
+        )
+
+    async def read_file(self, zone: Zone) -> Outcome:
+        """Publish a primary zone's file where its content is new."""
+        while zone.busy:
+            await self._idle[zone.origin].wait()
+        zone.busy = True
+        idle = self._idle[zone.origin] = trio.Event()
+        try:
+            return await zonefiles.publish_file(
+                zone, self.refresher.policy, self.journal, self.publisher, self.executor, self.clock
+            )
+        finally:
+            zone.busy = False
+            del self._idle[zone.origin]
+            idle.set()
+
+    # -- what listeners report
+
+    def take_work(self, handled: Handled) -> None:
+        """What a UDP request asks for besides its answer."""
+        if isinstance(handled.work, Notified):
+            self.notified(handled.work)
+
+    def notified(self, notified: Notified) -> None:
+        """An accepted NOTIFY: check now, unless it hints at what is served already."""
+        zone = notified.zone
+        log.info(
+            "notify",
+            zone=zone.name,
+            peer=notified.source,
+            direction="in",
+            kind="notify",
+            serial_from=zone.serial,
+            serial_to=notified.serial,
+        )
+        self.start_attempt(zone)
+
+    def _refused(self, zone: Zone, client: str, request: Request, reason: str) -> None:
+        log.warning(
+            "refused",
+            zone=zone.name,
+            peer=client,
+            direction="out" if request.kind.value in ("axfr", "ixfr") else "in",
+            kind=request.kind.value,
+            error=reason,
+        )
+
+    def _sent(self, transfer: Transfer) -> None:
+        zone = transfer.zone
+        for peer in zone.config.secondaries:
+            if peer.name == transfer.client:
+                zone.secondaries[peer.name] = attrs.evolve(
+                    zone.secondary_status(peer),
+                    fetched_serial=transfer.snapshot.serial,
+                    fetched_at=self.clock.wall(),
+                )
+
+    # -- reload and end
+
+    @property
+    def active(self) -> int:
+        """Transfers that run or wait, both directions."""
+        return (
+            self.slots_in.running
+            + self.slots_out.running
+            + sum(1 for zone in self.table.zones.values() if zone.transfer_from is not None)
+        )
+
+    async def reload(self) -> ReloadOutcome:
+        """Read the config again and apply it; raises ConfigError and changes nothing.
+
+        Transfers go on; those of removed zones end without being published.
+        """
+        config = await trio.to_thread.run_sync(self._load)
+        old, self.config = self.config, config
+        limits = config.limits
+        self.dispatcher.keys = config.tsig
+        self.dispatcher.payload = limits.udp_payload
+        self.images.shrink(limits.image_memory)
+        self.slots_in.resize(limits.transfers_in, limits.transfers_in_per_peer)
+        self.slots_out.resize(limits.transfers_out, limits.transfers_out_per_peer)
+        self.refresher.policy = policy_of(config)
+        self.refresher.limits = pull_limits(limits)
+        sender = self.outgoing.sender
+        sender.idle, sender.total = limits.idle_timeout, limits.total_timeout
+        self.notifier.timeout = limits.notify_timeout
+        self.notifier.attempts = limits.notify_attempts
+        added, removed, changed = self._apply_zones(config)
+        restart = tuple(
+            f"server.{field.name}"
+            for field in attrs.fields(type(config.server))
+            if getattr(old.server, field.name) != getattr(config.server, field.name)
+        )
+        log.info("reloaded", added=added, removed=removed, changed=changed, restart=restart)
+        return ReloadOutcome(
+            added, removed, changed, restart, tuple(str(warning) for warning in config.warnings)
+        )
+
+    def _apply_zones(self, config: Config) -> tuple[int, int, int]:
+        wanted = {zone.origin: zone for zone in config.zones.values()}
+        zones = self.table.zones
+        gone = [origin for origin in zones if origin not in wanted]
+        for origin in gone:
+            zone = zones.pop(origin)
+            zone.removed = True
+            self.schedule.cancel(zone)
+        added = changed = 0
+        for origin, settings in wanted.items():
+            known = zones.get(origin)
+            if known is None:
+                zones[origin] = Zone(settings, loading=True)
+                self._nursery.start_soon(self._load_zone, zones[origin])
+                added += 1
+            elif known.config != settings:
+                known.config = settings
+                changed += 1
+                if known.secondary:
+                    self.start_attempt(known)
+                else:
+                    known.expires = None
+                    self.schedule.cancel(known)
+            if known is not None and not known.secondary:
+                self._nursery.start_soon(self.read_file, known)
+        return added, len(gone), changed
+
+

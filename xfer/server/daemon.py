@@ -1,0 +1,216 @@
+"""The daemon: from the config file to a clean end (DESIGN §3).
+
+The order at the start: config, the right to the control socket, journal, DNS sockets, versions from
+the journal; DNS is answered before the control API is imported. SIGHUP reloads. SIGTERM and SIGINT
+stop listening, give running transfers `shutdown_grace` to finish, and end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import structlog
+import trio
+
+from xfer import log as logging
+from xfer.clock import SystemClock
+from xfer.config import Config, load
+from xfer.control.serve import serve_control
+from xfer.control.sockets import ControlSocket
+from xfer.errors import ConfigError, XferError
+from xfer.journal import GroupCommitter, Journal, Retention
+from xfer.peers import IPAddress, address_of
+from xfer.server.core import Core
+from xfer.server.engine import Engine
+from xfer.server.executor import ThreadExecutor
+from xfer.server.tcp import TcpService
+from xfer.server.udp import UdpSocket, serve_udp
+
+log = structlog.get_logger()
+
+# Worker threads and the event loop share the interpreter: at the default of 5 ms a UDP answer
+# waits that long for each thread that is busy.
+SWITCH_INTERVAL = 0.001
+NOTSENT = 1 << 20  # octets the kernel may hold unsent: trio's 16 kB would wake us for each message
+BACKLOG = 512
+
+
+def run(config_path: str | Path) -> int:
+    """Run until a signal ends it; returns the process's exit code (0, 1 or 2).
+
+    Problems of the config and of what it names are printed to stderr, one line first.
+    """
+    path = Path(config_path)
+
+    def read() -> Config:
+        return load(path)
+
+    try:
+        config = read()
+    except ConfigError as error:
+        print(f"xfer: {error}", file=sys.stderr)
+        return 2
+    logging.setup(config.server.log_level, config.server.log_format)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        with _opened(config) as (control, journal, committer):
+            trio.run(_Daemon(config, control, journal, committer, read).run)
+    except XferError as error:
+        print(f"xfer: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"xfer: expected to listen on {_listen_text(config)}, got {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _opened(config: Config) -> Iterator[tuple[ControlSocket, Journal, GroupCommitter]]:
+    with (
+        ControlSocket(config.server.control) as control,
+        Journal.open(config.server.journal, SystemClock()) as journal,
+        GroupCommitter.start(
+            journal, Retention(versions=config.limits.keep_versions)
+        ) as committer,
+    ):
+        yield control, journal, committer
+
+
+def _listen_text(config: Config) -> str:
+    return ", ".join(str(endpoint) for endpoint in config.server.listen)
+
+
+class _Daemon:
+    def __init__(
+        self,
+        config: Config,
+        control: ControlSocket,
+        journal: Journal,
+        committer: GroupCommitter,
+        read: Callable[[], Config],
+    ) -> None:
+        self._config = config
+        self._control = control
+        self._journal = journal
+        self._committer = committer
+        self._read = read
+
+    async def run(self) -> None:
+        """The nursery tree: signals, listeners, schedule and control beside the work itself."""
+        limits = self._config.limits
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as work, trio.open_nursery() as services:
+                core = Core(
+                    self._config,
+                    self._journal,
+                    self._committer,
+                    work,
+                    clock=SystemClock(),
+                    rng=random.SystemRandom(),
+                    executor=ThreadExecutor(limits.worker_threads),
+                    load=self._read,
+                )
+                tcp = TcpService(
+                    core.dispatcher,
+                    core.outgoing.run,
+                    core.notified,
+                    limits.tcp_idle_timeout,
+                    limits.idle_timeout,
+                    limits.tcp_clients,
+                )
+                await self._listen(core, tcp, work, services)
+                log.info(
+                    "listening", listen=_listen_text(self._config), zones=len(core.table.zones)
+                )
+                work.start_soon(core.load_all)
+                services.start_soon(core.schedule.run)
+                services.start_soon(self._serve_control, Engine(core, tcp))
+                async for number in signals:
+                    if number == signal.SIGHUP:
+                        await _reload(core)
+                    else:
+                        break
+                await self._stop(core, work, services)
+
+    async def _listen(
+        self, core: Core, tcp: TcpService, work: trio.Nursery, services: trio.Nursery
+    ) -> None:
+        """Bind every address before any is served: all or nothing."""
+        bound = []
+        for endpoint in self._config.server.listen:
+            address = str(endpoint.address)
+            listeners = [await _tcp_listener(address, endpoint.port)]
+            bound.append((UdpSocket(address, endpoint.port), listeners))
+
+        async def serve(stream: trio.SocketStream) -> None:
+            client = _prepare(stream)
+            if client is not None:
+                await tcp.serve(stream, client)
+
+        def answer(message: bytes, client: IPAddress) -> bytes | None:
+            handled = core.dispatcher.handle(message, client, False)
+            core.take_work(handled)
+            return handled.reply
+
+        for udp, listeners in bound:
+            services.start_soon(serve_udp, udp, answer, self._config.limits.udp_batch)
+            services.start_soon(_accept, serve, listeners, work)
+
+    async def _serve_control(self, engine: Engine) -> None:
+        await serve_control(
+            engine, self._control, body_limit=self._config.limits.control_body
+        )
+
+    async def _stop(self, core: Core, work: trio.Nursery, services: trio.Nursery) -> None:
+        grace = core.config.limits.shutdown_grace
+        log.info("stopping", transfers=core.active, grace=grace)
+        core.stopping = True
+        services.cancel_scope.cancel()
+        with trio.CancelScope(shield=True), trio.move_on_after(grace):
+            while core.active:
+                await trio.sleep(0.02)
+        abandoned = core.active
+        work.cancel_scope.cancel()
+        log.info("stopped", abandoned=abandoned)
+
+
+async def _tcp_listener(address: str, port: int) -> trio.SocketListener:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = trio.socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    await sock.bind((address, port))
+    sock.listen(BACKLOG)
+    return trio.SocketListener(sock)
+
+
+async def _accept(
+    serve: Callable[[trio.SocketStream], Awaitable[None]],
+    listeners: list[trio.SocketListener],
+    work: trio.Nursery,
+) -> None:
+    await trio.serve_listeners(serve, listeners, handler_nursery=work)
+
+
+def _prepare(stream: trio.SocketStream) -> IPAddress | None:
+    """The client's address, and a socket that takes large writes; None where it has gone."""
+    try:
+        host = stream.socket.getpeername()[0]
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT)
+    except OSError:
+        return None
+    return address_of(host.partition("%")[0])
+
+
+async def _reload(core: Core) -> None:
+    try:
+        await core.reload()
+    except ConfigError as error:
+        log.error("reload refused", error=str(error))

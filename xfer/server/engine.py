@@ -1,0 +1,193 @@
+"""The engine as the control API sees it: status out of recorded state, and orders to it."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import trio
+
+import xfer
+from xfer import kernel
+from xfer.control.engine import (
+    NoContent,
+    NoSuchPeer,
+    NoSuchZone,
+    Outcome,
+    Progress,
+    Refused,
+    ReloadOutcome,
+    ServerStatus,
+    ZoneStatus,
+)
+from xfer.peers import Peer
+from xfer.server.core import Core
+from xfer.server.tcp import TcpService
+from xfer.server.zones import Zone
+from xfer.wire import names
+
+
+class Engine:
+    """Implements `xfer.control.engine.EngineApi` over a running Core."""
+
+    def __init__(self, core: Core, tcp: TcpService) -> None:
+        self._core = core
+        self._tcp = tcp
+
+    async def server_status(self) -> ServerStatus:
+        core = self._core
+        now = core.clock.monotonic()
+        zones = core.table.zones.values()
+        states = Counter(zone.state(now).value for zone in zones)
+        server = core.config.server
+        return ServerStatus(
+            version=xfer.__version__,
+            pid=os.getpid(),
+            started_at=core.started_at,
+            kernel=kernel.form(),
+            config=str(core.config.file),
+            journal=server.journal,
+            listen=tuple(str(endpoint) for endpoint in server.listen),
+            zones=len(core.table.zones),
+            states=dict(states),
+            transfers_in=core.slots_in.running,
+            transfers_out=core.slots_out.running,
+            tcp_clients=self._tcp.clients,
+            image_bytes=core.images.size,
+            image_limit=core.images.limit,
+            refused=core.dispatcher.refusals.listed(),
+        )
+
+    async def status(self, after: str = "", limit: int = 1000) -> list[ZoneStatus]:
+        by_name = {zone.name: zone for zone in self._core.table.zones.values()}
+        ordered = sorted(by_name)
+        start = bisect_right(ordered, after) if after else 0
+        return [self._status(by_name[name]) for name in ordered[start : start + limit]]
+
+    async def zone_status(self, zone: str) -> ZoneStatus:
+        found = self._zone(zone)
+        versions = await self._core.executor.run(self._core.journal.versions, found.origin)
+        return self._status(found, len(versions))
+
+    async def force_axfr(self, zone: str, peer: str | None, wait: bool) -> Outcome:
+        found = self._secondary(zone, "force-axfr")
+        only = self._primary(found, peer) if peer is not None else None
+        if wait:
+            return await self._core.attempt(found, True, only)
+        self._core.spawn(found, True, only)
+        return Outcome(True, False, "the transfer was started", found.name, peer=peer or "")
+
+    async def refresh(self, zone: str, wait: bool) -> Outcome:
+        found = self._zone(zone)
+        if not found.secondary:
+            return await self._core.read_file(found)
+        if wait:
+            return await self._core.attempt(found)
+        self._core.start_attempt(found)
+        return Outcome(True, False, "the check was started", found.name)
+
+    async def notify(self, zone: str) -> Outcome:
+        found = self._zone(zone)
+        if found.snapshot is None:
+            raise NoContent(f"{found.name} has no version to tell of")
+        if not found.config.secondaries:
+            raise Refused(f"{found.name} has no secondaries to tell")
+        results: dict[str, str] = {}
+
+        async def one(peer: Peer) -> None:
+            results[peer.name] = await self._core.notifier.notify_one(found, peer)
+
+        async with trio.open_nursery() as nursery:
+            for peer in found.config.secondaries:
+                nursery.start_soon(one, peer)
+        delivered = sum(1 for result in results.values() if result == "NOERROR")
+        told = "; ".join(f"{name}: {result}" for name, result in sorted(results.items()))
+        return Outcome(
+            ok=delivered == len(results),
+            done=True,
+            message=f"{delivered} of {len(results)} secondaries answered NOERROR ({told})",
+            zone=found.name,
+            kind="notify",
+            serial_to=found.serial,
+        )
+
+    async def zone_file(self, zone: str) -> AsyncIterator[bytes]:
+        snapshot = self._zone(zone).snapshot
+        if snapshot is None:
+            raise NoContent(f"{zone} has no version to show yet")
+        from xfer.zone.zonefile import zone_file_pieces
+
+        pieces = zone_file_pieces(snapshot)
+        while (piece := await self._core.executor.run(next, pieces, None)) is not None:
+            yield piece.encode()
+
+    async def reload(self) -> ReloadOutcome:
+        return await self._core.reload()
+
+    # -- inside
+
+    def _zone(self, name: str) -> Zone:
+        found = self._core.table.exact(names.lower(names.from_text(name)))
+        if found is None:
+            raise NoSuchZone(f"{name} is not configured here")
+        return found
+
+    def _secondary(self, name: str, what: str) -> Zone:
+        found = self._zone(name)
+        if not found.secondary:
+            raise Refused(f"{found.name} is a primary zone: {what} is for secondary zones")
+        return found
+
+    def _primary(self, zone: Zone, name: str) -> Peer:
+        peer = zone.config.peer(name)
+        if peer is None:
+            known = ", ".join(p.name for p in zone.config.primaries)
+            raise NoSuchPeer(f"{name} is no primary of {zone.name}, which has {known}")
+        return peer
+
+    def _status(self, zone: Zone, versions: int | None = None) -> ZoneStatus:
+        core = self._core
+        now = core.clock.monotonic()
+        wall = core.clock.wall()
+        version = zone.version
+        if versions is None:
+            versions = 0 if version is None else 1
+        return ZoneStatus(
+            name=zone.name,
+            role=zone.config.role.value,
+            state=zone.state(now),
+            serial=zone.serial,
+            records=zone.snapshot.count if zone.snapshot is not None else 0,
+            version=version.id if version is not None else None,
+            versions=versions,
+            source=version.source if version is not None else "",
+            published_at=version.created if version is not None else None,
+            checked_at=zone.checked_at,
+            expires_at=wall + zone.expires - now if zone.expires is not None else None,
+            next_action=zone.next_action,
+            next_at=wall + zone.due - now if zone.due is not None else None,
+            transfer=_progress(zone),
+            error=zone.error,
+            primaries=tuple(zone.primary(peer) for peer in zone.config.primaries),
+            secondaries=tuple(zone.secondary_status(peer) for peer in zone.config.secondaries),
+            findings=zone.findings,
+        )
+
+
+def _progress(zone: Zone) -> Progress | None:
+    peer = zone.transfer_from
+    if peer is None:
+        return None
+    known = zone.progress
+    return Progress(
+        peer=peer.name,
+        kind="axfr",
+        phase=zone.phase,
+        started=zone.transfer_started,
+        serial=known.serial if known is not None else None,
+        messages=known.messages if known is not None else 0,
+        records=known.records if known is not None else 0,
+        bytes=known.octets if known is not None else 0,
+    )
