@@ -15,6 +15,7 @@ app = typer.Typer(
     "version, and pushes them on.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich would double the start-up time
 )
 
 

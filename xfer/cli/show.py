@@ -1,4 +1,4 @@
-"""Zone status for people: aligned columns, colour on a terminal, nothing that a shell trips over."""
+"""Zone status for people: aligned columns, colour on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ HEAD = ("ZONE", "ROLE", "STATE", "SERIAL", "RECORDS", "NOTE")
 def print_zones(zones: Iterable[dict[str, Any]]) -> None:
     """One line a zone. Pages of zones are printed as they come, so widths are those so far."""
     widths = [24, 9, 12, 10, 9, 0]
-    _line(HEAD, widths, None)
-    for zone in zones:
+    for number, zone in enumerate(zones):
+        if number == 0:
+            _line(HEAD, widths, None)
         cells = (
             zone["name"],
             zone["role"],
