@@ -342,6 +342,14 @@ def test_answer_without_soa_has_no_serial() -> None:
         soa_serial_of(short, parse_response(short), Question(ZONE, 6))
 
 
+def test_serial_is_looked_for_in_the_first_answers_only() -> None:
+    reply = answer_to(QUERY)
+    right = plain_record(6, SOA, b"\xc0\x0c")
+    for others, serial in ((63, 2024101100), (64, None)):
+        msg = with_counts(reply + OTHER_SOA * others + right, 1, others + 1, 0, 0)
+        assert soa_serial_of(msg, parse_response(msg), Question(ZONE, 6)) == serial
+
+
 REPLY = answer_to(QUERY)
 BAD_RESPONSES = {
     "a request": (QUERY, "a response", "a request"),

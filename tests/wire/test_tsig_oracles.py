@@ -21,9 +21,11 @@ from tests.wire.tsig_by_hand import SIZES, Signature
 from xfer.errors import TsigError, TsigKind
 from xfer.wire import names
 from xfer.wire.message import (
+    Edns,
     Kind,
     Question,
     check_response,
+    expire_request,
     make_error,
     make_query,
     parse_request,
@@ -139,9 +141,9 @@ def ask(server: Server, key: Key, *, at: int | None = None, rtype: int = 6) -> b
     return reply
 
 
-def pull(server: Server, key: Key) -> tuple[int, int, int]:
+def pull(server: Server, key: Key, edns: Edns | None = None) -> tuple[int, int, int]:
     """(records, messages, signed messages) of a verified AXFR."""
-    signed, mac = sign_request(make_query(4711, ZONE, 252), key, now())
+    signed, mac = sign_request(make_query(4711, ZONE, 252, edns), key, now())
     checker = ResponseVerifier(key, mac)
     records = 0
     with asked(server, signed) as stream:
@@ -173,6 +175,11 @@ def test_transfer_is_verified_to_its_end(server: Server, algorithm: str) -> None
     assert records == RECORDS
     assert messages > 1
     assert signed > 1
+
+
+def test_transfer_with_edns_is_verified(server: Server) -> None:
+    edns = Edns(options=[expire_request()])
+    assert pull(server, our_key("hmac-sha256"), edns)[0] == RECORDS
 
 
 def test_transfer_of_one_record_a_message_is_verified(bind_one_answer: Server) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from tests.wire.tsig_by_hand import SECRET, SIZES, Signature, answer, query, wire, with_record
 from xfer.errors import TsigError, TsigKind, WireError
-from xfer.wire.message import Edns, make_error, parse_response
+from xfer.wire.message import Edns, expire_option, make_error, parse_response
 from xfer.wire.tsig import Algorithm, Key, ResponseSigner, ResponseVerifier, sign_request
+from xfer.wire.tsig_record import at_end, find
 
 # dnspython has these without types.
 oracle: Any = dns.tsig
@@ -389,6 +390,32 @@ def test_opt_before_the_tsig_stays() -> None:
     signed, _ = Signature().sign(msg, REQUEST_MAC)
     assert verifier().feed(signed, NOW) == msg
     assert parse_response(msg).edns is not None
+
+
+@pytest.mark.parametrize(
+    "opts", [[], [Edns()], [Edns(options=[expire_option(5)])], [Edns(options=[(10, bytes(4))])]]
+)
+def test_short_cut_sees_what_the_walk_sees(opts: list[Edns]) -> None:
+    msg = answer(records=3)
+    for opt in opts:
+        msg = with_record(msg, opt.build())
+    signed, _ = Signature().sign(msg, REQUEST_MAC)
+    quick = at_end(signed, key_for(), key_for().tsig_size())
+    walked = find(signed)
+    assert quick is not None
+    assert walked is not None
+    assert (quick.start, quick.mac) == (walked.start, walked.mac) == (len(msg), signed[-38:-6])
+
+
+@pytest.mark.parametrize("opt", [Edns(options=[(10, b"1234567")]), Edns(options=[(9, b"12345")])])
+def test_short_cut_leaves_other_records_to_the_walk(opt: Edns) -> None:
+    msg = with_record(answer(), opt.build())
+    signed, _ = Signature().sign(msg, REQUEST_MAC)
+    assert at_end(signed, key_for(), key_for().tsig_size()) is None
+    three = with_record(with_record(answer(), Edns().build()), Edns().build())
+    signed, _ = Signature().sign(three, REQUEST_MAC)
+    assert at_end(signed, key_for(), key_for().tsig_size()) is None
+    assert verifier().feed(signed, NOW) == three
 
 
 def test_two_signatures_are_malformed() -> None:

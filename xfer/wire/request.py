@@ -21,8 +21,16 @@ from xfer.wire.codes import (
     OPCODE_QUERY,
     opcode_text,
 )
-from xfer.wire.edns import Edns, read_opt, read_tail
-from xfer.wire.header import Header, Question, bumped, parse_header, read_question, skip_record
+from xfer.wire.edns import OPT, Edns, read_opt, read_tail
+from xfer.wire.header import (
+    Header,
+    Question,
+    bumped,
+    parse_header,
+    read_question,
+    skip_name,
+    skip_record,
+)
 
 _SOA: Final = 6
 _IXFR: Final = 251
@@ -237,10 +245,10 @@ def edns_of(msg: bytes) -> Edns | None:
         header = parse_header(msg)
         at = 12
         for _ in range(header.qdcount):
-            _, at = read_question(msg, at)
+            at = skip_name(msg, at) + 4
         for _ in range(header.ancount + header.nscount + header.arcount):
             rtype, _, end = skip_record(msg, at)
-            if rtype == 41:
+            if rtype == OPT:
                 return read_opt(msg, at)
             at = end
     except WireError:

@@ -86,11 +86,12 @@ def _text(question: Question) -> str:
 def soa_serial_of(msg: bytes, response: Response, question: Question) -> int | None:
     """The serial of the SOA that answers an SOA query; None where the answer section has none.
 
-    Raises WireError for an SOA that cannot be read.
+    Looks at the first 64 answers: names in a hostile message may cost 127 jumps each, and an honest
+    answer has the SOA and its signatures.  Raises WireError for an SOA that cannot be read.
     """
     wanted = names.lower(question.name)
     at = response.answer_offset
-    for _ in range(response.header.ancount):
+    for _ in range(min(response.header.ancount, 64)):
         rtype, fields, end = skip_record(msg, at)
         if rtype == 6:
             owner, _ = names.read(msg, at)

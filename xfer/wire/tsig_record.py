@@ -3,10 +3,11 @@
 The rule of §5.2: exactly one, the last record of the additional section, class ANY, TTL 0.
 `find` walks the whole message and holds it.  `at_end` is the short cut for long streams: it looks
 only at the octets where a TSIG of a known size has to start, and answers only where the additional
-section has room for nothing else (ARCOUNT 1).  That is safe for this reason: what the MAC
-covers is exactly the octets before that start, with ARCOUNT one less, and those octets are what is
-handed on.  Whoever parses them must consume them to the last octet and refuse TSIG there; a
-"record" that was cut in two by a forged trailer then fails, and cannot mean anything else.
+section holds nothing else, or an OPT as BIND and Knot put it into every message of a transfer.
+That is safe for this reason: what the MAC covers is exactly the octets before that start, with
+ARCOUNT one less, and those octets are what is handed on.  Whoever parses them must consume them to
+the last octet and refuse TSIG there (`edns.parse_tail` does); a "record" that was cut in two by a
+forged trailer then fails, and cannot mean anything else.
 """
 
 from __future__ import annotations
@@ -141,14 +142,25 @@ def find(msg: bytes) -> Tsig | None:
     return read(msg, last_start)
 
 
+def _opt_ends_at(msg: bytes, end: int) -> bool:
+    """Whether the octets before `end` are an OPT, without options or with EXPIRE alone."""
+    for rdlength in (0, 8):
+        at = end - 11 - rdlength
+        if at >= 12 and msg[at : at + 3] == b"\x00\x00\x29" and msg[at + 10] == rdlength:
+            return msg[at + 9] == 0
+    return False
+
+
 def at_end(msg: bytes, key: Key, length: int) -> Tsig | None:
-    """The TSIG of `length` octets at the end of a message whose only additional record it is.
+    """The TSIG of `length` octets at the end of a message, alone or behind an OPT.
 
     None where there is no such thing: then only `find` knows.  Never raises.
     """
     size = len(msg)
     start = size - length
-    if start < 12 or msg[10] != 0 or msg[11] != 1:
+    if start < 12 or msg[10] != 0:
+        return None
+    if msg[11] != 1 and (msg[11] != 2 or not _opt_ends_at(msg, start)):
         return None
     owner = len(key.name)
     # The owner is spelled out by all known senders; where it is not, `find` does the work.
