@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -42,7 +43,7 @@ def snapshot(
     return Snapshot(origin, blocks)
 
 
-def new(content: Snapshot, parent: int | None = None, **more: object) -> NewVersion:
+def new(content: Snapshot, parent: int | None = None, **more: Any) -> NewVersion:
     """What an AXFR of that content hands to the journal."""
     given = NewVersion(
         origin=content.origin,

@@ -101,67 +101,83 @@ class Figures:
     zones: tuple[ZoneFigures, ...]
 
 
+@attrs.define(eq=False)
+class _Found:
+    """What a verification has come upon so far, by digest where that makes sense."""
+
+    counts: dict[bytes, int] = attrs.field(factory=dict)
+    records: dict[bytes, int] = attrs.field(factory=dict)
+    damaged: dict[bytes, str] = attrs.field(factory=dict)
+    needed: dict[bytes, list[str]] = attrs.field(factory=dict)
+    runs: Counter[bytes] = attrs.field(factory=Counter)
+    broken: list[str] = attrs.field(factory=list)
+    octets: int = 0
+    orphan_octets: int = 0
+    versions: int = 0
+
+
 def verify(database: SqliteDatabase) -> Verification:
     """Check the file's structure, every block's digest, and every version's list and root.
 
     Raises JournalError where the database cannot be read at all.
     """
     structure = database.damage()
-    counts: dict[bytes, int] = {}
-    damaged: dict[bytes, str] = {}
-    records: dict[bytes, int] = {}
-    octets = orphans = orphan_octets = number = 0
-    hit: dict[bytes, list[str]] = {}
-    broken: list[str] = []
-    runs: Counter[bytes] = Counter()
+    found = _Found()
     with database.read("verify the journal") as conn:
-        try:
-            for row in _rows(conn, select(block_table).order_by(block_table.c.id)):
-                counts[row.digest] = row.runs
-                octets += row.size
-                if row.runs == 0:
-                    orphans += 1
-                    orphan_octets += row.size
-                found = _check_block(database, conn, row.id, row.digest)
-                if isinstance(found, str):
-                    damaged[row.digest] = found
-                else:
-                    records[row.digest] = found
-            last: tuple[bytes, str] | None = None
-            before: frozenset[bytes] = frozenset()
-            for version, stored in _lists(conn):
-                number += 1
-                digests = blocks.split(stored)
-                if (version.origin, version.chain) != last:
-                    last, before = (version.origin, version.chain), frozenset()
-                content = frozenset(digests)
-                runs.update(content - before)
-                before = content
-                for digest in digests:
-                    if digest not in counts:
-                        damaged.setdefault(digest, "expected its data, got none")
-                    if digest in damaged:
-                        hit.setdefault(digest, []).append(str(version))
-                problem = _check_version(version, stored, digests, records)
-                if problem:
-                    broken.append(f"{version}: {problem}")
-        except JournalDamaged as error:
-            structure.append(str(error))
-    wrong = [] if structure else _miscounted(counts, runs)
+        for part in (_blocks, _versions):
+            try:
+                with database.explained("verify the journal"):
+                    part(database, conn, found)
+            except JournalDamaged as error:
+                structure.append(str(error))
     return Verification(
-        versions=number,
-        blocks=len(counts),
-        octets=octets,
-        orphans=orphans,
-        orphan_octets=orphan_octets,
+        versions=found.versions,
+        blocks=len(found.counts),
+        octets=found.octets,
+        orphans=sum(1 for runs in found.counts.values() if runs == 0),
+        orphan_octets=found.orphan_octets,
         file=tuple(structure),
         damaged=tuple(
-            DamagedBlock(digest.hex(), problem, tuple(hit.get(digest, [])))
-            for digest, problem in damaged.items()
+            DamagedBlock(digest.hex(), problem, tuple(found.needed.get(digest, [])))
+            for digest, problem in found.damaged.items()
         ),
-        broken=tuple(broken),
-        counts=tuple(wrong),
+        broken=tuple(found.broken),
+        counts=() if structure else tuple(_miscounted(found.counts, found.runs)),
     )
+
+
+def _blocks(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
+    for row in _rows(conn, select(block_table).order_by(block_table.c.id)):
+        found.counts[row.digest] = row.runs
+        found.octets += row.size
+        if row.runs == 0:
+            found.orphan_octets += row.size
+        result = _check_block(database, conn, row.id, row.digest)
+        if isinstance(result, str):
+            found.damaged[row.digest] = result
+        else:
+            found.records[row.digest] = result
+
+
+def _versions(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
+    last: tuple[bytes, str] | None = None
+    before: frozenset[bytes] = frozenset()
+    for version, stored in _lists(conn):
+        found.versions += 1
+        digests = blocks.split(stored)
+        if (version.origin, version.chain) != last:
+            last, before = (version.origin, version.chain), frozenset()
+        content = frozenset(digests)
+        found.runs.update(content - before)
+        before = content
+        for digest in digests:
+            if digest not in found.counts:
+                found.damaged.setdefault(digest, "expected its data, got none")
+            if digest in found.damaged:
+                found.needed.setdefault(digest, []).append(str(version))
+        problem = _check_version(version, stored, digests, found.records)
+        if problem:
+            found.broken.append(f"{version}: {problem}")
 
 
 def _check_block(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -21,6 +22,8 @@ from xfer.journal import audit, migrate
 from xfer.journal.audit import Verification
 from xfer.journal.lock import WriterLock
 from xfer.journal.sqlite import SqliteDatabase, lock_of, path_of, sync_file, wal_of
+
+MAGIC: Final = b"SQLite format 3\0"
 
 
 @attrs.frozen
@@ -108,14 +111,17 @@ def _put_aside(journal: Path, clock: Clock) -> Path:
     while aside.exists():
         number += 1
         aside = journal.with_name(f"{journal.name}.before-restore-{stamp}-{number}")
-    try:
-        database = SqliteDatabase.open(journal, writable=True)
+    with journal.open("rb") as file:
+        is_database = file.read(len(MAGIC)) == MAGIC
+    if is_database:  # SQLite would remove the WAL of anything else
         try:
-            database.checkpoint()
-        finally:
-            database.close()
-    except JournalError:
-        pass  # too damaged to open: it is kept as it is, WAL and all
+            database = SqliteDatabase.open(journal, writable=True)
+            try:
+                database.checkpoint()
+            finally:
+                database.close()
+        except JournalError:
+            pass  # too damaged to open: it is kept as it is, WAL and all
     if wal_of(journal).exists():  # would be played into the new file
         wal_of(journal).replace(wal_of(aside))
     journal.with_name(journal.name + "-shm").unlink(missing_ok=True)

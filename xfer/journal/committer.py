@@ -48,6 +48,7 @@ class GroupCommitter:
     _number: int = attrs.field(default=0, init=False)
     _untidy: set[tuple[bytes, str]] = attrs.field(factory=set, init=False)
     _collect_after: int | None = attrs.field(default=0, init=False)
+    _busy: bool = attrs.field(default=True, init=False)
     _closing: bool = attrs.field(default=False, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
     groups: int = attrs.field(default=0, init=False)
@@ -77,7 +78,7 @@ class GroupCommitter:
                 raise JournalError("expected an open committer, got one that is closing")
             self._number += 1
             self._queue.append(_Queued(self._number, new, future))
-            self._wake.notify()
+            self._wake.notify_all()
         return future
 
     def commit(self, new: NewVersion) -> Version:
@@ -92,13 +93,23 @@ class GroupCommitter:
         with self._wake:
             self._number += 1
             self._states[state.origin] = (self._number, state)
-            self._wake.notify()
+            self._wake.notify_all()
+
+    def settle(self) -> None:
+        """Wait until nothing is queued, and nothing left to save, prune or collect.
+
+        Returns as well when the committer has closed.
+        """
+        with self._wake:
+            self._wake.wait_for(
+                lambda: not self._busy and (self._closing or not (self._queue or self._has_chore()))
+            )
 
     def close(self) -> None:
         """Commit what is queued, then end. The journal stays open."""
         with self._wake:
             self._closing = True
-            self._wake.notify()
+            self._wake.notify_all()
         if self._thread is not None:
             self._thread.join()
 
@@ -115,10 +126,15 @@ class GroupCommitter:
         while True:
             with self._wake:
                 while not (self._queue or self._has_chore()):
+                    self._busy = False
+                    self._wake.notify_all()
                     if self._closing:
                         return
                     self._wake.wait()
+                self._busy = True
                 if self._closing and not (self._queue or self._states):
+                    self._busy = False
+                    self._wake.notify_all()
                     return  # tidying can wait for the next start
                 group = self._take()
             if group:

@@ -21,14 +21,17 @@ PRUNE_AT_ONCE: Final = 64
 
 
 def kept(history: Sequence[tuple[int, int]], keep: Retention) -> int:
-    """How many versions stay, of (octets, octets replaced) newest first."""
-    if not history:
-        return 0
-    allowed = max(keep.floor, int(keep.share * history[0][0]))
-    cost = 0
-    for number, (_, replaced) in enumerate(history[: keep.versions], 1):
-        cost += replaced  # the price of the version before this one
-        if cost > allowed:
+    """How many versions stay, of (octets, octets replaced) newest first.
+
+    The share is of the largest version that stays, so that a zone which lost most of its records
+    does not lose the version to go back to as well.
+    """
+    cost = largest = 0
+    for number, (size, _) in enumerate(history[: keep.versions]):
+        if number:
+            cost += history[number - 1][1]  # the price of this version beside the newer ones
+        largest = max(largest, size)
+        if number and cost > max(keep.floor, keep.share * largest):
             return number
     return min(len(history), keep.versions)
 

@@ -101,6 +101,10 @@ class SqliteDatabase:
                 f"{path}: expected its directory to exist, got none: create it first"
             )
         mode = "rwc" if writable else "rw" if os.access(path, os.W_OK) else "ro"
+        try:
+            _identify(path, mode)
+        except sqlite3.Error as error:
+            raise explain(path, "open the journal", error) from error
         engine = create_engine(
             "sqlite://",
             creator=lambda: _connect(path, mode, writable),
@@ -111,27 +115,12 @@ class SqliteDatabase:
         event.listen(engine, "begin", _begin)
         database = cls(path, engine, engine.execution_options(xfer_write=True))
         try:
-            with database.explained("open the journal"), engine.connect() as conn:
-                database._identify(conn, writable)
+            with database.explained("open the journal"):
+                engine.connect().close()
         except BaseException:
             database.close()
             raise
         return database
-
-    def _identify(self, conn: Connection, writable: bool) -> None:
-        number = conn.exec_driver_sql("PRAGMA application_id").scalar()
-        tables = conn.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
-        conn.rollback()
-        if number == APPLICATION_ID:
-            return
-        if number or tables:
-            raise JournalSchemaError(
-                f"{self.path}: expected a journal, got another program's database "
-                f"(application id {number}, {tables} schema entries)"
-            )
-        if writable:
-            raw = _raw(conn)
-            raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     @contextmanager
     def explained(self, doing: str) -> Iterator[None]:
@@ -144,7 +133,8 @@ class SqliteDatabase:
     @contextmanager
     def read(self, doing: str) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout."""
-        with self.explained(doing), self._readers.begin() as conn:
+        with self.explained(doing), self._readers.connect() as conn:
+            conn.begin()  # ends in a rollback: a commit would complain of damage once more
             yield conn
 
     @contextmanager
@@ -187,29 +177,56 @@ class SqliteDatabase:
         """
         with self.explained(f"copy the journal to {target}"), self._readers.connect() as conn:
             raw = _raw(conn)
+            (only,) = raw.execute("PRAGMA query_only").fetchone()
             raw.execute("PRAGMA query_only = OFF")  # counts the new file as a write to this one
             try:
                 raw.execute("VACUUM INTO ?", (str(target),))
             finally:
-                conn.invalidate()
+                raw.execute(f"PRAGMA query_only = {only}")
         sync_file(target)
 
 
-def _connect(path: Path, mode: str, writable: bool) -> sqlite3.Connection:
-    raw = sqlite3.connect(
+def _identify(path: Path, mode: str) -> None:
+    """Raise JournalSchemaError for another program's database, before anything in it is changed.
+
+    A new one gets our application id.
+    """
+    raw = _bare(path, mode)
+    try:
+        (number,) = raw.execute("PRAGMA application_id").fetchone()
+        (entries,) = raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if number == APPLICATION_ID:
+            return
+        if number or entries:
+            raise JournalSchemaError(
+                f"{path}: expected a journal, got another program's database "
+                f"(application id {number}, {entries} schema entries)"
+            )
+        if mode == "rwc":
+            raw.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+            raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    finally:
+        raw.close()
+
+
+def _bare(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
         f"file:{urllib.parse.quote(str(path))}?mode={mode}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,  # we say BEGIN ourselves, see _begin
         check_same_thread=False,  # the pool hands a connection to one thread at a time
     )
+
+
+def _connect(path: Path, mode: str, writable: bool) -> sqlite3.Connection:
+    raw = _bare(path, mode)
     try:
         raw.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
         raw.execute("PRAGMA mmap_size = 0")
         raw.execute("PRAGMA foreign_keys = ON")
         raw.execute("PRAGMA synchronous = FULL")
         if writable:
-            raw.execute(f"PRAGMA page_size = {PAGE_SIZE}")
             raw.execute("PRAGMA journal_mode = WAL")
             raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_BYTES // PAGE_SIZE}")
             raw.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_BYTES}")

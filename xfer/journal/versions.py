@@ -121,8 +121,8 @@ class Retention:
     """How much history a zone keeps (REQUIREMENTS C9); the newest version always stays.
 
     versions: at most so many, the newest included; share: older versions may cost at most so many
-    times the size of the newest one; floor: octets that they may cost whatever the share says, so
-    that a tiny zone has a history too.
+    times the size of the largest one that stays; floor: octets that they may cost whatever the
+    share says, so that a tiny zone has a history too.
     """
 
     versions: int = attrs.field(default=100, validator=attrs.validators.ge(1))
