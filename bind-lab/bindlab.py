@@ -119,10 +119,11 @@ def _base_image(argv: list[str]) -> str:
         run([*argv, "pull", "-q", BASE], timeout=180)
         return BASE
     except LabError as err:
-        _say(f"no registry ({str(err)[-100:]}); making the base image with debootstrap")
+        unreachable = str(err)[-100:]
     name = f"{IMAGE}-base:bookworm"
     if run([*argv, "images", "-q", name], check=False).strip():
         return name
+    _say(f"no registry ({unreachable}); making the base image with debootstrap")
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
         raise LabError(
             "no image registry reachable, and debootstrap needs to be installed and root"
