@@ -92,6 +92,7 @@ class Core:
         self._load = load
         self._idle: dict[bytes, trio.Event] = {}
         self._saved: dict[bytes, SavedState] = {}
+        self.loaded = trio.Event()
         self.stopping = False
         self.images = ImageCache(limits.image_memory)
         self.slots_in = Slots(limits.transfers_in, limits.transfers_in_per_peer)
@@ -132,6 +133,9 @@ class Core:
         for zone in list(self.table.zones.values()):
             await self._load_zone(zone)
         self._saved = {}
+        self.schedule.run_due()
+        await trio.lowlevel.checkpoint()  # lets what is due take its place in `until_idle`
+        self.loaded.set()
 
     async def _load_zone(self, zone: Zone) -> None:
         try:
@@ -298,6 +302,13 @@ class Core:
             + self.slots_out.running
             + sum(1 for zone in self.table.zones.values() if zone.transfer_from is not None)
         )
+
+    async def until_idle(self) -> None:
+        """Wait until no transfer runs."""
+        while self.slots_out.running:
+            await self.slots_out.released()
+        for idle in list(self._idle.values()):
+            await idle.wait()
 
     async def reload(self) -> ReloadOutcome:
         """Read the config again and apply it; raises ConfigError and changes nothing.

@@ -34,9 +34,11 @@ from xfer.server.udp import UdpSocket, serve_udp
 
 log = structlog.get_logger()
 
-# Worker threads and the event loop share the interpreter: at the default of 5 ms a UDP answer
-# waits that long for each thread that is busy.
-SWITCH_INTERVAL = 0.001
+# Worker threads and the event loop share the interpreter, and every system call hands it over: the
+# event loop waits this long, or until the end of the kernel call that runs, to get it back. At the
+# default of 5 ms a batch of UDP answers would wait for as many times 5 ms.
+SWITCH_INTERVAL = 0.0001
+CONTROL_DELAY = 2.0  # seconds at most that the first transfers hold up the import of the API
 NOTSENT = 1 << 20  # octets the kernel may hold unsent: trio's 16 kB would wake us for each message
 BACKLOG = 512
 
@@ -130,7 +132,7 @@ class _Daemon:
                 )
                 work.start_soon(core.load_all)
                 services.start_soon(core.schedule.run)
-                services.start_soon(self._serve_control, Engine(core, tcp))
+                services.start_soon(self._serve_control, core, Engine(core, tcp))
                 async for number in signals:
                     if number == signal.SIGHUP:
                         await _reload(core)
@@ -162,7 +164,11 @@ class _Daemon:
             services.start_soon(serve_udp, udp, answer, self._config.limits.udp_batch)
             services.start_soon(_accept, serve, listeners, work)
 
-    async def _serve_control(self, engine: Engine) -> None:
+    async def _serve_control(self, core: Core, engine: Engine) -> None:
+        # The import is half a second of pure Python: not while the first versions come in.
+        await core.loaded.wait()
+        with trio.move_on_after(CONTROL_DELAY):
+            await core.until_idle()
         await serve_control(
             engine, self._control, body_limit=self._config.limits.control_body
         )
@@ -173,8 +179,7 @@ class _Daemon:
         core.stopping = True
         services.cancel_scope.cancel()
         with trio.CancelScope(shield=True), trio.move_on_after(grace):
-            while core.active:
-                await trio.sleep(0.02)
+            await core.until_idle()
         abandoned = core.active
         work.cancel_scope.cancel()
         log.info("stopped", abandoned=abandoned)

@@ -50,7 +50,7 @@ class PullLimits:
     idle: float = 30.0
     total: float = 7200.0
     min_rate: int = 0
-    stream: StreamLimits = StreamLimits()
+    stream: StreamLimits = attrs.Factory(StreamLimits)
 
 
 @attrs.frozen

@@ -58,6 +58,10 @@ class Slots:
         self._held[peer] += 1
         return True
 
+    async def released(self) -> None:
+        """Wait until some slot is given back."""
+        await self._lot.park()
+
     def resize(self, total: int, each: int) -> None:
         """New limits; what runs goes on."""
         self.total = total

@@ -1,8 +1,8 @@
 """Streaming a transfer out: ready-made messages, signed in joins of about 200 kB (RFC 5936 §2.2).
 
 Blocks whose messages are held go out at the speed of HMAC and the socket. From the first block on
-that has to be rendered, the next blocks are rendered in a worker thread while those before are
-being sent; a client that reads slowly stops the rendering too.
+that has to be rendered, the next blocks are rendered and signed in a worker thread while those
+before are being sent; a client that reads slowly stops the rendering too.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ class ZoneSender:
         with trio.move_on_after(self.total):
             stream.add(out.opening(self._now()))
             rest = await self._held(snapshot, stream)
-            if rest:
-                await self._rendered(snapshot.origin, rest, stream)
             stream.flush()
+            if rest:
+                await stream.write_out()
+                await self._rendered(snapshot.origin, rest, out, stream)
             stream.add(out.closing(self._now()))
             await stream.write_out()
             return
@@ -68,22 +69,30 @@ class ZoneSender:
             await stream.messages(messages)
         return ()
 
-    async def _rendered(self, origin: bytes, blocks: Sequence[Block], stream: _Stream) -> None:
-        give, take = trio.open_memory_channel[list[list[bytes]]](AHEAD)
+    async def _rendered(
+        self, origin: bytes, blocks: Sequence[Block], out: ZoneOut, stream: _Stream
+    ) -> None:
+        give, take = trio.open_memory_channel[bytes](AHEAD)
 
-        async def render() -> None:
+        def render(some: Sequence[Block]) -> bytes:
+            # Signed here too: HMAC lets go of the interpreter for every message, and would have
+            # to wait for the renderer each time to get it back.
+            messages = [m for block in self.images.render(some, origin) for m in block]
+            return out.block(messages, self._now())
+
+        async def render_all() -> None:
             async with give:
                 for at in range(0, len(blocks), RENDER_AT_ONCE):
                     some = blocks[at : at + RENDER_AT_ONCE]
-                    await give.send(await self.executor.run(self.images.render, some, origin))
+                    await give.send(await self.executor.run(render, some))
 
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(render)
+                nursery.start_soon(render_all)
                 async with take:
-                    async for rendered in take:
-                        for messages in rendered:
-                            await stream.messages(messages)
+                    async for octets in take:
+                        stream.add(octets)
+                        await stream.write_out()
         except BaseExceptionGroup as group:
             if len(group.exceptions) == 1:
                 raise group.exceptions[0] from None
