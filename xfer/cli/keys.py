@@ -11,7 +11,7 @@ from xfer.log import Secret
 from xfer.wire.tsig import Algorithm, Key
 
 DEFAULT_ALGORITHM = "hmac-sha256"
-_COMMENT = re.compile(r"/\*.*?\*/|(?://|#)[^\n]*", re.DOTALL)
+_COMMENT = re.compile(r"/\*.*?\*/|(?<![^\s;{}])(?://|#)[^\n]*", re.DOTALL)  # base64 has // too
 _BLOCK = re.compile(r"\bkey\s+(\"[^\"]+\"|[^\s{]+)\s*\{([^}]*)\}", re.DOTALL)
 _CLAUSE = re.compile(r"(algorithm|secret)\s+(\"[^\"]*\"|[^\s;]+)\s*;")
 

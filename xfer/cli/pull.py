@@ -130,8 +130,9 @@ def _address(text: str) -> str:
         pass
     try:
         return str(socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise usage(f"expected an address or a host name, got {text!r}: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no domain name"
+        raise usage(f"expected an address or a host name, got {text!r}: {reason}") from None
 
 
 def _transfer(target: Target, origin: bytes, limits: PullLimits) -> PullResult:
