@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from xfer.errors import OutOfZoneError, WireError
 
 MAX_NAME: Final = 255
@@ -109,21 +111,24 @@ def labels(wire: bytes) -> list[bytes]:
     return out
 
 
-def read(msg: bytes, offset: int) -> tuple[bytes, int]:
+def read(msg: bytes, offset: int, known: dict[int, bytes] | None = None) -> tuple[bytes, int]:
     """The name at `offset` of a message, uncompressed, in its own case, and the offset behind it.
 
+    known: names of this message by the offsets that pointers led to; read from, and added to, so
+    that a message of nothing but long chains of pointers is still read in linear time.
     Raises WireError where it runs out of the message, is over 255 octets, has a label type other
     than 00 or 11, or a pointer that does not point backwards (RFC 1035 §4.1.4).
     """
-    size = len(msg)
+    size: i64 = len(msg)
     parts: list[bytes] = []
-    total = 0
-    p = offset
-    floor = offset  # a pointer has to point below the start of the labels it was found after
-    end = -1
-    jumps = 0
+    targets: list[int] = []
+    total: i64 = 0
+    p: i64 = offset
+    floor: i64 = offset  # a pointer has to point below the start of the labels it was found after
+    end: i64 = -1
+    length: i64 = 0
     while True:
-        start = p
+        start: i64 = p
         while True:
             if p >= size:
                 raise WireError("a name", "the end of the message", offset)
@@ -138,29 +143,50 @@ def read(msg: bytes, offset: int) -> tuple[bytes, int]:
             raise WireError("a name of at most 255 octets", "a longer one", offset)
         parts.append(msg[start:p])
         if length == 0:
-            return b"".join(parts), (p if end < 0 else end)
+            break
         if length < 0xC0:
             raise WireError("a label of at most 63 octets", f"length octet {length:#04x}", p)
         if p + 1 >= size:
             raise WireError("a compression pointer", "the end of the message", p)
-        target = (length & 0x3F) << 8 | msg[p + 1]
+        target: i64 = (length & 0x3F) << 8 | msg[p + 1]
         if target >= floor:
             raise WireError("a compression pointer to an earlier name", f"one to {target}", p)
-        jumps += 1
-        if jumps > MAX_JUMPS:
-            raise WireError("at most 127 compression pointers in a name", "more", offset)
         if end < 0:
             end = p + 2
+        if known is not None:
+            rest = known.get(target)
+            if rest is not None:
+                total += len(rest)
+                if total > MAX_NAME:
+                    raise WireError("a name of at most 255 octets", "a longer one", offset)
+                parts.append(rest)
+                break
+        targets.append(target)
+        if len(targets) > MAX_JUMPS:
+            raise WireError("at most 127 compression pointers in a name", "more", offset)
         floor = target
         p = target
+    if known is not None and targets:
+        at = len(parts) - 1
+        if at > len(targets):  # the last part was known already
+            rest = parts[at]
+            at -= 1
+        else:
+            rest = b""
+        while at > 0:
+            rest = parts[at] + rest
+            known[targets[at - 1]] = rest
+            at -= 1
+        parts = [parts[0], rest]
+    return (b"".join(parts) if len(parts) > 1 else parts[0]), (p if end < 0 else end)
 
 
 def is_below(wire: bytes, origin: bytes) -> bool:
     """Whether the lower-case name is the lower-case origin or below it."""
     if not wire.endswith(origin):
         return False
-    cut = len(wire) - len(origin)
-    i = 0
+    cut: i64 = len(wire) - len(origin)
+    i: i64 = 0
     while i < cut:
         i += 1 + wire[i]
     return i == cut
@@ -187,15 +213,20 @@ def key_of(wire: bytes, origin: bytes) -> bytes:
     """
     if not is_below(wire, origin):
         raise OutOfZoneError(f"a name at or below {to_text(origin)}", to_text(wire))
-    out: list[bytes] = []
-    i = 0
-    cut = len(wire) - len(origin)
+    parts: list[bytes] = []
+    i: i64 = 0
+    cut: i64 = len(wire) - len(origin)
+    if cut == 0:
+        return b"\0"
     while i < cut:
-        length = wire[i]
-        out.append(escape(wire[i + 1 : i + 1 + length]) + b"\0")
-        i += 1 + length
-    out.reverse()
-    return b"".join(out) + b"\0"
+        start: i64 = i + 1
+        i = start + wire[i]
+        parts.append(wire[start:i])
+    parts.reverse()
+    key = b"\0".join(parts)
+    if b"\1" in key or key.count(b"\0") != len(parts) - 1:
+        key = b"\0".join([escape(part) for part in parts])
+    return key + b"\0\0"
 
 
 def wire_of(key: bytes, origin: bytes) -> bytes:

@@ -94,6 +94,32 @@ class Batch:
         self.end: int = 0
 
 
+def _tail_key(tail: bytes, tails: dict[bytes, bytes], origin: bytes) -> bytes:
+    """The owner key of a lower-case name that others end with, b"" outside the zone; remembered."""
+    key = tails.get(tail)
+    if key is None:
+        key = names.key_of(tail, origin) if names.is_below(tail, origin) else b""
+        tails[tail] = key
+    return key
+
+
+def _owner_key(low: bytes, taken: int, tails: dict[bytes, bytes], origin: bytes) -> bytes | None:
+    """The owner key of a lower-case name that took that many octets, None outside the zone.
+
+    Only the labels that stand here cost work; what a pointer led to is looked up.
+    """
+    if taken == len(low):
+        return names.key_of(low, origin) if names.is_below(low, origin) else None
+    own = taken - 2
+    above = _tail_key(low[own:], tails, origin)
+    if len(above) > 0:
+        return above[:-1] + names.key_of(low[:own] + b"\0", b"\0") if own > 0 else above
+    # The apex itself may begin among the labels that stand here.
+    if len(low) - len(origin) < own and names.is_below(low, origin):
+        return names.key_of(low, origin)
+    return None
+
+
 class RecordParser:
     """Reads the records of messages that belong to one zone.
 
@@ -114,11 +140,12 @@ class RecordParser:
         origin = self.origin
         size: i64 = len(msg)
         room: i64 = 255 - len(origin)
-        # By the offset they stand at: owner keys; full names of owners in another case; lower-case
-        # wire names that rdata points to.
+        # By the offset they stand at: owner keys; full names of owners in another case; names that
+        # pointers led to. By lower-case name: owner keys of such names, b"" outside the zone.
         keys: dict[int, bytes] = {}
         spelled_owners: dict[int, bytes] = {}
         wires: dict[int, bytes] = {}
+        tails: dict[bytes, bytes] = {}
         heads: dict[bytes, _Head] = {}
         p: i64 = offset
         for position in range(count):
@@ -146,10 +173,15 @@ class RecordParser:
                     target: i64 = (msg[q] & 0x3F) << 8 | msg[q + 1]
                     parent = keys.get(target)
                     if parent is None and target < p:
-                        suffix, _ = names.read(msg, target)
-                        if suffix.lower() == suffix and names.is_below(suffix, origin):
-                            parent = names.key_of(suffix, origin)
-                            keys[target] = parent
+                        suffix = wires.get(target)
+                        if suffix is None:
+                            suffix, _ = names.read(msg, target, wires)
+                            wires[target] = suffix
+                        if suffix.lower() == suffix:
+                            above = _tail_key(suffix, tails, origin)
+                            if len(above) > 0:
+                                parent = above
+                                keys[target] = above
                     # The relative part of the name has this many octets.
                     if parent is not None and len(parent) - 1 + q - p <= room:
                         label = msg[p + 1 : q]
@@ -168,10 +200,10 @@ class RecordParser:
                             p = q + 2
             if key is None:
                 # Everything unusual: whole names, several labels, upper case, errors.
-                name, after = names.read(msg, p)
+                name, after = names.read(msg, p, wires)
                 low = name.lower()
-                if names.is_below(low, origin):
-                    key = names.key_of(low, origin)
+                key = _owner_key(low, after - p, tails, origin)
+                if key is not None:
                     # Where the name begins with a pointer, what is known is known of its target.
                     keys[where] = key
                     if low != name:
@@ -207,7 +239,7 @@ class RecordParser:
             elif how == _CHECKED:
                 check_shape(head.rtype, rdata, start)
             elif how == _MIXED:
-                spelled, rdata = expand_rdata(msg, start, end, head.rtype)
+                spelled, rdata = expand_rdata(msg, start, end, head.rtype, wires)
             else:
                 begin: i64 = start + head.octets
                 r = begin
@@ -234,7 +266,7 @@ class RecordParser:
                     if to < begin:
                         tail = wires.get(to)
                         if tail is None:
-                            tail, _ = names.read(msg, to)
+                            tail, _ = names.read(msg, to, wires)
                             wires[to] = tail
                         full = msg[start:r] + tail
                         if (
@@ -245,7 +277,7 @@ class RecordParser:
                             spelled = full
                             plain = True
                 if not plain:
-                    spelled, rdata = expand_rdata(msg, start, end, head.rtype)
+                    spelled, rdata = expand_rdata(msg, start, end, head.rtype, wires)
 
             if key is None:
                 assert owner is not None

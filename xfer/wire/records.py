@@ -89,8 +89,9 @@ def type_number(text: str) -> int:
     found = _NUMBER.get(upper)
     if found is not None:
         return found
-    if upper.startswith("TYPE") and upper[4:].isdigit() and int(upper[4:]) < 65536:
-        return int(upper[4:])
+    digits = upper[4:] if upper.startswith("TYPE") else ""
+    if len(digits) <= 5 and digits.isascii() and digits.isdigit() and int(digits) < 65536:
+        return int(digits)
     raise WireError("a record type", repr(text))
 
 
@@ -217,12 +218,14 @@ def check_bitmap(rdata: bytes, start: int, offset: int = -1) -> None:
         raise WireError("a type bitmap of whole, rising windows", "a cut one", offset)
 
 
-def expand_rdata(msg: bytes, start: int, end: int, rtype: int) -> tuple[bytes, bytes]:
+def expand_rdata(
+    msg: bytes, start: int, end: int, rtype: int, known: dict[int, bytes] | None = None
+) -> tuple[bytes, bytes]:
     """(rdata without compression in its own case, canonical rdata) of a type with names.
 
-    msg[start:end] is the rdata in its message; `layout(rtype)` must exist. Both are the same
-    object where nothing has to be lower-cased. Raises WireError where names or parts do not fill
-    the rdata exactly.
+    msg[start:end] is the rdata in its message; `layout(rtype)` must exist; known: as for
+    `names.read`. Both are the same object where nothing has to be lower-cased. Raises WireError
+    where names or parts do not fill the rdata exactly.
     """
     octets, strings, count, tail = _LAYOUT[rtype]
     p = start + octets
@@ -233,7 +236,7 @@ def expand_rdata(msg: bytes, start: int, end: int, rtype: int) -> tuple[bytes, b
         raise WireError(f"{type_text(rtype)} rdata with a name", f"{end - start} octets", start)
     parts = [msg[start:p]]
     while count > 0:
-        name, p = names.read(msg, p)
+        name, p = names.read(msg, p, known)
         parts.append(name)
         count -= 1
         if p > end:
@@ -266,7 +269,7 @@ def canonical_rdata(rtype: int, rdata: bytes) -> bytes:
     """Canonical form of uncompressed rdata, after a check of its shape. Raises WireError."""
     if rtype < 256 and HAS_NAMES[rtype]:
         spelled, canonical = expand_rdata(rdata, 0, len(rdata), rtype)
-        if len(spelled) != len(rdata):
+        if spelled != rdata:
             raise WireError(f"uncompressed {type_text(rtype)} rdata", "a compression pointer")
         return canonical
     check_shape(rtype, rdata)

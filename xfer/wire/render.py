@@ -18,6 +18,8 @@ from xfer.wire.records import HAS_NAMES, MINFO, MX, RRSIG, SOA, Spelling, key_en
 # Offsets below 2^14 can be pointed to, so in messages of this size every name can be reused.
 IMAGE_MESSAGE: Final = 16_300
 _HEADER: Final = b"\0\0\x84\0\0\0\0\0\0\0\0\0"  # ID 0, QR and AA, no counts
+# What no record begins with: it would be of type 0, at the apex.
+_NO_OWNER: Final = b"\0\0\0"
 # RFC 3597 §4: only the types of RFC 1035 may have compressed names in their rdata.
 COMPRESSIBLE: Final[bytes] = bytes(
     [1 if t in (2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15) else 0 for t in range(256)]
@@ -42,7 +44,7 @@ def render_block(records: list[bytes], spelling: Spelling, origin: bytes) -> lis
     above_at: list[int] = []
     seen: dict[bytes, int] = {}  # wire name in its exact case → offset
     origin_at: i64 = 0
-    last = b"\xff\0\0"  # owner key of the record before; this one stands for none
+    last = _NO_OWNER  # owner key of the last record in canonical case, and where its name stands
     last_at: i64 = 0
     # A record takes at most this much more in a message than here: class, length, the origin or a
     # spelled owner whose key is no shorter than its labels.
@@ -59,27 +61,27 @@ def render_block(records: list[bytes], spelling: Spelling, origin: bytes) -> lis
             above_at = []
             seen = {}
             origin_at = 0
-            last = b"\xff\0\0"
+            last = _NO_OWNER
         rdata: bytes | None = None
         end: i64 = 0
         if spelling and record in spelling:
             owner, rdata = spelling[record]
             end = key_end(record)
             write_name(w, owner, seen)
-            last = b"\xff\0\0"
         elif record.startswith(last):
             end = len(last)
             write_i16_be(w, i16(last_at - 0x4000))
         elif record[0] == 0:
             end = 1
-            last = b"\0"
-            last_at = size
             if rooted:
                 w.append(0)
             elif origin_at != 0:
+                last = b"\0"
                 last_at = origin_at
                 write_i16_be(w, i16(origin_at - 0x4000))
             else:
+                last = b"\0"
+                last_at = size
                 origin_at = size
                 seen[origin] = size
                 w.write(origin)
@@ -147,7 +149,7 @@ def render_block(records: list[bytes], spelling: Spelling, origin: bytes) -> lis
                 if at != 0:
                     write_i16_be(w, i16(at - 0x4000))
                 else:
-                    if length_at < 0x3FF0:
+                    if length_at < 0x3FF0 and len(rdata) > 1:  # the root is shorter than a pointer
                         seen[rdata] = len(w)
                     if origin_at != 0 and rdata.endswith(origin) and names.is_below(rdata, origin):
                         w.write(rdata[: len(rdata) - len(origin)])
@@ -266,9 +268,7 @@ class Renderer:
         """
         w = self._w
         before = len(w)
-        # Names remembered by a record that is taken back would be pointed to: keep them apart.
-        added: dict[bytes, int] = dict(self._seen)
-        write_name(w, owner, added)
+        write_name(w, owner, self._seen)
         write_i16_be(w, (rtype ^ 0x8000) - 0x8000)
         write_i16_be(w, 1)
         write_i32_be(w, (ttl ^ 0x80000000) - 0x80000000)
@@ -276,7 +276,7 @@ class Renderer:
         w.append(0)
         w.append(0)
         if rtype < 256 and COMPRESSIBLE[rtype]:
-            _write_rdata(w, rtype, rdata, added)
+            _write_rdata(w, rtype, rdata, self._seen)
         else:
             w.write(rdata)
         length = len(w) - length_at - 2
@@ -284,8 +284,9 @@ class Renderer:
         w[length_at + 1] = length & 255
         if len(w) > self.limit:
             w.truncate(before)
+            # Names of the record that was taken back must not be pointed to.
+            self._seen = {name: at for name, at in self._seen.items() if at < before}
             return False
-        self._seen = added
         self._counts[section] += 1
         return True
 
