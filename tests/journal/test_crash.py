@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.journal.contents import StillClock, held, snapshot, wide
 from xfer.journal import GroupCommitter, Journal
 
+ROOT = Path(__file__).parents[2]
 ROUNDS = 12
 WRITER = """
 import os, sys
@@ -43,7 +44,7 @@ def test_nothing_durable_is_lost_by_kill_9(tmp_path: Path) -> None:
     reported: dict[bytes, tuple[int, int]] = {}
     for round_ in range(ROUNDS):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"

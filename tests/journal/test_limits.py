@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.journal.contents import ZONE, StillClock, held, new, snapshot
-from xfer.errors import JournalError
-from xfer.journal import Journal
+from xfer.errors import JournalError, JournalLocked
+from xfer.journal import Journal, sqlite
+
+ROOT = Path(__file__).parents[2]
 
 # Files may grow to 3 MB: that stands for a full disk, and needs no other file system.
 FILLER = """
@@ -40,7 +43,7 @@ with GroupCommitter.start(journal, Retention(floor=1 << 30)) as committer:
 def test_a_full_disk_loses_nothing_that_was_durable(tmp_path: Path) -> None:
     path = str(tmp_path / "journal.db")
     done = subprocess.run(
-        [sys.executable, "-c", FILLER, path], capture_output=True, text=True, check=True
+        [sys.executable, "-c", FILLER, path], capture_output=True, text=True, check=True, cwd=ROOT
     )
     said, after = done.stdout.splitlines()
     serial, kind, message = said.split(" ", 2)
@@ -58,13 +61,9 @@ def test_a_full_disk_loses_nothing_that_was_durable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [13, 10, 8, 5, 1])
 def test_what_sqlite_reports_becomes_a_sentence(error: int) -> None:
-    import sqlite3
-
-    from xfer.journal.sqlite import explain
-
     cause = sqlite3.OperationalError("reason")
     cause.sqlite_errorcode = error
-    found = explain(Path("/var/journal.db"), "commit versions", cause)
+    found = sqlite.explain(Path("/var/journal.db"), "commit versions", cause)
     assert isinstance(found, JournalError)
     assert str(found).startswith("/var/journal.db: expected to commit versions, got: reason")
 
@@ -93,10 +92,33 @@ def test_a_journal_that_may_not_be_written(url: str, clock: StillClock, tmp_path
     (tmp_path / "journal.db.lock").chmod(0o666)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", program, str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
         )
     finally:
         tmp_path.chmod(0o755)
     assert done.stdout.startswith(f"{path}: expected to open the journal, got: ")
     assert "check the owner and mode" in done.stdout
     assert os.access(path, os.R_OK)
+
+
+def test_a_database_held_by_another_program_fails_all_at_once(
+    url: str, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.0)
+    with Journal.open(url, clock) as journal:
+        other = sqlite3.connect(journal.database.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        members = [new(snapshot(1, origin=bytes((1, 97 + n, 0)))) for n in range(3)]
+        outcomes = journal.commit_each(members)
+        assert all(isinstance(outcome, JournalLocked) for outcome in outcomes)
+        assert "another program holds the database" in str(outcomes[0])
+        assert journal.latest_all() == []
+        other.execute("ROLLBACK")
+        other.close()
+        assert journal.commit_each(members) == sorted(
+            journal.latest_all(), key=lambda version: version.id
+        )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from sqlalchemy import Connection, Select, func, select
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from xfer.clock import Clock
 from xfer.errors import JournalDamaged, JournalError, JournalLocked, ZoneError
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from xfer.zone.block import Block
     from xfer.zone.snapshot import Snapshot
 
-WRITE_AHEAD_BYTES: Final = 4 << 20
+WRITE_AHEAD_BYTES: Final = 2 << 20
 """Block data in one write-ahead transaction: other zones' commits wait no longer than for that."""
+OF_A_VALUE: Final = (DataError, IntegrityError, InterfaceError, ProgrammingError)
+"""What the database raises because of one row, not because of its own state."""
 
 
 @attrs.frozen
@@ -56,7 +59,7 @@ class WriteAhead:
     _held: set[bytes] = attrs.field(factory=set, init=False)
 
     def write(self, new: Sequence[StoredBlock]) -> None:
-        """Store those blocks that are not stored yet, in transactions of at most 4 MB.
+        """Store those blocks that are not stored yet, in transactions of at most 2 MB.
 
         Raises JournalError; what was stored before that is harmless.
         """
@@ -179,8 +182,9 @@ class Journal:
             with self.database.write("commit versions") as conn:
                 return flip.flip(conn, new, self.clock.wall())
         except JournalError as error:
-            if len(new) == 1:
-                return [error]
+            # A full disk or a locked file hits all alike; retrying each would only take longer.
+            if len(new) == 1 or not isinstance(error.__cause__, OF_A_VALUE):
+                return [error] * len(new)
         except Exception as error:  # a member whose values the database cannot take
             if len(new) == 1:
                 return [
