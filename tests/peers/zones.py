@@ -187,8 +187,9 @@ def file_records(source: Path | str, zone: str, *, exact_case: bool = True) -> l
 
 
 def records_text(records: Iterable[Record]) -> str:
-    """The records as a zone file, one a line, absolute names."""
-    return "".join(f"{r.owner} {r.ttl} IN {r.rtype} {r.rdata}\n" for r in records)
+    """The records as a zone file, one a line, names absolute, the SOA first."""
+    ordered = sorted(records, key=lambda record: (record.rtype != "SOA", record))
+    return "".join(f"{r.owner} {r.ttl} IN {r.rtype} {r.rdata}\n" for r in ordered)
 
 
 def verify_dnssec(records: Iterable[Record], when: str) -> tuple[int, str]:
@@ -197,9 +198,7 @@ def verify_dnssec(records: Iterable[Record], when: str) -> tuple[int, str]:
     The records are written sorted, so that the same zone gets the same words.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".zone") as file:
-        # It wants the SOA first; all else may be in any order.
-        ordered = sorted(records, key=lambda record: (record.rtype != "SOA", record))
-        file.write(records_text(ordered))
+        file.write(records_text(records))
         file.flush()
         done = subprocess.run(
             ["ldns-verify-zone", "-t", when, file.name],
