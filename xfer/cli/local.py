@@ -22,10 +22,11 @@ from xfer.errors import ConfigError
 
 def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run the daemon in the foreground; SIGHUP reloads, SIGTERM ends."""
+    from xfer.control.daemon import UnixControl
     from xfer.server.daemon import run
 
     with reported():
-        code = run(config)
+        code = run(config, UnixControl())
     raise typer.Exit(code)
 
 

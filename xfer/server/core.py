@@ -15,7 +15,6 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config import Config, Limits
-from xfer.control.engine import Outcome, ReloadOutcome
 from xfer.errors import XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.journal import ZoneState as SavedState
@@ -32,6 +31,7 @@ from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
 from xfer.server.schedule import Schedule
 from xfer.server.sender import ZoneSender
+from xfer.server.status import Outcome, ReloadOutcome
 from xfer.server.zones import Zone, ZoneTable, lifetime
 from xfer.transfer.inbound import StreamLimits
 from xfer.wire.request import Request

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import structlog
 import trio
@@ -21,8 +22,6 @@ import trio
 from xfer import log as logging
 from xfer.clock import SystemClock
 from xfer.config import Config, load
-from xfer.control.serve import serve_control
-from xfer.control.sockets import ControlSocket
 from xfer.errors import ConfigError, XferError
 from xfer.journal import GroupCommitter, Journal, Retention
 from xfer.peers import IPAddress, address_of
@@ -34,6 +33,8 @@ from xfer.server.udp import UdpSocket, serve_udp
 
 log = structlog.get_logger()
 
+C = TypeVar("C", bound="Claim")
+
 # Worker threads and the event loop share the interpreter, and every system call hands it over: the
 # event loop waits this long, or until the end of the kernel call that runs, to get it back. At the
 # default of 5 ms a batch of UDP answers would wait for as many times 5 ms.
@@ -43,7 +44,23 @@ NOTSENT = 1 << 20  # octets the kernel may hold unsent: trio's 16 kB would wake 
 BACKLOG = 512
 
 
-def run(config_path: str | Path) -> int:
+class Claim(Protocol):
+    """The right to the control socket (`xfer.control.sockets.ControlSocket`)."""
+
+    def close(self) -> None: ...
+
+
+class Control(Protocol[C]):
+    """The control API, which lies above this layer and is handed in."""
+
+    def claim(self, path: Path) -> C:
+        """Take the right to the socket; raises ControlError where another daemon has it."""
+
+    async def serve(self, engine: Engine, claim: C, body_limit: int) -> None:
+        """Serve until cancelled."""
+
+
+def run(config_path: str | Path, control: Control[C]) -> int:
     """Run until a signal ends it; returns the process's exit code (0, 1 or 2).
 
     Problems of the config and of what it names are printed to stderr, one line first.
@@ -61,8 +78,12 @@ def run(config_path: str | Path) -> int:
     logging.setup(config.server.log_level, config.server.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        with _opened(config) as (control, journal, committer):
-            trio.run(_Daemon(config, control, journal, committer, read).run)
+        with _opened(config, control) as (claim, journal, committer):
+
+            async def serve(engine: Engine) -> None:
+                await control.serve(engine, claim, config.limits.control_body)
+
+            trio.run(_Daemon(config, serve, journal, committer, read).run)
     except XferError as error:
         print(f"xfer: {error}", file=sys.stderr)
         return 1
@@ -73,15 +94,17 @@ def run(config_path: str | Path) -> int:
 
 
 @contextlib.contextmanager
-def _opened(config: Config) -> Iterator[tuple[ControlSocket, Journal, GroupCommitter]]:
+def _opened(
+    config: Config, control: Control[C]
+) -> Iterator[tuple[C, Journal, GroupCommitter]]:
     with (
-        ControlSocket(config.server.control) as control,
+        contextlib.closing(control.claim(config.server.control)) as claim,
         Journal.open(config.server.journal, SystemClock()) as journal,
         GroupCommitter.start(
             journal, Retention(versions=config.limits.keep_versions)
         ) as committer,
     ):
-        yield control, journal, committer
+        yield claim, journal, committer
 
 
 def _listen_text(config: Config) -> str:
@@ -92,13 +115,13 @@ class _Daemon:
     def __init__(
         self,
         config: Config,
-        control: ControlSocket,
+        serve_control: Callable[[Engine], Awaitable[None]],
         journal: Journal,
         committer: GroupCommitter,
         read: Callable[[], Config],
     ) -> None:
         self._config = config
-        self._control = control
+        self._serve_control = serve_control
         self._journal = journal
         self._committer = committer
         self._read = read
@@ -132,7 +155,7 @@ class _Daemon:
                 )
                 work.start_soon(core.load_all)
                 services.start_soon(core.schedule.run)
-                services.start_soon(self._serve_control, core, Engine(core, tcp))
+                services.start_soon(self._late_control, core, Engine(core, tcp))
                 async for number in signals:
                     if number == signal.SIGHUP:
                         await _reload(core)
@@ -164,14 +187,12 @@ class _Daemon:
             services.start_soon(serve_udp, udp, answer, self._config.limits.udp_batch)
             services.start_soon(_accept, serve, listeners, work)
 
-    async def _serve_control(self, core: Core, engine: Engine) -> None:
+    async def _late_control(self, core: Core, engine: Engine) -> None:
         # The import is half a second of pure Python: not while the first versions come in.
         await core.loaded.wait()
         with trio.move_on_after(CONTROL_DELAY):
             await core.until_idle()
-        await serve_control(
-            engine, self._control, body_limit=self._config.limits.control_body
-        )
+        await self._serve_control(engine)
 
     async def _stop(self, core: Core, work: trio.Nursery, services: trio.Nursery) -> None:
         grace = core.config.limits.shutdown_grace

@@ -30,9 +30,9 @@ from xfer.answer.apex import (
     extended_error,
 )
 from xfer.clock import Clock
-from xfer.control.engine import RefusedSource
 from xfer.errors import WireError
 from xfer.peers import IPAddress, admit
+from xfer.server.status import RefusedSource
 from xfer.server.zones import Zone, ZoneTable
 from xfer.transfer.outbound import Decision, decide
 from xfer.wire.codes import BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL

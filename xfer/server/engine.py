@@ -11,7 +11,9 @@ import trio
 
 import xfer
 from xfer import kernel
-from xfer.control.engine import (
+from xfer.peers import Peer
+from xfer.server.core import Core
+from xfer.server.status import (
     NoContent,
     NoSuchPeer,
     NoSuchZone,
@@ -22,15 +24,13 @@ from xfer.control.engine import (
     ServerStatus,
     ZoneStatus,
 )
-from xfer.peers import Peer
-from xfer.server.core import Core
 from xfer.server.tcp import TcpService
 from xfer.server.zones import Zone
 from xfer.wire import names
 
 
 class Engine:
-    """Implements `xfer.control.engine.EngineApi` over a running Core."""
+    """Implements `xfer.control.engine.EngineApi`, by shape, over a running Core."""
 
     def __init__(self, core: Core, tcp: TcpService) -> None:
         self._core = core

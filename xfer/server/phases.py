@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from xfer.control.engine import Phase
+from xfer.server.status import Phase
 
 if TYPE_CHECKING:
     from xfer.server.zones import Zone

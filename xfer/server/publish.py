@@ -19,11 +19,11 @@ import attrs
 import trio
 
 from xfer.clock import Clock
-from xfer.control.engine import Phase
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.journal import NewVersion, Version
 from xfer.server import phases
 from xfer.server.executor import Executor
+from xfer.server.status import Phase
 from xfer.server.zones import Zone, lifetime
 from xfer.zone.block import Block
 from xfer.zone.check import Finding

@@ -17,7 +17,6 @@ import structlog
 import trio
 
 from xfer.clock import Clock
-from xfer.control.engine import FailureReport, Outcome, Phase
 from xfer.errors import Failure, TransferError
 from xfer.journal.store import WriteAhead
 from xfer.peers import Peer
@@ -27,6 +26,7 @@ from xfer.server.publish import Candidate, Publisher
 from xfer.server.pull import PullLimits, PullProgress, PullResult, pull_zone
 from xfer.server.quotas import Slots
 from xfer.server.soa import SoaAnswer, soa_query
+from xfer.server.status import FailureReport, Outcome, Phase
 from xfer.server.target import Dial, Target, dial_tcp
 from xfer.server.zones import Zone
 from xfer.transfer.outbound import newer

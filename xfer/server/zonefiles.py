@@ -5,11 +5,11 @@ from __future__ import annotations
 import structlog
 
 from xfer.clock import Clock
-from xfer.control.engine import FailureReport, Outcome
 from xfer.errors import Failure, TransferError, XferError
 from xfer.server.executor import Executor
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.refresh import Writes
+from xfer.server.status import FailureReport, Outcome
 from xfer.server.zones import Zone
 from xfer.transfer.outbound import newer
 from xfer.zone.check import Finding, Policy

@@ -9,10 +9,10 @@ from __future__ import annotations
 import attrs
 
 from xfer.config import Role, ZoneConfig
-from xfer.control.engine import FailureReport, Phase, PrimaryStatus, SecondaryStatus, ZoneState
 from xfer.journal import Version
 from xfer.peers import Peer
 from xfer.server.pull import PullProgress
+from xfer.server.status import FailureReport, Phase, PrimaryStatus, SecondaryStatus, ZoneState
 from xfer.wire.records import soa_fields
 from xfer.zone.snapshot import Snapshot
 
