@@ -14,10 +14,11 @@ from typing import Protocol
 import attrs
 
 from xfer.errors import Failure, TransferError, TsigError, TsigKind, ZoneError, ZoneRejected
-from xfer.transfer.inbound import HINTS, State
+from xfer.transfer.inbound import HINTS, State, amount_text, place_text, rcode_of
 from xfer.transfer.updates import Abandon, Add, Begin, Delete, Finish, Update
 from xfer.wire.codes import rcode_text
 from xfer.wire.tsig import ResponseVerifier
+from xfer.wire.tsig_record import Unreadable
 from xfer.zone.block import Block
 from xfer.zone.build import Builder
 from xfer.zone.check import Finding
@@ -92,10 +93,8 @@ class Reception:
                 self._message(buffer[start + 2 : end], now)
                 start = end
             if self.complete and start < size:
-                raise TransferError(
-                    Failure.PROTOCOL,
-                    "nothing after the message with the closing SOA",
-                    f"{size - start} octets more",
+                raise _after_the_end(
+                    "1 octet more" if size - start == 1 else f"{size - start} octets more"
                 )
             if self._builder is not None:
                 ready = self._builder.take_ready()
@@ -104,18 +103,10 @@ class Reception:
         self._rest = buffer[start:]
         return ready
 
-    def end(self) -> None:
-        """The peer closed the connection. Raises TransferError unless the transfer is complete."""
-        if self.complete:
-            return
-        raise self.abandon(
-            Failure.TRANSPORT, "the transfer to go on to its closing SOA", f"closed {self.where()}"
-        )
-
     def where(self) -> str:
         """How far it came, for sentences: "after 17 octets of 4,096 of message 3, …"."""
         machine = self.machine
-        so_far = f"{machine.messages} messages with {machine.records} records"
+        so_far = amount_text(machine.messages, machine.records)
         if not self._rest:
             return f"after {so_far}" if machine.messages else "before the first octet of an answer"
         if len(self._rest) == 1:
@@ -154,13 +145,28 @@ class Reception:
         return self._builder.take_ready() if self._builder is not None else []
 
     def _message(self, message: bytes, now: int) -> None:
+        if self.complete:
+            raise _after_the_end(f"one more message of {len(message)} octets")
         if self._verifier is not None:
-            try:
-                message = self._verifier.feed(message, now)
-            except TsigError as error:
-                raise denied(message) or auth_error(error) from error
+            message = self._verified(self._verifier, message, now)
         for update in self.machine.feed(message):
             self._apply(update)
+
+    def _verified(self, verifier: ResponseVerifier, message: bytes, now: int) -> bytes:
+        """The message without its TSIG."""
+        place = place_text(self.machine.messages + 1)
+        try:
+            stripped = verifier.feed(message, now)
+        except TsigError as error:
+            raise unverified(message, error, place) from error
+        if stripped[:2] != message[:2]:
+            # The TSIG covers the original ID; we are the one who asked, so it is the ID as well.
+            raise TransferError(
+                Failure.PROTOCOL,
+                f"message ID {stripped[0] << 8 | stripped[1]}, as the TSIG says",
+                f"ID {message[0] << 8 | message[1]}, in {place}",
+            )
+        return stripped
 
     def _apply(self, update: Update) -> None:
         match update:
@@ -187,30 +193,45 @@ class Reception:
         return error
 
 
-def auth_error(error: TsigError) -> TransferError:
-    """A TSIG failure as a transfer failure; the sentence keeps its kind."""
+def _after_the_end(got: str) -> TransferError:
+    return TransferError(Failure.PROTOCOL, "nothing after the message with the closing SOA", got)
+
+
+def auth_error(error: TsigError, place: str = "") -> TransferError:
+    """A TSIG failure as a transfer failure; the sentence keeps its kind.
+
+    place: the message it was found in, "" for none in particular.
+    """
     return TransferError(
         Failure.AUTH,
         error.expected,
-        f"{error.got} (TSIG {error.kind.value})",
+        f"{error.got} (TSIG {error.kind.value})" + (f", in {place}" if place else ""),
         hint=_AUTH_HINTS.get(error.kind, ""),
     )
+
+
+def unverified(message: bytes, error: TsigError, place: str = "") -> TransferError:
+    """What it means that a message has failed its TSIG check, `place` as in `auth_error`.
+
+    A message that cannot be read is no matter of keys, and an unsigned error answer to a signed
+    request says more than its missing signature.
+    """
+    if isinstance(error, Unreadable):
+        got = error.got + (f", in {place}" if place else "")
+        return TransferError(Failure.PROTOCOL, error.expected, got)
+    if error.kind in (TsigKind.MISSING, TsigKind.TOO_MANY_UNSIGNED):
+        rcode = rcode_of(message)
+        if rcode:
+            return TransferError(
+                Failure.DENIED,
+                "rcode NOERROR in a signed answer",
+                f"rcode {rcode_text(rcode)} in an unsigned one",
+                hint=HINTS.get(rcode, ""),
+            )
+    return auth_error(error, place)
 
 
 _AUTH_HINTS = {
     TsigKind.MISSING: "the peer may not know that this zone's transfers are signed",
     TsigKind.BAD_MAC: "the secrets differ, or the message was changed on its way",
 }
-
-
-def denied(message: bytes) -> TransferError | None:
-    """An unsigned error answer to a signed request says more than the missing signature."""
-    if len(message) < 12 or not message[3] & 0x0F or message[10] or message[11]:
-        return None
-    rcode = message[3] & 0x0F
-    return TransferError(
-        Failure.DENIED,
-        "rcode NOERROR in a signed answer",
-        f"rcode {rcode_text(rcode)} in an unsigned one",
-        hint=HINTS.get(rcode, ""),
-    )

@@ -11,7 +11,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, TransferError, TsigError, WireError
-from xfer.server.reception import auth_error, denied
+from xfer.server.reception import unverified
 from xfer.server.target import Dial, Target, connect, dial_tcp, system_text, transport_error
 from xfer.transfer.inbound import HINTS
 from xfer.wire import names
@@ -112,7 +112,7 @@ class _Exchange:
                 message = verifier.feed(message, int(self._clock.wall()))
                 verifier.finish()
             except TsigError as error:
-                raise denied(message) or auth_error(error) from error
+                raise unverified(message, error) from error
         name = names.to_text(self.question.name)
         try:
             response = parse_response(message)

@@ -39,10 +39,11 @@ import attrs
 from xfer.errors import Failure, TransferError, WireError
 from xfer.transfer.updates import Abandon, Add, Begin, Finish, Kind, Update
 from xfer.wire import names, records
-from xfer.wire.codes import rcode_text
-from xfer.wire.edns import Edns, parse_tail
+from xfer.wire.codes import opcode_text, rcode_text
+from xfer.wire.edns import Edns, expire_of, parse_tail
 from xfer.wire.header import parse_header
 from xfer.wire.parse import Batch, RecordParser
+from xfer.wire.request import edns_of
 
 AXFR = 252
 _HEADER = struct.Struct("!HHHHHH")
@@ -162,22 +163,17 @@ class AxfrIn:
     def _envelope(self, message: bytes) -> tuple[int, int, int]:
         """Check header and question; return (answer count, its offset, additional count)."""
         if len(message) < 12:
-            raise self._protocol("a header of 12 octets", f"{len(message)} octets")
+            raise self._protocol("a message of at least 12 octets", f"{len(message)}")
         msg_id, flags, qd, an, ns, ar = _HEADER.unpack_from(message)
         if msg_id != self._msg_id:
             raise self._protocol(f"message ID {self._msg_id}", f"ID {msg_id}")
         if not flags & _QR:
             raise self._protocol("a response (QR set)", "a query (QR clear)")
         if flags & _OPCODE:
-            raise self._protocol("opcode 0 (QUERY)", f"opcode {(flags & _OPCODE) >> 11}")
-        if flags & _RCODE:
-            rcode = flags & _RCODE
-            raise TransferError(
-                Failure.DENIED,
-                f"rcode NOERROR in {self._place()}",
-                self._so_far(f"rcode {rcode_text(rcode)}"),
-                hint=HINTS.get(rcode, ""),
-            )
+            opcode = (flags & _OPCODE) >> 11
+            raise self._protocol("opcode 0 (QUERY)", f"opcode {opcode} ({opcode_text(opcode)})")
+        if flags & _RCODE or an == 0:
+            self._check_rcode(rcode_of(message))
         if flags & _TC:
             raise self._protocol("a whole message (TC clear)", "a truncated one (TC set)")
         offset = self._check_question(message, qd)
@@ -186,9 +182,18 @@ class AxfrIn:
                 "at least one record in the answer section", self._so_far("an empty message")
             )
         if ns:
-            raise self._protocol("no record in the authority section", f"{ns}")
+            raise self._protocol("no record in the authority section", f"{ns} there")
         self._check_limits(an)
         return an, offset, ar
+
+    def _check_rcode(self, rcode: int) -> None:
+        if rcode:
+            raise TransferError(
+                Failure.DENIED,
+                f"rcode NOERROR in {self._place()}",
+                self._so_far(f"rcode {rcode_text(rcode)}"),
+                hint=HINTS.get(rcode, ""),
+            )
 
     def _check_question(self, message: bytes, count: int) -> int:
         if count == 0 and self.state is State.RECEIVING:
@@ -225,8 +230,12 @@ class AxfrIn:
             batch = self._parser.parse(message, offset, count)
             end = batch.end
             if additional:
-                self.edns = parse_tail(message, end, parse_header(message)) or self.edns
+                edns = parse_tail(message, end, parse_header(message))
                 end = len(message)
+                if edns is not None:
+                    self._check_rcode(edns.rcode_high << 4)
+                    expire_of(edns)  # its shape: whoever asks for it later relies on that
+                    self.edns = edns
         except WireError as error:
             raise self._protocol(
                 error.expected,
@@ -285,15 +294,31 @@ class AxfrIn:
             )
 
     def _place(self) -> str:
-        return "the first message" if self.messages == 1 else f"message {self.messages}"
+        return place_text(self.messages)
 
     def _so_far(self, what: str) -> str:
         if self.state is State.WAITING:
             return what
-        return f"{what} after {self.messages - 1} messages with {self.records} records"
+        return f"{what} after {amount_text(self.messages - 1, self.records)}"
 
     def _protocol(self, expected: str, got: str) -> TransferError:
         return TransferError(Failure.PROTOCOL, expected, f"{got}, in {self._place()}")
+
+
+def rcode_of(message: bytes) -> int:
+    """The rcode of a message of at least 12 octets, with the bits that its OPT adds."""
+    edns = edns_of(message)
+    return message[3] & _RCODE | (edns.rcode_high << 4 if edns is not None else 0)
+
+
+def place_text(number: int) -> str:
+    """ "the first message", "message 2"; number: from 1."""
+    return "the first message" if number == 1 else f"message {number}"
+
+
+def amount_text(messages: int, records: int) -> str:
+    """ "1 message with 12 records"."""
+    return f"{messages} message{'s' * (messages != 1)} with {records} record{'s' * (records != 1)}"
 
 
 def _question_text(message: bytes) -> str:

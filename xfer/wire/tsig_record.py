@@ -25,6 +25,13 @@ def malformed(expected: str, got: str) -> TsigError:
     return TsigError(TsigKind.MALFORMED, expected, got)
 
 
+class Unreadable(TsigError):
+    """The message cannot be walked to where a TSIG would stand: cut, or its counts are wrong."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(TsigKind.MALFORMED, expected, got)
+
+
 class Tsig:
     """A TSIG as it came.
 
@@ -112,8 +119,8 @@ def read(msg: bytes, start: int) -> Tsig:
 def find(msg: bytes) -> Tsig | None:
     """The TSIG of a message, by walking all of it; None where it has none.
 
-    Raises TsigError(MALFORMED) for a message that does not end with its last record, or whose
-    TSIG is not the one last record of the additional section.
+    Raises Unreadable for a message that cannot be walked or does not end with its last record,
+    TsigError(MALFORMED) where the TSIG is not the one last record of the additional section.
     """
     size = len(msg)
     try:
@@ -134,9 +141,10 @@ def find(msg: bytes) -> Tsig | None:
                     )
                 last_start = start
     except WireError as exc:
-        raise malformed(exc.expected, exc.got) from exc
+        at_octet = f" at octet {exc.offset}" if exc.offset >= 0 else ""
+        raise Unreadable(exc.expected, exc.got + at_octet) from exc
     if at != size:
-        raise malformed(f"a message of {at} octets by its records", f"{size}")
+        raise Unreadable(f"a message of {at} octets by its records", f"{size} octets")
     if last_start < 0:
         return None
     return read(msg, last_start)
