@@ -22,7 +22,7 @@ import attrs
 import trio
 
 from xfer.clock import Clock
-from xfer.errors import Failure, TransferError
+from xfer.errors import Failure, JournalError, TransferError
 from xfer.server.executor import Executor
 from xfer.server.reception import Machine, Reception
 from xfer.server.soa import broken_text
@@ -39,6 +39,7 @@ from xfer.zone.snapshot import Snapshot
 READ = 1 << 18  # octets asked of the socket at once
 WAITING = 1 << 20  # octets that may wait for the parser
 WRITE_AHEAD = 32  # blocks given to the journal at once
+GO_ON = "the transfer to go on to its closing SOA"
 
 
 @attrs.frozen
@@ -111,7 +112,12 @@ async def pull_zone(
     try:
         with trio.move_on_after(limits.total):
             return await pull.run(
-                rng, dial, receiving, checking, lambda: Builder(origin, policy, previous)
+                rng,
+                dial,
+                receiving,
+                checking,
+                # Compression can make a small transfer a large zone: the limit holds for both.
+                lambda: Builder(origin, policy, previous, max_octets=limits.stream.octets),
             )
         raise pull.stopped(
             f"the whole transfer within {limits.total:g} s", "total_timeout in [limits]"
@@ -120,6 +126,15 @@ async def pull_zone(
         raise pull.named(error) from None
     except BaseExceptionGroup as group:
         raise pull.named(_only(group)) from None
+
+
+@attrs.frozen
+class _End:
+    """Why nothing more will come from the peer: expected, the start of what came, the hint."""
+
+    expected: str
+    got: str
+    hint: str = ""
 
 
 class _Pull:
@@ -147,7 +162,7 @@ class _Pull:
         self._chunks: list[bytes] = []
         self._waiting = 0
         self._received = 0
-        self._ended = False
+        self._end: _End | None = None
         self._wake_parser = trio.Event()
         self._wake_reader = trio.Event()
         self._start = trio.current_time()
@@ -223,22 +238,20 @@ class _Pull:
             try:
                 await stream.send_all(struct.pack("!H", len(request)) + request)
             except (OSError, trio.BrokenResourceError) as error:
-                raise self._broken(error) from error
+                raise transport_error(
+                    self.target, "the request to be taken", broken_text(error), source=self.source
+                ) from error
         if scope.cancelled_caught:
             raise self.stopped(
                 f"the request taken within {self.limits.idle:g} s", "idle_timeout in [limits]"
             )
 
-    def _broken(self, error: BaseException) -> TransferError:
-        where = self._reception.where() if self._reception is not None else "at once"
-        return transport_error(
-            self.target,
-            "the transfer to go on to its closing SOA",
-            f"{broken_text(error)} {where}",
-            source=self.source,
-        )
-
     async def _read(self, stream: trio.abc.Stream) -> None:
+        """Until the peer sends no more; why is for the parser to say, once it has seen it all."""
+        self._end = await self._receive(stream)
+        self._wake_parser.set()
+
+    async def _receive(self, stream: trio.abc.Stream) -> _End:
         limits = self.limits
         waited = 0.0  # on the peer alone: our own slowness does not count against its rate
         while True:
@@ -252,36 +265,36 @@ class _Pull:
                 try:
                     data = await stream.receive_some(READ)
                 except (OSError, trio.BrokenResourceError) as error:
-                    raise self._broken(error) from error
+                    return _End(GO_ON, broken_text(error))
             if data is None:
-                raise self.stopped(
-                    f"octets within {limits.idle:g} s", "idle_timeout in [limits]"
+                return _End(
+                    f"octets within {limits.idle:g} s",
+                    "stopped",
+                    "the limit is idle_timeout in [limits]",
                 )
+            if not data:
+                return _End(GO_ON, "closed")
             waited += trio.current_time() - before
-            if data:
-                self._chunks.append(bytes(data))
-                self._waiting += len(data)
-                self._received += len(data)
-            else:
-                self._ended = True
+            self._chunks.append(bytes(data))
+            self._waiting += len(data)
+            self._received += len(data)
             self._wake_parser.set()
-            if self._ended:
-                return
             if waited > limits.idle and self._received < limits.min_rate * waited:
-                raise self.stopped(
+                return _End(
                     f"{limits.min_rate} octets per second",
-                    f"min_rate in [limits]; it was {self._received / waited:.0f}",
+                    f"{self._received / waited:.0f}, stopped",
+                    "the limit is min_rate in [limits]",
                 )
 
-    async def _parse(
-        self, reception: Reception, send: trio.MemorySendChannel[list[Block]]
-    ) -> None:
+    async def _parse(self, reception: Reception, send: trio.MemorySendChannel[list[Block]]) -> None:
         """Until the closing SOA has been read, or the connection ended."""
         pending: list[Block] = []
         while not reception.complete:
             if not self._chunks:
-                if self._ended:
-                    reception.end()
+                end = self._end
+                if end is not None:
+                    got = f"{end.got} {reception.where()}"
+                    raise reception.abandon(Failure.TRANSPORT, end.expected, got, end.hint)
                 self._wake_parser = trio.Event()
                 await self._wake_parser.wait()
                 continue
@@ -296,9 +309,7 @@ class _Pull:
                 pending = []
             self._report(reception.machine)
         if self._chunks:
-            await self._executor.run(
-                reception.take, self._chunks, math.floor(self._clock.wall())
-            )
+            await self._executor.run(reception.take, self._chunks, math.floor(self._clock.wall()))
         if pending:
             await send.send(pending)
 
@@ -317,8 +328,18 @@ class _Pull:
     async def _write(self, blocks: trio.MemoryReceiveChannel[list[Block]]) -> None:
         async with blocks:
             async for batch in blocks:
-                if self._write_ahead is not None and batch:
+                if self._write_ahead is None or not batch:
+                    continue
+                try:
                     await self._executor.run(self._write_ahead, batch)
+                except JournalError as error:
+                    raise TransferError(
+                        Failure.POLICY,
+                        "what has arrived to be stored in the journal",
+                        str(error),
+                        hint="nothing can be published while the journal fails",
+                        try_next=False,
+                    ) from error
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> TransferError:
