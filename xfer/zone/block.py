@@ -29,7 +29,8 @@ FORMAT: Final = 1
 TARGET: Final = 2_000  # records in a block that is cut freely
 SMALLEST: Final = 500  # below this a block is joined to the next one
 LARGEST: Final = 4_000  # above this a block is cut
-_HEAD: Final = 9
+OCTETS: Final = 1 << 21  # above this a block is cut, too, so that large records stay bounded work
+HEAD: Final = 9
 
 
 def _u32(data: bytes, at: int) -> int:
@@ -48,7 +49,7 @@ class Block:
         self.digest = digest
         self.count: int = _u32(data, 1)
         self._spelled: int = _u32(data, 5)
-        self._base: int = _HEAD + 4 * self.count
+        self._base: int = HEAD + 4 * self.count
         self.first = self.record(0)
         self.last = self.record(self.count - 1)
 
@@ -90,17 +91,17 @@ class Block:
         Whoever knows the digest that it should have compares it with `.digest`.
         """
         size = len(data)
-        if size < _HEAD or data[0] != FORMAT:
+        if size < HEAD or data[0] != FORMAT:
             raise ZoneError(
                 f"expected a block of format {FORMAT}, got {data[:1].hex() or 'nothing'}"
             )
         count = _u32(data, 1)
-        base = _HEAD + 4 * count
+        base = HEAD + 4 * count
         if count < 1 or base > size or base + _u32(data, base - 4) > size:
             raise ZoneError(f"expected a block of {count} records, got {size} octets")
         previous = 0
         for i in range(count):
-            end = _u32(data, _HEAD + 4 * i)
+            end = _u32(data, HEAD + 4 * i)
             if end < previous + 7:  # key, type and TTL at least
                 raise ZoneError(f"expected a record of 7 octets or more, got {end - previous}")
             previous = end
@@ -109,7 +110,7 @@ class Block:
     def record(self, index: int) -> bytes:
         """The record at 0 ≤ index < count."""
         data = self.data
-        at = _HEAD + 4 * index
+        at = HEAD + 4 * index
         start = _u32(data, at - 4) if index > 0 else 0
         return data[self._base + start : self._base + _u32(data, at)]
 
@@ -120,7 +121,7 @@ class Block:
         out: list[bytes] = []
         start = base
         for i in range(self.count):
-            end = base + _u32(data, _HEAD + 4 * i)
+            end = base + _u32(data, HEAD + 4 * i)
             out.append(data[start:end])
             start = end
         return out

@@ -13,16 +13,19 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final
 
-from xfer.errors import Failure, TransferError, ZoneRejected
-from xfer.wire.names import to_text, wire_of
+from xfer.errors import Failure, TransferError
 from xfer.wire.parse import Batch
 from xfer.wire.records import Spelling, key_end, rrset_end
-from xfer.zone.block import LARGEST, SMALLEST, TARGET, Block
-from xfer.zone.check import OWNER_LIMIT, Checker, Finding, Policy
+from xfer.zone.block import LARGEST, OCTETS, SMALLEST, TARGET, Block
+from xfer.zone.check import OWNER_LIMIT, Checker, Finding, Policy, owner_refused
 from xfer.zone.snapshot import Snapshot
 
 # Records sorted at once. Half of them stay behind for the next chunk, which absorbs small disorder.
 CHUNK: Final = 4_096
+_CHUNK_OCTETS: Final = 4 * OCTETS  # or as many octets
+# Records in a block of a run: while runs are merged, one of each is open.
+_RUN_BLOCK: Final = 512
+_SAMPLE: Final = 32  # of so many open records, one is looked at to choose how far to merge
 
 
 class Builder:
@@ -30,7 +33,7 @@ class Builder:
 
     origin: lower-case wire name of the apex; policy: grades of the checks; previous: the version
     to share blocks with; max_records, max_octets: limits.max_zone_records and
-    limits.max_zone_octets, 0 for none.
+    limits.max_zone_bytes (spellings count too), 0 for none.
 
     Use: `add` per message; `take_ready` whenever convenient, for writing ahead; then `step` until
     it says False; then `snapshot()`. Each call works on a message or a few blocks.
@@ -51,9 +54,11 @@ class Builder:
         self._max_records = max_records
         self._max_octets = max_octets
         self._checker = Checker(origin, policy)
-        self._early: list[Finding] = []  # what a checker found before disorder made it start again
         self._spelling: Spelling = {}
         self._pending: list[bytes] = []  # not yet checked
+        self._flush_at = CHUNK  # as soon as so many records are pending
+        self._fresh_octets = 0  # of what came since they were last looked at
+        self._outside = 0  # records that are not in the zone; they count for the limit
         self._floor = b""  # owner key of the last checked record
         self._open: list[bytes] = []  # checked, not yet in a block
         self._blocks: list[Block] = []
@@ -72,9 +77,17 @@ class Builder:
         """Take the records of one message. Raises TransferError where a limit is passed."""
         records = batch.records
         self.count += len(records)
+        octets = 0
         for record in records:
-            self.octets += len(record)
-        if self._max_records and self.count > self._max_records:
+            octets += len(record)
+        if batch.spelling:
+            for owner, rdata in batch.spelling.values():
+                octets += len(owner) + len(rdata)
+            self._spelling.update(batch.spelling)
+        self.octets += octets
+        self._fresh_octets += octets
+        self._outside += len(batch.outside)
+        if self._max_records and self.count + self._outside > self._max_records:
             raise TransferError(
                 Failure.POLICY,
                 f"a zone of at most {self._max_records} records (limits.max_zone_records)",
@@ -84,17 +97,20 @@ class Builder:
         if self._max_octets and self.octets > self._max_octets:
             raise TransferError(
                 Failure.POLICY,
-                f"a zone of at most {self._max_octets} octets (limits.max_zone_octets)",
+                f"a zone of at most {self._max_octets} octets (limits.max_zone_bytes)",
                 "more",
                 try_next=False,
             )
-        if batch.spelling:
-            self._spelling.update(batch.spelling)
         for owner, rtype, _ in batch.outside:
             self._checker.outside(owner, rtype)
         self._pending.extend(records)
-        if len(self._pending) >= CHUNK:
+        if self._pending and (
+            len(self._pending) >= self._flush_at or self._fresh_octets >= _CHUNK_OCTETS
+        ):
             self._flush()
+            # What stays, because it may all be of one owner, is not sorted again for each message.
+            self._flush_at = max(CHUNK, len(self._pending) + CHUNK // 2)
+            self._fresh_octets = 0
 
     def _flush(self) -> None:
         """Sort what is pending; pass on what is certain to be in order, or close a run."""
@@ -105,16 +121,25 @@ class Builder:
                 self._pass_on(len(pending) // 2)
                 return
             # What was checked so far becomes the first run, to be merged and checked again.
-            self._early.extend(self._checker.findings)
-            self._checker = Checker(self.origin, self._policy)
+            self._checker = self._checker.again()
             self._close_blocks(True)
             if self._blocks:
                 self._runs.append(self._blocks)
             self._blocks = []
             self._taken = 0
             self._cut = 0
-        self._runs.append(self._pack_run(pending))
+        self._add_run(pending)
         self._pending = []
+
+    def _add_run(self, records: list[bytes]) -> None:
+        """Keep sorted records as a run of their own, or at the end of the last one."""
+        blocks: list[Block] = []
+        for start in range(0, len(records), _RUN_BLOCK):
+            blocks.append(self._pack(records[start : start + _RUN_BLOCK]))
+        if self._runs and records[0] > self._runs[-1][-1].last:
+            self._runs[-1].extend(blocks)
+        else:
+            self._runs.append(blocks)
 
     def _follows(self, record: bytes) -> bool:
         floor = self._floor
@@ -124,26 +149,19 @@ class Builder:
         """Check the pending records up to the last place up to `most` where an owner begins."""
         pending = self._pending
         cut = _owner_start(pending, most)
+        if cut == 0 and len(pending) > OWNER_LIMIT:
+            cut = _owner_start(pending, len(pending) - 1)
+            if cut == 0:
+                raise owner_refused(pending[0][: key_end(pending[0])], self.origin)
         if cut > 0:
             self._pending = pending[cut:]
             self._check(pending[:cut])
-        elif len(pending) > OWNER_LIMIT:
-            owner = to_text(wire_of(pending[0][: key_end(pending[0])], self.origin))
-            raise ZoneRejected(
-                "rrset-size", f"at most {OWNER_LIMIT} records at an owner name", f"more at {owner}"
-            )
 
     def _pending_sorted(self) -> list[bytes]:
         pending = self._pending
         pending.sort()
         self._pending = []
         return pending
-
-    def _pack_run(self, records: list[bytes]) -> list[Block]:
-        run: list[Block] = []
-        for start in range(0, len(records), TARGET):
-            run.append(self._pack(records[start : start + TARGET]))
-        return run
 
     def _pack(self, records: list[bytes]) -> Block:
         block = Block.make(records, self._spelling)
@@ -175,6 +193,10 @@ class Builder:
 
     def _block_size(self, start: int, final: bool) -> int:
         """How many records from `start` of the checked ones make the next block; 0: wait."""
+        size = self._size_by_count(start, final)
+        return _within_octets(self._open, start, size)
+
+    def _size_by_count(self, start: int, final: bool) -> int:
         records = self._open
         rest = len(records) - start
         if rest == 0:
@@ -188,7 +210,7 @@ class Builder:
                     return _rrset_start(records, start + TARGET, start) - start
                 if at == rest:
                     return rest if final else 0
-                if at >= SMALLEST:
+                if at >= SMALLEST or _octets(records, start, start + at) >= OCTETS // 4:
                     return at
             self._cut += 1
         if rest <= LARGEST:
@@ -211,7 +233,7 @@ class Builder:
             return False
         if self._merge is None and self._runs:
             if self._pending:
-                self._runs.append(self._pack_run(self._pending_sorted()))
+                self._add_run(self._pending_sorted())
             self._merge = _Merge(self._runs)
             self._runs = []
             self._floor = b""
@@ -219,7 +241,7 @@ class Builder:
             bucket = self._merge.next(self._spelling)
             if bucket is None:
                 self._merge = None
-            else:
+            elif bucket:
                 self._pending.extend(bucket)
                 self._pass_on(len(self._pending) - 1)
         elif self._pending:
@@ -237,7 +259,7 @@ class Builder:
 
     def findings(self) -> list[Finding]:
         """What the checks found so far."""
-        return self._early + self._checker.findings
+        return list(self._checker.findings)
 
     def snapshot(self) -> Snapshot:
         """The finished version; only after `step` said False."""
@@ -246,50 +268,90 @@ class Builder:
 
 
 class _Merge:
-    """Merges sorted runs of blocks into buckets of about a block, in order."""
+    """Merges sorted runs of blocks, a few thousand records at a time, in order."""
 
     def __init__(self, runs: list[list[Block]]) -> None:
         self._runs = runs
         self._next: list[int] = [0 for _ in runs]  # the block to open next, by run
         self._opened: list[list[bytes]] = [[] for _ in runs]
         self._at: list[int] = [0 for _ in runs]
-        # A bucket ends where some block begins.
-        self._ends: list[bytes] = []
-        for run in runs:
-            for block in run:
-                self._ends.append(block.first)
-        self._ends.sort()
-        self._bucket = 0
 
     def next(self, spelling: Spelling) -> list[bytes] | None:
-        """The next bucket of sorted records, None at the end; spellings go to `spelling`."""
-        if self._bucket >= len(self._ends):
-            return None
-        self._bucket += 1
-        final = self._bucket == len(self._ends)
-        end = b"" if final else self._ends[self._bucket]
-        out: list[bytes] = []
+        """The next sorted records, None at the end; their spellings go to `spelling`.
+
+        An empty list where opening blocks was work enough for one call.
+        """
+        if not self._open(spelling):
+            return []
+        # Nothing at or above the first record of a block that is not open yet may be taken.
+        end: bytes | None = None
+        nearest = 0
+        for i in range(len(self._runs)):
+            if self._next[i] < len(self._runs[i]):
+                first = self._runs[i][self._next[i]].first
+                if end is None or first < end:
+                    end = first
+                    nearest = i
+        stops, total = self._stops(end)
+        if total == 0:
+            if end is None:
+                return None
+            # All that is open of the nearest run equals `end`: the same record many times.
+            out = self._opened[nearest][self._at[nearest] :]
+            self._at[nearest] += len(out)
+            return out
+        if total > LARGEST:
+            # Each run has at most one sample's distance more below the place chosen than counted.
+            distance = max(4, min(_SAMPLE, LARGEST // len(stops)))
+            samples: list[bytes] = []
+            lowest = b""
+            for i in range(len(stops)):
+                at = self._at[i]
+                if at < stops[i]:
+                    head = self._opened[i][at]
+                    if lowest == b"" or head < lowest:
+                        lowest = head
+                    samples.extend(self._opened[i][at + distance - 1 : stops[i] : distance])
+            samples.sort()
+            place = LARGEST // distance
+            # Above the lowest record, so that there is something to take.
+            while place < len(samples) and samples[place] == lowest:
+                place += 1
+            if place < len(samples):
+                stops, total = self._stops(samples[place])
+        taken: list[bytes] = []
+        for i in range(len(stops)):
+            taken.extend(self._opened[i][self._at[i] : stops[i]])
+            self._at[i] = stops[i]
+        taken.sort()
+        return taken
+
+    def _open(self, spelling: Spelling) -> bool:
+        """Open the next block of each run that has nothing open; False where work is left."""
+        count = 0
         for i in range(len(self._runs)):
             run = self._runs[i]
-            while True:
-                records = self._opened[i]
-                start = self._at[i]
-                if start == len(records):
-                    if self._next[i] == len(run) or not (final or run[self._next[i]].first < end):
-                        break
-                    block = run[self._next[i]]
-                    self._next[i] += 1
-                    records = block.records()
-                    start = 0
-                    self._opened[i] = records
-                    spelling.update(block.spelling())
-                stop = len(records) if final else bisect_left(records, end, start)
-                out.extend(records[start:stop])
-                self._at[i] = stop
-                if stop < len(records):
-                    break
-        out.sort()
-        return out
+            if self._at[i] == len(self._opened[i]) and self._next[i] < len(run):
+                if count >= LARGEST:
+                    return False
+                block = run[self._next[i]]
+                self._next[i] += 1
+                self._opened[i] = block.records()
+                self._at[i] = 0
+                spelling.update(block.spelling())
+                count += block.count
+        return True
+
+    def _stops(self, end: bytes | None) -> tuple[list[int], int]:
+        """Up to where the open records of each run are below `end`, and how many that is."""
+        stops: list[int] = []
+        total = 0
+        for i in range(len(self._opened)):
+            records = self._opened[i]
+            stop = len(records) if end is None else bisect_left(records, end, self._at[i])
+            stops.append(stop)
+            total += stop - self._at[i]
+        return stops, total
 
 
 def _owner_start(records: list[bytes], most: int) -> int:
@@ -301,6 +363,30 @@ def _owner_start(records: list[bytes], most: int) -> int:
             return at
         at -= 1
     return 0
+
+
+def _octets(records: list[bytes], start: int, stop: int) -> int:
+    total = 0
+    for i in range(start, stop):
+        total += len(records[i])
+    return total
+
+
+def _within_octets(records: list[bytes], start: int, size: int) -> int:
+    """The size of a block from `start`, made smaller where it would pass OCTETS; 0 stays to wait
+    where not even all records pass that."""
+    total = 0
+    for i in range(start, start + size if size > 0 else len(records)):
+        total += len(records[i])
+        if total > OCTETS:
+            at = i
+            while at > start:
+                before = records[at - 1]
+                if not records[at].startswith(before[: rrset_end(before)]):
+                    return at - start
+                at -= 1
+            return _rrset_start(records, i + 1, i) - start
+    return size
 
 
 def _rrset_start(records: list[bytes], at: int, start: int) -> int:

@@ -73,6 +73,8 @@ RULES: Final[dict[str, Rule]] = {
 RRSET_LIMIT: Final = 64_000
 OWNER_LIMIT: Final = 50_000  # records at one owner name; far above what an answer can hold
 _KEPT: Final = 20  # findings of one rule that are kept whole; beyond it they are counted
+# What these rules find is mended, or left out, at once: a second look does not find it again.
+_FOUND_ONCE: Final = frozenset(("out-of-zone", "ttl-mismatch", "duplicate"))
 
 
 class Finding:
@@ -125,6 +127,27 @@ class Checker:
         self._nameservers = 0
         self._refused: Finding | None = None
         self._refusals = 0
+        self._left_out: set[bytes] = set()  # RRsets too large, by owner key, type and covered type
+
+    def again(self) -> Checker:
+        """A checker for another look at what this one let pass, and at what came in between.
+
+        It keeps the findings, and the refusals, that cannot be found a second time.
+        """
+        other = Checker(self.origin, self.policy)
+        for finding in self.findings:
+            if finding.rule in _FOUND_ONCE or finding.grade is Grade.DROP:
+                other.findings.append(finding)
+                if finding.grade is Grade.REJECT and other._refused is None:
+                    other._refused = finding
+        for rule, count in self.counts.items():
+            grade = self.policy.grades[rule]
+            if rule in _FOUND_ONCE or grade is Grade.DROP:
+                other.counts[rule] = count
+                if grade is Grade.REJECT:
+                    other._refusals += count
+        other._left_out = self._left_out
+        return other
 
     def _found(self, rule: str, owner: bytes, rtype: int, detail: str) -> Grade:
         grade = self.policy.grades[rule]
@@ -159,7 +182,9 @@ class Checker:
             j = i + 1
             while j < total and records[j].startswith(key):
                 j += 1
-            if j - i == 1 and len(first) < RRSET_LIMIT and end > 1:
+            if j - i > OWNER_LIMIT:
+                raise owner_refused(key, self.origin)
+            if j - i == 1 and len(first) < RRSET_LIMIT and end > 1 and not self._left_out:
                 dropped = (
                     first[end] == 0 and first[end + 1] == SOA and self._soa_below(key) is Grade.DROP
                 )
@@ -199,7 +224,10 @@ class Checker:
                 j += 1
             rtype = record[end] << 8 | record[end + 1]
             rrset = group if j - i == len(group) else group[i:j]
-            if j - i > 1 or len(record) >= RRSET_LIMIT:
+            if self._left_out and prefix in self._left_out:
+                changed = True
+                rrset = []
+            elif j - i > 1 or len(record) >= RRSET_LIMIT:
                 stays = self._rrset(key, rtype, len(prefix), rrset, spelling)
                 if stays is not rrset:
                     changed = True
@@ -272,6 +300,7 @@ class Checker:
                 f"takes {size} octets, more than {RRSET_LIMIT}",
             )
             if grade is Grade.DROP:
+                self._left_out.add(rrset[0][:head])
                 return []
         if len(rrset) > 1 and rtype in (CNAME, DNAME):
             rule = "several-cnames" if rtype == CNAME else "several-dnames"
@@ -297,6 +326,15 @@ class Checker:
             raise ZoneRejected(
                 refused.rule, RULES[refused.rule].what, f"{what}, which {refused.detail}{more}"
             )
+
+
+def owner_refused(key: bytes, origin: bytes) -> ZoneRejected:
+    """The error for an owner name with more than OWNER_LIMIT records, whatever the policy."""
+    return ZoneRejected(
+        "rrset-size",
+        f"at most {OWNER_LIMIT} records at an owner name",
+        f"more at {to_text(wire_of(key, origin))}",
+    )
 
 
 def _is_cname(record: bytes, end: int) -> bool:
