@@ -289,3 +289,24 @@ def test_a_missing_file_or_directory_is_named(tmp_path: Path, clock: StillClock)
         Journal.open(str(tmp_path / "none.db"), clock, writable=False)
     with pytest.raises(JournalError, match="expected its directory to exist"):
         Journal.open(f"sqlite:///{tmp_path}/no/journal.db", clock)
+
+
+def test_a_tiny_zone_costs_one_transaction(journal: Journal) -> None:
+    content = snapshot(1, range(8))
+    with journal.write_ahead() as ahead:
+        ahead.write(content.blocks[:2])
+        ahead.write(content.blocks)
+        assert journal.stats().blocks == 0
+        (version,) = journal.commit([new(content)])
+    assert held(journal.load(version)) == held(content)
+
+
+def test_what_was_left_from_a_write_ahead_comes_with_the_commit(journal: Journal) -> None:
+    content = wide(1)
+    with journal.write_ahead() as ahead:
+        ahead.write(content.blocks[:11])
+        ahead.write(content.blocks[11:])  # one more, too small for a transaction
+        assert journal.stats().blocks == 11
+        (version,) = journal.commit([new(content)])
+    assert held(journal.load(version)) == held(content)
+    assert journal.verify().ok

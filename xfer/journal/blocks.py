@@ -113,7 +113,7 @@ class Pins:
     def hold(self, digests: Iterable[bytes]) -> None:
         """One more holder for each."""
         with self._mutex:
-            self._holders.update(digests)
+            self._holders.update(list(digests))  # of a mapping it would add the values
 
     def drop(self, digests: Iterable[bytes]) -> None:
         """One holder less for each."""

@@ -6,6 +6,7 @@ it works. What `commit` returned is on disk.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 WRITE_AHEAD_BYTES: Final = 2 << 20
 """Block data in one write-ahead transaction: other zones' commits wait no longer than for that."""
+GATHER_BYTES: Final = 256 << 10
+"""Block data for which a write-ahead opens a transaction; below flip.INLINE_BYTES."""
 OF_A_VALUE: Final = (DataError, IntegrityError, InterfaceError, ProgrammingError)
 """What the database raises because of one row, not because of its own state."""
 
@@ -57,21 +60,27 @@ class WriteAhead:
 
     _journal: Journal
     _held: set[bytes] = attrs.field(factory=set, init=False)
+    _gathered: list[StoredBlock] = attrs.field(factory=list, init=False)
 
     def write(self, new: Sequence[StoredBlock]) -> None:
         """Store those blocks that are not stored yet, in transactions of at most 2 MB.
 
-        Raises JournalError; what was stored before that is harmless.
+        Less than 256 kB waits for more, or for the commit, which brings it along: so a tiny zone
+        costs one transaction. Raises JournalError; what was stored before that is harmless.
         """
-        digests = {block.digest for block in new} - self._held
-        self._journal.pins.hold(digests)
-        self._held |= digests
-        self._journal.write_blocks(new)
+        fresh = {block.digest: block for block in new if block.digest not in self._held}
+        self._journal.pins.hold(fresh.keys())
+        self._held.update(fresh.keys())
+        self._gathered.extend(fresh.values())
+        if sum(len(block.data) for block in self._gathered) >= GATHER_BYTES:
+            self._journal.write_blocks(self._gathered)
+            self._gathered = []
 
     def close(self) -> None:
         """Let go of the blocks: either a version has them now, or they are orphans."""
         self._journal.pins.drop(self._held)
         self._held = set()
+        self._gathered = []
 
     def __enter__(self) -> WriteAhead:
         return self
@@ -261,7 +270,9 @@ class Journal:
         Raises JournalDamaged where there are versions, and none of them can be read.
         """
         damaged: list[JournalDamaged] = []
-        for version in self.versions(origin, chain):
+        newest = self.versions(origin, chain, limit=1)  # nearly always enough
+        older = (version for version in self.versions(origin, chain) if version not in newest)
+        for version in itertools.chain(newest, older):
             try:
                 return Readable(version, self.load(version), tuple(damaged))
             except JournalDamaged as error:
