@@ -15,7 +15,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config import Config, Limits
-from xfer.errors import XferError
+from xfer.errors import Failure, XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.journal import ZoneState as SavedState
 from xfer.peers import Peer
@@ -31,7 +31,7 @@ from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
 from xfer.server.schedule import Schedule
 from xfer.server.sender import ZoneSender
-from xfer.server.status import Outcome, ReloadOutcome
+from xfer.server.status import FailureReport, Outcome, ReloadOutcome
 from xfer.server.zones import Zone, ZoneTable, lifetime
 from xfer.transfer.inbound import StreamLimits
 from xfer.wire.request import Request
@@ -195,6 +195,9 @@ class Core:
         idle = self._idle[zone.origin] = trio.Event()
         try:
             outcome = await self.refresher.attempt(zone, force=force, only=only)
+        except Exception as error:
+            # A mistake of ours with one zone must not take the others down.
+            outcome = self._crashed(zone, error)
         finally:
             zone.busy = False
             del self._idle[zone.origin]
@@ -203,6 +206,13 @@ class Core:
             self._plan(zone, outcome.ok)
             self._save(zone)
         return outcome
+
+    def _crashed(self, zone: Zone, error: Exception) -> Outcome:
+        sentence = f"expected no error inside xfer, got {type(error).__name__}: {error}"
+        log.error("internal error", zone=zone.name, error=sentence, exc_info=error)
+        zone.failures += 1
+        zone.error = FailureReport(Failure.POLICY.value, sentence, self.clock.wall())
+        return Outcome(False, True, sentence, zone.name, failure=zone.error)
 
     def _plan(self, zone: Zone, succeeded: bool) -> None:
         now = self.clock.monotonic()

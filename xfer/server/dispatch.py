@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import attrs
+import structlog
 
 from xfer.answer.apex import (
     EDE_NOT_AUTHORITATIVE,
@@ -41,6 +42,8 @@ from xfer.wire.names import lower
 from xfer.wire.request import Kind, Request, edns_of, make_error, parse_request
 from xfer.wire.tsig import Key, RequestRefused, ResponseSigner, VerifiedRequest, verify_request
 from xfer.zone.snapshot import Snapshot
+
+log = structlog.get_logger()
 
 MAX_TCP = 65_535
 MIN_UDP = 512
@@ -115,6 +118,14 @@ class Dispatcher:
 
     def handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
         """What the request gets. Never raises, whatever the octets."""
+        try:
+            return self._handle(message, client, tcp)
+        except Exception as error:
+            # A mistake of ours costs one request, not the daemon.
+            log.error("internal error", peer=str(client), error=str(error), exc_info=error)
+            return Handled(make_error(message, SERVFAIL))
+
+    def _handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
         now = int(self.clock.wall())
         try:
             verified = verify_request(message, self.keys, now)
