@@ -21,10 +21,11 @@ class Meter:
     """Watches all processes of session `leader` from now on.
 
     After `stop`: `cpu_seconds` (user and system), `peak_bytes` (the largest sum, over one sample's
-    processes, of each one's VmHWM; pages that several share count for each).
+    processes, of each one's VmHWM; pages that several share count for each). `sampling` may be
+    off where no process comes or goes: then nothing runs beside what is measured.
     """
 
-    def __init__(self, leader: int) -> None:
+    def __init__(self, leader: int, *, sampling: bool = True) -> None:
         self._leader = leader
         self._foreign: set[str] = set()
         self._ticks: dict[str, int] = {}
@@ -41,6 +42,8 @@ class Meter:
         self._sample()
         self._base = dict(self._ticks)
         self._thread = threading.Thread(target=self._run, daemon=True)
+        if not sampling:
+            self._stop.set()
         self._thread.start()
 
     def _processes(self) -> list[str]:

@@ -38,7 +38,7 @@ STARTUP = "start with the zone stored"
 UDP = "SOA queries meanwhile"
 LIFE = "whole life"
 VERSIONS = (1, 2, 3, 4)
-_WARM_TRANSFERS = 3
+_WARM_TRANSFERS = 5
 
 
 @attrs.frozen
@@ -117,7 +117,7 @@ class Life:
         self._add(RECEIVE_FIRST, Figures(seconds, meter.cpu_seconds, meter.peak_bytes))
 
     def _send(self, stage: str) -> None:
-        with Meter(self._server.pid) as meter:
+        with Meter(self._server.pid, sampling=False) as meter:
             drained = drain(self._server.remote(), self._replay.key, self._count)
             meter.settle(0.1)
         self._add(stage, Figures(drained.seconds, meter.cpu_seconds, meter.peak_bytes))

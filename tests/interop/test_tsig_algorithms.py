@@ -53,6 +53,8 @@ def test_every_algorithm_signs_both_hops(peer: type[Server]) -> None:
                 ]
             )
         )
+        for name in ALGORITHMS:
+            xfer.wait_serving(f"{name}.test.", 1)
         secondary = stack.enter_context(
             peer(
                 [

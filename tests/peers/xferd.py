@@ -90,7 +90,9 @@ class Xferd(Server):
             acls.append(_table("acl", name=name, action=action, **items))
             return name
 
-        allowed = [acl("key-only", key=key.name) for key in zone.keys] or [acl("allow", ip_range="0.0.0.0/0")]
+        allowed = [acl("key-only", key=key.name) for key in zone.keys] or [
+            acl("allow", ip_range="0.0.0.0/0")
+        ]
         items: dict[str, object] = {
             "name": zone.name,
             "allow_transfer": allowed,
