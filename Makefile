@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfer/zone/build.py \
-                     xfer/zone/check.py)
+                     xfer/zone/check.py xfer/zone/image.py)
 # Tests that touch the kernel run in both its forms; the others in the compiled form only.
 PURE_TESTS := $(wildcard tests/test_kernel.py tests/wire tests/zone tests/dnssec tests/transfer \
                          tests/answer tests/journal tests/server)

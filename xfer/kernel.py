@@ -31,6 +31,7 @@ PATTERNS = (
     "xfer/zone/snapshot.py",
     "xfer/zone/build.py",
     "xfer/zone/check.py",
+    "xfer/zone/image.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.
 MANIFEST = "_kernel.json"

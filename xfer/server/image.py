@@ -11,9 +11,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from xfer.transfer.outbound import body
-from xfer.wire.render import render_block
 from xfer.zone.block import Block
+from xfer.zone.image import render_block
 
 _OVERHEAD = 120  # octets of a bytes object, its list slot and its share of the dictionary entry
 
@@ -51,8 +50,7 @@ class ImageCache:
         held = self.get(block, origin)
         if held is not None:
             return held
-        records = body(block.records())
-        messages = render_block(records, block.spelling(), origin) if records else []
+        messages = render_block(block, origin)
         self._put(block, origin, messages)
         return messages
 

@@ -171,18 +171,3 @@ class ZoneOut:
         self.messages += len(messages)
         self.octets += len(joined)
         return joined
-
-
-def body(records_of_block: list[bytes]) -> list[bytes]:
-    """The records of a block that go between the two SOAs: all but the SOA of the apex."""
-    first = records_of_block[0]
-    if at_apex(first):
-        return [r for r in records_of_block if not (at_apex(r) and r[1:3] == b"\x00\x06")]
-    return records_of_block
-
-
-def at_apex(record: bytes) -> bool:
-    """Whether the record's owner is the apex (its key is one zero octet)."""
-    return record[0] == 0
-
-

@@ -194,14 +194,14 @@ def is_below(wire: bytes, origin: bytes) -> bool:
 
 def escape(label: bytes) -> bytes:
     """A label as it stands in an owner key: without 0x00, order kept."""
-    if b"\0" in label or b"\1" in label:
+    if 0 in label or 1 in label:
         return label.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
     return label
 
 
 def unescape(part: bytes) -> bytes:
     """The label that `escape` was given."""
-    if b"\1" in part:
+    if 1 in part:
         return part.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1")
     return part
 

@@ -190,7 +190,7 @@ class RecordParser:
                         ):
                             if not single:
                                 label = names.key_of(msg[p:q] + b"\0", b"\0")[:-2]
-                            elif b"\0" in label or b"\1" in label:
+                            elif 0 in label or 1 in label:
                                 label = names.escape(label)
                             if len(parent) == 1:
                                 key = label + b"\0\0"

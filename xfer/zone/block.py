@@ -18,6 +18,8 @@ checksum see them without a second structure.
 from __future__ import annotations
 
 import hashlib
+import struct
+from itertools import accumulate
 from typing import Final
 
 from librt.strings import BytesWriter, read_i32_le, write_i32_le
@@ -35,6 +37,25 @@ HEAD: Final = 9
 
 def _u32(data: bytes, at: int) -> int:
     return read_i32_le(data, at)
+
+
+def _check_spellings(data: bytes, start: int, count: int) -> None:
+    """Refuse a packed form whose spellings, from `start` on, do not end where it ends."""
+    size = len(data)
+    p = start
+    index = -1
+    for _ in range(_u32(data, 5)):
+        if p + 8 > size or not index < _u32(data, p) < count:
+            raise ZoneError(f"expected the spelling of a record, got {size - p} octets at {p}")
+        index = _u32(data, p)
+        p += 4
+        for _ in range(2):
+            length = _u32(data, p) if p + 4 <= size else -1
+            if length < 0 or p + 4 + length > size:
+                raise ZoneError(f"expected a spelled owner and rdata, got {size - p} octets at {p}")
+            p += 4 + length
+    if p != size or _u32(data, 5) < 0:
+        raise ZoneError(f"expected a block of {p} octets, got {size}")
 
 
 class Block:
@@ -60,10 +81,8 @@ class Block:
         w.append(FORMAT)
         write_i32_le(w, len(records))
         write_i32_le(w, 0)
-        end = 0
-        for record in records:
-            end += len(record)
-            write_i32_le(w, end)
+        # In C in either form of the kernel.
+        w.write(struct.pack(f"<{len(records)}I", *accumulate(map(len, records))))
         w.write(b"".join(records))
         if spelling:
             spelled = 0
@@ -99,12 +118,17 @@ class Block:
         base = HEAD + 4 * count
         if count < 1 or base > size or base + _u32(data, base - 4) > size:
             raise ZoneError(f"expected a block of {count} records, got {size} octets")
-        previous = 0
+        start = base
         for i in range(count):
-            end = _u32(data, HEAD + 4 * i)
-            if end < previous + 7:  # key, type and TTL at least
-                raise ZoneError(f"expected a record of 7 octets or more, got {end - previous}")
-            previous = end
+            end = base + _u32(data, HEAD + 4 * i)
+            if end > size or end < start + 7:  # key, type and TTL at least
+                raise ZoneError(f"expected a record of 7 octets or more, got {end - start}")
+            if data[start] != 0:
+                at = data.find(b"\0\0", start, end)
+                if at < 0 or at + 8 > end:
+                    raise ZoneError(f"expected a record with its owner, got {end - start} octets")
+            start = end
+        _check_spellings(data, start, count)
         return Block(data, hashlib.sha256(data).digest())
 
     def record(self, index: int) -> bytes:

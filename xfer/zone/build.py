@@ -77,9 +77,7 @@ class Builder:
         """Take the records of one message. Raises TransferError where a limit is passed."""
         records = batch.records
         self.count += len(records)
-        octets = 0
-        for record in records:
-            octets += len(record)
+        octets = sum(map(len, records))
         if batch.spelling:
             for owner, rdata in batch.spelling.values():
                 octets += len(owner) + len(rdata)
