@@ -4,7 +4,7 @@
     ├── ConfigError             the config file: names file, key and fix
     ├── WireError               bytes that are not a DNS message, name or record
     │   └── OutOfZoneError      a name that is not at or below the zone's apex
-    ├── TsigError               RFC 8945; its `kind` tells name, algorithm, MAC, clock and missing apart
+    ├── TsigError               RFC 8945; its `kind` tells name, algorithm, MAC and clock apart
     ├── ZoneError               zone content that is refused
     │   ├── ZoneRejected        the checks refuse it; names the rule
     │   └── ZoneFileError       a zone file: names file and line
@@ -104,7 +104,10 @@ class ZoneError(XferError):
 
 
 class ZoneRejected(ZoneError):
-    """The zone checks refuse the content. rule: its name in `[checks]`; expected, got: the sentence."""
+    """The zone checks refuse the content.
+
+    rule: its name in `[checks]`; expected, got: the halves of the sentence.
+    """
 
     def __init__(self, rule: str, expected: str, got: str) -> None:
         self.rule = rule
