@@ -78,6 +78,9 @@ class SmallEngine:
             raise NoSuchZone(f"zone {zone} is not configured here")
         return self.zones[zone]
 
+    def busy(self) -> bool:
+        return False
+
     async def server_status(self) -> ServerStatus:
         return ServerStatus("0.1.0", 42, 900.0, "compiled", "xfer.toml", "j.db", zones=3)
 

@@ -55,6 +55,9 @@ class EngineApi(Protocol):
     NoContent or Refused; any other XferError is reported as a failed operation.
     """
 
+    def busy(self) -> bool:
+        """Whether transfers run, in either direction."""
+
     async def server_status(self) -> ServerStatus: ...
 
     async def status(self, after: str = "", limit: int = 1000) -> list[ZoneStatus]:

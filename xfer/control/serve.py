@@ -1,10 +1,12 @@
 """Serving the control API on its Unix socket, inside the daemon's nursery.
 
-Importing FastAPI takes half a second: it happens in a thread after the daemon answers DNS.
+Importing FastAPI takes half a second in which other threads crawl, so it waits for the first client
+or for a moment in which no transfer runs; until then clients wait in the socket's backlog.
 """
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import trio
 from xfer.control.engine import EngineApi
 from xfer.control.sockets import ControlSocket
 
+QUIET = 1.0  # seconds after which, without a client, it is looked whether transfers run
 IDLE = 60.0  # seconds a connection may stay open without a request
 BODY_LIMIT = 1 << 20
 
@@ -28,17 +31,25 @@ async def serve_control(
     """Serve until cancelled; the socket is then removed.
 
     control: the path, or the right to it where the daemon claimed it before doing anything else.
-    Started once requests are answered. Raises ControlError where another daemon holds the path.
+    Started once clients can connect. Raises ControlError where another daemon holds the path.
     """
     claimed = ControlSocket(control) if isinstance(control, Path) else control
     with claimed:
-        app, config, serve = await trio.to_thread.run_sync(_prepare, engine, body_limit)
         listener = claimed.bind()
+        task_status.started()
+        await _until_wanted(listener, engine)
+        app, config, serve = await trio.to_thread.run_sync(_prepare, engine, body_limit)
         # hypercorn closes what it is given; the file stays ours to remove.
         config.bind = [f"fd://{listener.dup().detach()}"]
-        async with trio.open_nursery() as nursery:
-            await nursery.start(serve, app, config)
-            task_status.started()
+        await serve(app, config)
+
+
+async def _until_wanted(listener: socket.socket, engine: EngineApi) -> None:
+    while True:
+        with trio.move_on_after(QUIET) as scope:
+            await trio.lowlevel.wait_readable(listener)
+        if not scope.cancelled_caught or not engine.busy():
+            return
 
 
 def _prepare(engine: EngineApi, body_limit: int) -> tuple[Any, Any, Any]:

@@ -36,6 +36,9 @@ class Engine:
         self._core = core
         self._tcp = tcp
 
+    def busy(self) -> bool:
+        return self._core.active > 0
+
     async def server_status(self) -> ServerStatus:
         core = self._core
         now = core.clock.monotonic()
