@@ -16,15 +16,26 @@ import trio
 
 
 @attrs.define(eq=False)
+class _Waiter:
+    peer: str
+    granted: trio.Event = attrs.Factory(trio.Event)
+
+
+@attrs.define(eq=False)
 class Slots:
     """total, each: the two limits; `running` counts slots taken, in all."""
 
     total: int
     each: int
     running: int = 0
-    waiting: int = 0
     _held: Counter[str] = attrs.Factory(Counter)
-    _lot: trio.lowlevel.ParkingLot = attrs.Factory(trio.lowlevel.ParkingLot)
+    _queue: list[_Waiter] = attrs.Factory(list)
+    _watchers: trio.lowlevel.ParkingLot = attrs.Factory(trio.lowlevel.ParkingLot)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a slot."""
+        return len(self._queue)
 
     def free(self, peer: str) -> bool:
         """Whether a slot for that peer is to be had now."""
@@ -32,38 +43,40 @@ class Slots:
 
     @asynccontextmanager
     async def slot(self, peer: str, patience: float) -> AsyncIterator[bool]:
-        """A slot for the block; yields False where none came within `patience` seconds."""
-        got = await self._take(peer, patience)
+        """A slot for the block, first come first served among those who may have one; yields
+        False where none came within `patience` seconds."""
+        waiter = _Waiter(peer)
+        self._queue.append(waiter)
+        self._grant()
         try:
-            yield got
+            with trio.move_on_after(patience):
+                await waiter.granted.wait()
+            yield waiter.granted.is_set()
         finally:
-            if got:
+            if waiter.granted.is_set():
                 self.running -= 1
                 self._held[peer] -= 1
                 if not self._held[peer]:
                     del self._held[peer]
-                self._lot.unpark_all()
+                self._grant()
+                self._watchers.unpark_all()
+            else:
+                self._queue.remove(waiter)
 
-    async def _take(self, peer: str, patience: float) -> bool:
-        self.waiting += 1
-        try:
-            with trio.move_on_after(patience):
-                while not self.free(peer):
-                    await self._lot.park()
-        finally:
-            self.waiting -= 1
-        if not self.free(peer):
-            return False
-        self.running += 1
-        self._held[peer] += 1
-        return True
+    def _grant(self) -> None:
+        for waiter in list(self._queue):
+            if self.free(waiter.peer):
+                self.running += 1
+                self._held[waiter.peer] += 1
+                self._queue.remove(waiter)
+                waiter.granted.set()
 
     async def released(self) -> None:
         """Wait until some slot is given back."""
-        await self._lot.park()
+        await self._watchers.park()
 
     def resize(self, total: int, each: int) -> None:
         """New limits; what runs goes on."""
         self.total = total
         self.each = each
-        self._lot.unpark_all()
+        self._grant()

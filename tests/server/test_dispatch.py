@@ -1,0 +1,232 @@
+"""What every kind of request gets, whoever sends it and however."""
+
+from __future__ import annotations
+
+import dns.message
+import dns.opcode
+import dns.rcode
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.server.fakes import CLIENT, KEY, OTHER, HandClock, peer, snapshot, table, zone_config
+from xfer.config import Role
+from xfer.peers import Acl, AclEntry, Action, address_of
+from xfer.server.dispatch import Dispatcher, Handled, Notified, Transfer
+from xfer.server.zones import Zone
+from xfer.wire.request import make_notify, make_query
+from xfer.wire.tsig import ResponseVerifier, sign_request
+
+ORIGIN = zone_config().origin
+AXFR, IXFR = 252, 251
+
+
+def dispatcher(zone: Zone | None = None) -> Dispatcher:
+    zone = zone or Zone(zone_config(secondaries=[peer(keys=(KEY,))]), snapshot=snapshot())
+    return Dispatcher(table(zone), {KEY.name: KEY, OTHER.name: OTHER}, HandClock())
+
+
+def rcode(handled: Handled) -> str:
+    assert handled.reply is not None
+    return dns.rcode.to_text(dns.message.from_wire(handled.reply, ignore_trailing=False).rcode())
+
+
+def query(rtype: str, name: str = "example.com.", **options: object) -> bytes:
+    return dns.message.make_query(name, rtype, **options).to_wire()  # type: ignore[arg-type]
+
+
+def signed(message: bytes, key: object = KEY) -> tuple[bytes, bytes]:
+    return sign_request(message, key, int(HandClock().wall()))  # type: ignore[arg-type]
+
+
+def test_the_apex_is_answered() -> None:
+    assert rcode(dispatcher().handle(query("SOA"), CLIENT, False)) == "NOERROR"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("example.net.", 20), ("com.", 20), (".", 20), ("www.example.com.", 21)]
+)
+def test_names_that_are_not_answered_are_refused_with_the_reason(name: str, code: int) -> None:
+    handled = dispatcher().handle(query("A", name, use_edns=0), CLIENT, False)
+    assert rcode(handled) == "REFUSED"
+    assert handled.reply is not None
+    (option,) = dns.message.from_wire(handled.reply).options
+    assert option.code == code
+
+
+@pytest.mark.parametrize("rtype", ["SOA", "AXFR"])
+def test_a_zone_without_a_version_fails(rtype: str) -> None:
+    zone = Zone(zone_config(secondaries=[peer()]))
+    assert rcode(dispatcher(zone).handle(query(rtype), CLIENT, True)) == "SERVFAIL"
+
+
+@pytest.mark.parametrize("rtype", ["SOA", "AXFR"])
+def test_an_expired_zone_fails_until_it_is_checked(rtype: str) -> None:
+    zone = Zone(zone_config(secondaries=[peer()]), snapshot=snapshot(), expires=2000.0)
+    asked = dispatcher(zone)
+    assert asked.handle(query(rtype), CLIENT, True).reply is None or rtype == "SOA"
+    asked.clock.now = 2000.0  # type: ignore[attr-defined]
+    assert rcode(asked.handle(query(rtype), CLIENT, True)) == "SERVFAIL"
+    zone.keep_alive(2000.0, None, False)
+    handled = asked.handle(query("SOA"), CLIENT, True)
+    assert rcode(handled) == "NOERROR"
+
+
+@pytest.mark.parametrize("opcode", [1, 2, 5, 6, 15])
+def test_unknown_opcodes_are_not_implemented(opcode: int) -> None:
+    wire = bytearray(query("SOA"))
+    wire[2] |= opcode << 3
+    assert rcode(dispatcher().handle(bytes(wire), CLIENT, False)) == "NOTIMP"
+
+
+def test_a_later_edns_version_is_badvers() -> None:
+    handled = dispatcher().handle(query("SOA", use_edns=1), CLIENT, False)
+    assert rcode(handled) == "BADVERS"
+
+
+def test_other_classes_are_refused() -> None:
+    handled = dispatcher().handle(query("SOA", rdclass="CH"), CLIENT, False)
+    assert rcode(handled) == "REFUSED"
+
+
+@pytest.mark.parametrize("size", range(12))
+def test_less_than_a_header_is_not_answered(size: int) -> None:
+    assert dispatcher().handle(query("SOA")[:size], CLIENT, False) == Handled()
+
+
+def test_responses_are_not_answered() -> None:
+    wire = bytearray(query("SOA"))
+    wire[2] |= 0x80
+    assert dispatcher().handle(bytes(wire), CLIENT, False) == Handled()
+
+
+def test_malformed_requests_are_formerr() -> None:
+    wire = query("SOA")
+    assert rcode(dispatcher().handle(wire[:-1], CLIENT, False)) == "FORMERR"
+
+
+@given(st.binary(max_size=100), st.booleans())
+def test_no_octets_raise(data: bytes, tcp: bool) -> None:
+    handled = dispatcher().handle(data, CLIENT, tcp)
+    assert handled.reply is None or len(handled.reply) >= 12
+
+
+def test_an_authorised_axfr_over_tcp_is_a_transfer() -> None:
+    wire, _ = signed(make_query(7, ORIGIN, AXFR))
+    handled = dispatcher().handle(wire, CLIENT, True)
+    assert handled.reply is None
+    assert isinstance(handled.work, Transfer)
+    assert (handled.work.client, handled.work.only_soa) == ("sec", False)
+    assert handled.work.signer is not None
+
+
+def test_axfr_over_udp_is_formerr() -> None:
+    assert rcode(dispatcher().handle(query("AXFR"), CLIENT, False)) == "FORMERR"
+
+
+REFUSED = {
+    "unsigned": (None, CLIENT, "must sign with its key"),
+    "another key": (OTHER, CLIENT, "not its own"),
+    "another address": (KEY, address_of("192.0.2.8"), "is no peer of this zone"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_transfers_of_others_are_refused_and_counted(case: str) -> None:
+    key, client, reason = REFUSED[case]
+    asked = dispatcher()
+    wire = make_query(7, ORIGIN, AXFR)
+    if key is not None:
+        wire, mac = signed(wire, key)
+    for number in (1, 2):
+        handled = asked.handle(wire, client, True)
+        assert handled.work is None
+        assert handled.reply is not None
+        assert handled.reply[3] & 15 == 5
+        (counted,) = asked.refusals.listed()
+        assert (counted.source, counted.count) == (str(client), number)
+        assert reason in counted.reason
+    if key is not None:
+        assert handled.reply is not None
+        verifier = ResponseVerifier(key, mac, 0)
+        verifier.feed(handled.reply, int(HandClock().wall()))
+        verifier.finish()
+
+
+def test_an_access_list_lets_others_transfer() -> None:
+    acl = Acl("all", (AclEntry(Action.ALLOW),))
+    zone = Zone(zone_config(allow_transfer=[acl]), snapshot=snapshot())
+    handled = dispatcher(zone).handle(query("AXFR"), CLIENT, True)
+    assert isinstance(handled.work, Transfer)
+    assert handled.work.client == str(CLIENT)
+
+
+@pytest.mark.parametrize(
+    ("change", "rcode_text"), [("key", "NOTAUTH"), ("mac", "NOTAUTH"), ("time", "NOTAUTH")]
+)
+def test_requests_whose_tsig_fails_are_not_served(change: str, rcode_text: str) -> None:
+    asked = dispatcher()
+    wire, _ = signed(make_query(7, ORIGIN, 6))
+    if change == "key":
+        asked.keys = {}
+    elif change == "mac":
+        wire = wire[:14] + bytes([wire[14] ^ 0x20]) + wire[15:]
+    else:
+        asked.clock.now += 10_000  # type: ignore[attr-defined]
+    handled = asked.handle(wire, CLIENT, False)
+    assert handled.work is None
+    assert handled.reply is not None
+    assert handled.reply[3] & 15 == 9
+    assert asked.refusals.listed()[0].count == 1
+
+
+def test_a_signed_question_gets_a_signed_answer() -> None:
+    wire, mac = signed(make_query(7, ORIGIN, 6))
+    reply = dispatcher().handle(wire, CLIENT, False).reply
+    assert reply is not None
+    verifier = ResponseVerifier(KEY, mac, 0)
+    verifier.feed(reply, int(HandClock().wall()))
+    verifier.finish()
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("serial", [0, 1, 2])
+def test_ixfr(tcp: bool, serial: int) -> None:
+    acl = Acl("all", (AclEntry(Action.ALLOW),))
+    zone = Zone(zone_config(allow_transfer=[acl]), snapshot=snapshot(serial=1))
+    soa = b"\0\0" + serial.to_bytes(4, "big") + bytes(16)
+    wire = make_query(7, ORIGIN, IXFR, ixfr_soa=soa)
+    handled = dispatcher(zone).handle(wire, CLIENT, tcp)
+    if tcp:
+        assert isinstance(handled.work, Transfer)
+        assert handled.work.only_soa is (serial >= 1)
+    else:
+        assert rcode(handled) == "NOERROR"
+        assert handled.reply is not None
+        assert dns.message.from_wire(handled.reply).answer[0][0].serial == 1
+
+
+def test_notify_of_a_primary_is_accepted_with_its_hint() -> None:
+    zone = Zone(zone_config(primaries=[peer("pri")]), snapshot=snapshot())
+    soa = b"\0\0" + (9).to_bytes(4, "big") + bytes(16)
+    handled = dispatcher(zone).handle(make_notify(7, ORIGIN, soa), CLIENT, False)
+    assert handled.work == Notified(zone, 9, str(CLIENT))
+    assert handled.reply is not None
+    answer = dns.message.from_wire(handled.reply)
+    assert (answer.opcode(), answer.rcode()) == (dns.opcode.NOTIFY, 0)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_notify_of_others_is_refused(role: Role) -> None:
+    zone = Zone(zone_config(role=role, primaries=[peer("pri", "192.0.2.99")]), snapshot=snapshot())
+    handled = dispatcher(zone).handle(make_notify(7, ORIGIN), CLIENT, False)
+    assert handled.work is None
+    assert rcode(handled) == "REFUSED"
+
+
+def test_the_sources_remembered_are_bounded() -> None:
+    asked = dispatcher()
+    for number in range(1100):
+        asked.refusals.count(f"s{number}", "no", 0.0)
+    assert len(asked.refusals.listed()) == 1000
+    assert asked.refusals.listed()[0].source == "s1099"
