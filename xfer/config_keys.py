@@ -149,9 +149,6 @@ class Limits:
     shutdown_grace: float = setting(
         parse.seconds(0, 3600), "seconds that running transfers get to finish on SIGTERM", 10.0
     )
-    tsig_fudge: int = setting(
-        parse.integer(1, 65535), "seconds of clock difference that our signatures allow", 300
-    )
     control_body: int = setting(
         parse.size(1024), "largest request body on the control socket", 1 << 20, '"1 MiB"'
     )

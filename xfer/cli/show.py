@@ -60,10 +60,13 @@ def print_zone(zone: dict[str, Any]) -> None:
         rows.append(("next", zone["next_action"] + due))
     if zone["transfer"] is not None:
         rows.append(("transfer", _transfer(zone["transfer"])))
-    if zone["error"] is not None:
-        rows.append(("error", f"{zone['error']['sentence']} ({_when(zone['error']['at'], now)})"))
-        if zone["error"]["hint"]:
-            rows.append(("look at", zone["error"]["hint"]))
+    error = zone["error"]
+    if error is not None:
+        told = [item["error"]["sentence"] for item in zone["primaries"] if item["error"]]
+        if error["sentence"] not in told:  # else its primary's line has it
+            rows.append(("error", f"{error['sentence']} ({_when(error['at'], now)})"))
+        if error["hint"] and error["hint"] not in error["sentence"]:
+            rows.append(("look at", error["hint"]))
     rows += [("primary", _primary(item, now)) for item in zone["primaries"]]
     rows += [("secondary", _secondary(item, now)) for item in zone["secondaries"]]
     rows += [("warning", item) for item in zone["findings"]]
