@@ -179,17 +179,17 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
                 # A name in the zone: its labels below the apex and a pointer. Another one is
                 # likely to come again as a whole.
                 inner: i64 = stop - olen
-                label: i64 = p
+                written = False
                 if origin_at != 0 and inner >= p and data[inner:stop] == origin:
+                    label: i64 = p
                     while label < inner:
                         label += 1 + data[label]
                     if label == inner:
                         if p < inner:
                             w.write(data[p:inner])
                         write_i16_be(w, i16(origin_at - 0x4000))
-                    else:
-                        label = p
-                if origin_at == 0 or label != inner:
+                        written = True
+                if not written:
                     name = data[p:stop]
                     found = seen.get(name, 0)
                     if found != 0:
