@@ -233,7 +233,7 @@ BAD_REQUESTS = {
     ),
     "SOA that overruns": (
         with_counts(IXFR[:-1], 1, 0, 1, 0),
-        "rdata up to octet",
+        "octets of rdata",
         "the end of the message",
     ),
     "TSIG before OPT": (
@@ -364,7 +364,7 @@ BAD_RESPONSES = {
     "fewer records than counted": (with_counts(REPLY, 1, 1, 0, 0), "a name", "the end"),
     "rdata that overruns": (
         with_counts(REPLY + plain_record(1, b"1234")[:-1], 1, 1, 0, 0),
-        "rdata up to octet",
+        "octets of rdata",
         "the end of the message",
     ),
 }

@@ -14,7 +14,7 @@ from typing import Protocol
 import attrs
 
 from xfer.errors import Failure, TransferError, TsigError, TsigKind, ZoneError, ZoneRejected
-from xfer.transfer.inbound import HINTS, State, amount_text, place_text, rcode_of
+from xfer.transfer.inbound import HINTS, State, amount_text, octets_text, place_text, rcode_of
 from xfer.transfer.updates import Abandon, Add, Begin, Delete, Finish, Update
 from xfer.wire.codes import rcode_text
 from xfer.wire.tsig import ResponseVerifier
@@ -93,9 +93,7 @@ class Reception:
                 self._message(buffer[start + 2 : end], now)
                 start = end
             if self.complete and start < size:
-                raise _after_the_end(
-                    "1 octet more" if size - start == 1 else f"{size - start} octets more"
-                )
+                raise _after_the_end(octets_text(size - start) + " more")
             if self._builder is not None:
                 ready = self._builder.take_ready()
         except (TransferError, ZoneError) as error:

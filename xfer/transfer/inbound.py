@@ -41,7 +41,7 @@ from xfer.transfer.updates import Abandon, Add, Begin, Finish, Kind, Update
 from xfer.wire import names, records
 from xfer.wire.codes import opcode_text, rcode_text
 from xfer.wire.edns import Edns, expire_of, parse_tail
-from xfer.wire.header import parse_header
+from xfer.wire.header import parse_header, skip_name
 from xfer.wire.parse import Batch, RecordParser
 from xfer.wire.request import edns_of
 
@@ -57,6 +57,7 @@ HINTS = {
     4: "it does not offer transfers",
     5: "their ACL must hold our source address, and our TSIG key where they want one",
     9: "it is not authoritative for the zone, or does not accept our key for it",
+    16: "it does not know the version of EDNS that we ask with",
 }
 
 
@@ -239,11 +240,11 @@ class AxfrIn:
         except WireError as error:
             raise self._protocol(
                 error.expected,
-                error.got + (f" at octet {error.offset}" if error.offset >= 0 else ""),
+                error.got + _position_text(message, offset, error.offset),
             ) from error
         if end != len(message):
             raise self._protocol(
-                "the message to end with its last record", f"{len(message) - end} octets more"
+                "the message to end with its last record", octets_text(len(message) - end) + " more"
             )
         return batch
 
@@ -319,6 +320,32 @@ def place_text(number: int) -> str:
 def amount_text(messages: int, records: int) -> str:
     """ "1 message with 12 records"."""
     return f"{messages} message{'s' * (messages != 1)} with {records} record{'s' * (records != 1)}"
+
+
+def octets_text(count: int) -> str:
+    """ "1 octet", "2 octets"."""
+    return f"{count} octet{'s' * (count != 1)}"
+
+
+def _position_text(message: bytes, start: int, at: int) -> str:
+    """ " at octet 140 (record 2, www.example.com. A)"; start: of the records; at: -1 for unknown.
+
+    Owner and type are left out where they cannot be read.
+    """
+    if at < 0:
+        return ""
+    number, end, what = 0, start, ""
+    try:
+        while end <= at:
+            number, begin, what = number + 1, end, ""
+            what = ", " + names.to_text(names.read(message, begin)[0])
+            fields = skip_name(message, begin)
+            rtype, size = struct.unpack_from("!H6xH", message, fields)
+            what += f" {records.type_text(rtype)}"
+            end = fields + 10 + size
+    except (WireError, struct.error):
+        pass  # what is unreadable is what the sentence is about
+    return f" at octet {at}" + (f" (record {number}{what})" if number else "")
 
 
 def _question_text(message: bytes) -> str:

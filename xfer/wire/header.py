@@ -121,7 +121,9 @@ def skip_record(msg: bytes, at: int) -> tuple[int, int, int]:
     end = fields + 10 + ((msg[fields + 8] << 8) | msg[fields + 9])
     if end > len(msg):
         raise WireError(
-            f"rdata up to octet {end}", f"the end of the message at {len(msg)}", fields + 10
+            f"{end - fields - 10} octets of rdata",
+            f"{len(msg) - fields - 10} to the end of the message",
+            fields + 10,
         )
     return rtype, fields, end
 
