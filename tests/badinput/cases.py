@@ -1,7 +1,8 @@
 """The table of bad input: what is wrong, where it may stand, and what has to be said about it.
 
 `expected` and `got` are parts of the two halves of the sentence; in both, {place} becomes "the
-first message" or "message 3", and {n} the number of answer records in that message. A case without
+first message" or "message 3", and {n} the number of answer records in that message; " … " stands
+for anything. A case without
 `tsig` is tried both signed and unsigned; signed, the fault is in the message before it is signed,
 so a TSIG error would be the wrong thing to report.
 """
@@ -206,7 +207,7 @@ def _counts() -> Iterator[Case]:
         _count(3, 1),
         Failure.AUTH,
         "the TSIG as last record of the additional section",
-        "one as record {n1} of {n2} (TSIG malformed)",
+        "one as record {n1} of {n2} (TSIG malformed), in {place}",
         tsig=ON,
     )
     yield _protocol(
@@ -370,10 +371,16 @@ def _rdata() -> Iterator[Case]:
         "4 to the end of the message at octet",
     )
     yield _protocol(
-        "A of five octets", put(rr(HOST, A, bytes(5))), "4 octets of A rdata", "5 octets at octet"
+        "A of five octets",
+        put(rr(HOST, A, bytes(5))),
+        "4 octets of A rdata",
+        "5 octets at octet … (record 2, bad.example.com. A)",
     )
     yield _protocol(
-        "A of three octets", put(rr(HOST, A, bytes(3))), "4 octets of A rdata", "3 octets at octet"
+        "A of three octets",
+        put(rr(HOST, A, bytes(3))),
+        "4 octets of A rdata",
+        "3 octets at octet … (record 2, bad.example.com. A)",
     )
     yield _protocol(
         "NS name beyond its rdata",
@@ -394,7 +401,7 @@ def _rdata() -> Iterator[Case]:
         "TXT string beyond its rdata",
         put(rr(HOST, TXT, b"\x09abc")),
         "TXT rdata of whole character-strings",
-        "1 strings that need 10 octets in 4 octets",
+        "1 strings that need 10 octets in 4 octets at octet ",
     )
     yield _protocol(
         "empty TXT", put(rr(HOST, TXT, b"")), "TXT rdata of whole character-strings", "0 strings"
@@ -673,7 +680,7 @@ def _types() -> Iterator[Case]:
             f"a record of {text}",
             put(rr(HOST, A, ADDRESS, rclass=rclass)),
             "a record of class IN",
-            f"{text} at octet",
+            f"{text} at octet … (record 2, bad.example.com. A)",
         )
     for rtype, text in (
         (0, "TYPE0"), (OPT, "OPT"), (128, "NXNAME"), (200, "TYPE200"), (249, "TKEY"),
@@ -683,7 +690,7 @@ def _types() -> Iterator[Case]:
             f"{text} among the answers",
             put(rr(HOST, rtype, ADDRESS)),
             "a type that is data",
-            f"{text} at octet",
+            f"{text} at octet … (record 2, bad.example.com. {text})",
         )
 
 
@@ -883,6 +890,18 @@ def _tsig() -> Iterator[Case]:
         msg_id = int.from_bytes(wire[:2], "big")
         return tsig_record.append(wire, tsig_record.build(KEY, NOW, 300, bytes(32), msg_id, 0, b""))
 
+    def below(draft: Draft) -> None:
+        record = tsig_record.build(KEY, NOW, 300, bytes(32), draft.msg_id, 0, b"")
+        draft.additional.append(record)
+
+    yield Case(
+        "a second TSIG before the right one",
+        edit(below),
+        auth,
+        "the TSIG as last record of the additional section",
+        "one as record {n1} of {n2} (TSIG malformed), in {place}",
+        tsig=ON,
+    )
     yield _protocol(
         "a TSIG nobody asked for",
         Fault(transit=unasked),

@@ -98,6 +98,9 @@ def test_bad_transfer_is_named_and_changes_nothing(journal: Journal, placed: Pla
         f"{case.failure.value}: primary 192.0.2.1#53 from 192.0.2.9: expected "
     )
     assert placed.fill(case.expected) in expected
-    assert placed.fill(case.got) in got
+    rest = got
+    for part in placed.fill(case.got).split(" … "):
+        assert part in rest
+        rest = rest.partition(part)[2]
     if case.placed:
         assert f", in {PLACES[placed.where]}" in got
