@@ -130,8 +130,12 @@ class Core:
         self._saved = {
             state.origin: state for state in await self.executor.run(self.journal.states)
         }
+        stored = {version.origin for version in await self.executor.run(self.journal.latest_all)}
         for zone in list(self.table.zones.values()):
-            await self._load_zone(zone)
+            if zone.origin in stored:
+                await self._load_zone(zone)
+            else:
+                self._loaded(zone)
         self._saved = {}
         self.schedule.run_due()
         await trio.lowlevel.checkpoint()  # lets what is due take its place in `until_idle`
@@ -148,6 +152,9 @@ class Core:
                 log.error("version damaged", zone=zone.name, error=str(damage))
             zone.snapshot, zone.version = readable.snapshot, readable.version
             self._restore(zone)
+        self._loaded(zone)
+
+    def _loaded(self, zone: Zone) -> None:
         zone.loading = False
         log.debug("loaded", zone=zone.name, serial_to=zone.serial)
         if zone.secondary:
