@@ -89,7 +89,9 @@ def to_json(results: table.Results) -> str:
 
 def main() -> int:
     arguments = parse_arguments()
+    load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
+    print(f"load average before: {load:.1f}" + (" - the machine is not ours" if load > 1 else ""))
     results = run(arguments)
     for line in table.lines(results):
         print(line)
