@@ -30,7 +30,7 @@ EVERYBODY = Acl("all", (AclEntry(Action.ALLOW),))
 def service(blocks: int = 1, hosts: int = 10, **changes: object) -> TcpService:
     zone = Zone(zone_config(allow_transfer=[EVERYBODY]), snapshot=snapshot(1, hosts, blocks))
     clock = TrioClock()
-    sender = ZoneSender(ImageCache(10_000_000), InlineExecutor(), clock, 30.0, 300.0)
+    sender = ZoneSender(ImageCache(10_000_000), clock, 30.0, 300.0)
     slots = Slots(2, 2)
     outgoing = Outgoing(sender, slots, lambda transfer: None)
     made = TcpService(

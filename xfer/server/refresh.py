@@ -8,7 +8,7 @@ forced transfer takes whatever serial the primary has. One attempt per zone at a
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
@@ -57,6 +57,7 @@ class Refresher:
     limits: PullLimits
     checks: trio.CapacityLimiter
     dial: Dial = dial_tcp
+    ask: Callable[..., Awaitable[SoaAnswer]] = soa_query
 
     async def attempt(
         self, zone: Zone, *, force: bool = False, only: Peer | None = None
@@ -86,7 +87,7 @@ class Refresher:
 
     async def _check(self, zone: Zone, peer: Peer) -> SoaAnswer:
         async with self.checks:
-            answer = await soa_query(
+            answer = await self.ask(
                 Target.of(peer), zone.origin, clock=self.clock, rng=self.rng, dial=self.dial
             )
         zone.primaries[peer.name] = attrs.evolve(

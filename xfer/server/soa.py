@@ -1,4 +1,4 @@
-"""Asking a server for the SOA of a zone: UDP with repetition, TCP after truncation (RFC 1035 §4.2).
+"""Asking a server for the SOA of a zone: UDP, and TCP where that fails (RFC 1035 §4.2, RFC 7766).
 """
 
 from __future__ import annotations
@@ -63,11 +63,25 @@ async def soa_query(
     """Ask for the zone's SOA. Raises TransferError with target and source in it."""
     tries = tries or SoaTries()
     start = trio.current_time()
+    unreached: TransferError | None = None
     exchange = _Exchange(target, origin, clock, rng)
     try:
-        answer = None if over_tcp else await _ask_udp(exchange, tries.timeouts)
+        answer = None
+        if not over_tcp:
+            try:
+                answer = await _ask_udp(exchange, tries.timeouts)
+            except TransferError as error:
+                if error.failure is not Failure.TRANSPORT:
+                    raise
+                # A firewall may let only TCP through, which transfers need anyway.
+                unreached = error
         if answer is None:
-            answer = await _ask_tcp(exchange, tries.tcp, dial)
+            try:
+                answer = await _ask_tcp(exchange, tries.tcp, dial)
+            except TransferError as error:
+                if unreached is not None and error.failure is Failure.TRANSPORT:
+                    raise unreached from error
+                raise
     except TransferError as error:
         error.peer = target.text(exchange.source)
         raise
