@@ -26,7 +26,7 @@ def cut(listed: list[Entry], sizes: list[int]) -> tuple[Snapshot, list[bytes], S
         if (entry.owner, entry.rdata) != (entry.owner.lower(), records.split(record)[4]):
             spelling[record] = (entry.owner, entry.rdata)
     ordered = sorted(made)
-    blocks = []
+    blocks: list[Block] = []
     start = 0
     while start < len(ordered):
         size = sizes[len(blocks) % len(sizes)]
