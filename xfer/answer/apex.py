@@ -121,5 +121,3 @@ def _put(renderer: Renderer, sections: list[_Item], snapshot: Snapshot) -> bool:
         if not renderer.record(section, owner, rtype, shown, rdata):
             return False
     return True
-
-

@@ -94,15 +94,11 @@ def run(config_path: str | Path, control: Control[C]) -> int:
 
 
 @contextlib.contextmanager
-def _opened(
-    config: Config, control: Control[C]
-) -> Iterator[tuple[C, Journal, GroupCommitter]]:
+def _opened(config: Config, control: Control[C]) -> Iterator[tuple[C, Journal, GroupCommitter]]:
     with (
         contextlib.closing(control.claim(config.server.control)) as claim,
         Journal.open(config.server.journal, SystemClock()) as journal,
-        GroupCommitter.start(
-            journal, Retention(versions=config.limits.keep_versions)
-        ) as committer,
+        GroupCommitter.start(journal, Retention(versions=config.limits.keep_versions)) as committer,
     ):
         yield claim, journal, committer
 

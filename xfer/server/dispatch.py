@@ -1,16 +1,16 @@
 """From the octets of a request to what is to be done about it; no I/O, no waiting.
 
-    not a request, cut header           nothing: such things are never answered
-    TSIG that fails                     the answer of RFC 8945 §5.2
-    malformed                           FORMERR
-    unknown opcode                      NOTIMP
-    EDNS version above 0                BADVERS
-    class not IN, zone not ours         REFUSED
-    zone without a valid version        SERVFAIL
-    AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUSED
-    AXFR over UDP                       FORMERR (RFC 5936 §4.2 has it over TCP only)
-    NOTIFY from a primary of the zone   NOERROR, and `Notified`; from others REFUSED
-    apex                                the answer; names below it REFUSED (`xfer.answer.apex`)
+not a request, cut header           nothing: such things are never answered
+TSIG that fails                     the answer of RFC 8945 §5.2
+malformed                           FORMERR
+unknown opcode                      NOTIMP
+EDNS version above 0                BADVERS
+class not IN, zone not ours         REFUSED
+zone without a valid version        SERVFAIL
+AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUSED
+AXFR over UDP                       FORMERR (RFC 5936 §4.2 has it over TCP only)
+NOTIFY from a primary of the zone   NOERROR, and `Notified`; from others REFUSED
+apex                                the answer; names below it REFUSED (`xfer.answer.apex`)
 """
 
 from __future__ import annotations
@@ -194,9 +194,7 @@ class Dispatcher:
         limit = self._limit(request, tcp)
         if signer is not None:
             limit -= signer.key.tsig_size()
-        return Handled(
-            answer_apex(request, snapshot, limit, self.payload, zone.expires_in(now))
-        )
+        return Handled(answer_apex(request, snapshot, limit, self.payload, zone.expires_in(now)))
 
     def _transfer(
         self,

@@ -235,9 +235,7 @@ class Refresher:
 
     def _failed(self, zone: Zone, peer: Peer, error: TransferError) -> None:
         error.peer = error.peer or str(peer)
-        zone.primaries[peer.name] = attrs.evolve(
-            zone.primary(peer), error=self._report(error)
-        )
+        zone.primaries[peer.name] = attrs.evolve(zone.primary(peer), error=self._report(error))
         log.warning(
             "transfer failed",
             zone=zone.name,

@@ -1,5 +1,4 @@
-"""Asking a server for the SOA of a zone: UDP, and TCP where that fails (RFC 1035 §4.2, RFC 7766).
-"""
+"""Asking a server for the SOA of a zone: UDP, and TCP where that fails (RFC 1035 §4.2, RFC 7766)."""
 
 from __future__ import annotations
 
@@ -113,8 +112,10 @@ class _Exchange:
 
     def is_ours(self, message: bytes) -> bool:
         """Whether the octets may be an answer to the last request; others are passed over."""
-        return len(message) >= 12 and message[:2] == struct.pack("!H", self._id) and (
-            message[2] >= 0x80
+        return (
+            len(message) >= 12
+            and message[:2] == struct.pack("!H", self._id)
+            and (message[2] >= 0x80)
         )
 
     def read(self, message: bytes) -> tuple[int, int | None] | None:

@@ -37,9 +37,7 @@ async def publish_file(
     if path is None:
         return Outcome(True, True, "the zone has no file", zone.name)
     try:
-        snapshot, findings = await executor.run(
-            _read, str(path), zone.origin, policy, served
-        )
+        snapshot, findings = await executor.run(_read, str(path), zone.origin, policy, served)
         if served is not None and served.root == snapshot.root:
             zone.error = None
             return Outcome(
