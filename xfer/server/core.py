@@ -98,9 +98,7 @@ class Core:
         self.slots_in = Slots(limits.transfers_in, limits.transfers_in_per_peer)
         self.slots_out = Slots(limits.transfers_out, limits.transfers_out_per_peer)
         self.schedule = Schedule(clock, self.start_attempt)
-        self.notifier = Notifier(
-            nursery, clock, rng, limits.notify_timeout, limits.notify_attempts
-        )
+        self.notifier = Notifier(nursery, clock, rng, limits.notify_timeout, limits.notify_attempts)
         self.publisher = Publisher(committer, executor, clock, self.notifier.notify)
         self.refresher = Refresher(
             journal=journal,
@@ -116,9 +114,7 @@ class Core:
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, on_refusal=self._refused
         )
-        sender = ZoneSender(
-            self.images, executor, clock, limits.idle_timeout, limits.total_timeout
-        )
+        sender = ZoneSender(self.images, clock, limits.idle_timeout, limits.total_timeout)
         self.outgoing = Outgoing(sender, self.slots_out, self._sent)
         for zone in config.zones.values():
             self.table.zones[zone.origin] = Zone(zone, loading=True)
@@ -192,9 +188,7 @@ class Core:
         """An attempt in the background, after the one that runs."""
         self._nursery.start_soon(self.attempt, zone, force, only)
 
-    async def attempt(
-        self, zone: Zone, force: bool = False, only: Peer | None = None
-    ) -> Outcome:
+    async def attempt(self, zone: Zone, force: bool = False, only: Peer | None = None) -> Outcome:
         """One attempt, when none runs, and the plan for the next."""
         while zone.busy:
             await self._idle[zone.origin].wait()
@@ -383,5 +377,3 @@ class Core:
             if known is not None and not known.secondary:
                 self._nursery.start_soon(self.read_file, known)
         return added, len(gone), changed
-
-

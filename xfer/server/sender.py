@@ -1,28 +1,25 @@
 """Streaming a transfer out: ready-made messages, signed in joins of about 200 kB (RFC 5936 §2.2).
 
-Blocks whose messages are held go out at the speed of HMAC and the socket. From the first block on
-that has to be rendered, the next blocks are rendered and signed in a worker thread while those
-before are being sent; a client that reads slowly stops the rendering too.
+Blocks whose messages are held go out at the speed of HMAC and the socket. Others are rendered as
+their turn comes, one block (0.2 ms) between two looks at the event loop: a thread would do the same
+work later, because it waits for the interpreter as long as a block takes. A client that reads
+slowly stops the rendering too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, TransferError
-from xfer.server.executor import Executor
 from xfer.server.image import ImageCache
 from xfer.transfer.outbound import ZoneOut
-from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot
 
 JOIN = 200_000  # octets in one write: fewer cost more calls, more hold up the event loop
-RENDER_AT_ONCE = 4  # blocks per visit to a worker thread
-AHEAD = 2  # visits that may be ahead of the sending
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -32,7 +29,6 @@ class ZoneSender:
     """Sends snapshots. idle: seconds a write may take until the client counts as stalled."""
 
     images: ImageCache
-    executor: Executor
     clock: Clock
     idle: float
     total: float
@@ -43,11 +39,13 @@ class ZoneSender:
         stream = _Stream(self, out, write)
         with trio.move_on_after(self.total):
             stream.add(out.opening(self._now()))
-            rest = await self._held(snapshot, stream)
+            for block in snapshot.blocks:
+                messages = self.images.get(block, snapshot.origin)
+                if messages is None:
+                    messages = self.images.render(block, snapshot.origin)
+                    await trio.lowlevel.checkpoint()
+                await stream.messages(messages)
             stream.flush()
-            if rest:
-                await stream.write_out()
-                await self._rendered(snapshot.origin, rest, out, stream)
             stream.add(out.closing(self._now()))
             await stream.write_out()
             return
@@ -57,46 +55,6 @@ class ZoneSender:
             f"{out.octets} octets in {out.messages} messages",
             hint="the limit is total_timeout in [limits]",
         )
-
-    async def _held(self, snapshot: Snapshot, stream: _Stream) -> Sequence[Block]:
-        """Send blocks as long as their messages are held; return those that remain."""
-        origin = snapshot.origin
-        get = self.images.get
-        for index, block in enumerate(snapshot.blocks):
-            messages = get(block, origin)
-            if messages is None:
-                return snapshot.blocks[index:]
-            await stream.messages(messages)
-        return ()
-
-    async def _rendered(
-        self, origin: bytes, blocks: Sequence[Block], out: ZoneOut, stream: _Stream
-    ) -> None:
-        give, take = trio.open_memory_channel[bytes](AHEAD)
-
-        def render(some: Sequence[Block]) -> bytes:
-            # Signed here too: HMAC lets go of the interpreter for every message, and would have
-            # to wait for the renderer each time to get it back.
-            messages = [m for block in self.images.render(some, origin) for m in block]
-            return out.block(messages, self._now())
-
-        async def render_all() -> None:
-            async with give:
-                for at in range(0, len(blocks), RENDER_AT_ONCE):
-                    some = blocks[at : at + RENDER_AT_ONCE]
-                    await give.send(await self.executor.run(render, some))
-
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(render_all)
-                async with take:
-                    async for octets in take:
-                        stream.add(octets)
-                        await stream.write_out()
-        except BaseExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
 
     def _now(self) -> int:
         return int(self.clock.wall())
