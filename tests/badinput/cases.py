@@ -761,8 +761,8 @@ def _by(key: Key | None) -> Fault:
     return Fault(signature=lambda signature: attrs.evolve(signature, key=key))
 
 
-def _at(time: int) -> Fault:
-    return Fault(signature=lambda signature: attrs.evolve(signature, time=time))
+def _clock(away: int) -> Fault:
+    return Fault(signature=lambda signature: attrs.evolve(signature, time=signature.time + away))
 
 
 def _flip(offset: int) -> Callable[[bytes], bytes]:
@@ -846,7 +846,7 @@ def _tsig() -> Iterator[Case]:
     for away, word in ((301, "ahead"), (-301, "behind")):
         yield Case(
             f"a clock {abs(away)} s {word}",
-            _at(NOW + away),
+            _clock(away),
             auth,
             "a signature within 300 s of our clock",
             f"ours {NOW}, theirs {NOW + away}, 301 s {word} (TSIG bad-time)",

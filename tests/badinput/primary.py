@@ -11,7 +11,10 @@ Nothing is compressed unless a fault writes a pointer, so offsets are easily kno
 from __future__ import annotations
 
 import struct
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Self
 
 import attrs
 import trio
@@ -114,7 +117,7 @@ class Signature:
     """How one message is signed; key None: not at all."""
 
     key: Key | None
-    time: int = NOW
+    time: int
 
 
 @attrs.frozen
@@ -152,7 +155,7 @@ class Script:
 
     serial: of the zone; messages: how many carry it, three records each; fault: what is wrong with
     message `at` (from 0), or with all of them where `at` is None; signed: which messages are, all
-    by default.
+    by default; opt: each message has an OPT, as BIND and Knot send it.
     """
 
     serial: int
@@ -160,6 +163,7 @@ class Script:
     fault: Fault = SOUND
     at: int | None = None
     signed: Callable[[int], bool] = lambda _: True
+    opt: bool = False
 
     def concerned(self, index: int) -> bool:
         return self.at is None or self.at == index
@@ -170,6 +174,9 @@ class Script:
         drafts = [Draft(msg_id, answers=records[3 * i : 3 * i + 3]) for i in range(self.messages)]
         drafts[0].questions.append(question)
         drafts[-1].answers.append(soa(self.serial))
+        if self.opt:
+            for draft in drafts:
+                draft.additional.append(rr(b"\0", OPT, b"", rclass=1232, ttl=0))
         if self.fault.whole is not None:
             self.fault.whole(drafts)
         if self.fault.edit is not None:
@@ -190,7 +197,7 @@ class Script:
         for index, draft in enumerate(self.drafts(msg_id, question)):
             wire = draft.wire()
             if signer is not None:
-                signature = Signature(signer.key if self.signed(index) else None)
+                signature = Signature(signer.key if self.signed(index) else None, signer.now)
                 if fault.signature is not None and self.concerned(index):
                     signature = fault.signature(signature)
                 wire = signer.sign(wire, signature)
@@ -205,8 +212,9 @@ class Signer:
     The octets of messages left unsigned enter the next MAC.
     """
 
-    def __init__(self, key: Key, request_mac: bytes) -> None:
+    def __init__(self, key: Key, request_mac: bytes, now: int = NOW) -> None:
         self.key = key
+        self.now = now
         self._prior = tsig_record.prefixed(request_mac)
         self._unsigned = b""
         self._signed = 0
@@ -255,8 +263,9 @@ class Primary:
     async def _answer(self, stream: trio.abc.Stream) -> None:
         size = int.from_bytes(await _exactly(stream, 2), "big")
         request = await _exactly(stream, size)
-        verified = verify_request(request, {key.name: key for key in self.keys}, int(self.now()))
-        signer = Signer(verified.key, verified.mac) if verified.key is not None else None
+        now = int(self.now())
+        verified = verify_request(request, {key.name: key for key in self.keys}, now)
+        signer = Signer(verified.key, verified.mac, now) if verified.key is not None else None
         message = verified.message
         end = names.read(message, 12)[1] + 4
         msg_id = int.from_bytes(message[:2], "big")
@@ -280,3 +289,38 @@ async def _exactly(stream: trio.abc.Stream, size: int) -> bytes:
             raise trio.BrokenResourceError("closed within a request")
         data += more
     return data
+
+
+class TcpPrimary(Primary):
+    """The primary on a TCP port of its own, in a thread, while the block lasts."""
+
+    address = "127.0.0.1"
+
+    def __init__(self, scripts: Sequence[Script], keys: Sequence[Key] = (KEY,)) -> None:
+        super().__init__(scripts, keys, time.time)
+        self.port = 0
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=trio.run, args=(self._main,))
+        self._stop: Callable[[], None] = lambda: None
+
+    def play(self, *scripts: Script) -> None:
+        """From the next request on."""
+        self.scripts, self.asked = scripts, 0
+
+    async def _main(self) -> None:
+        token = trio.lowlevel.current_trio_token()
+        async with trio.open_nursery() as nursery:
+            self._stop = lambda: token.run_sync_soon(nursery.cancel_scope.cancel)
+            listeners = await trio.open_tcp_listeners(0, host=self.address)
+            self.port = listeners[0].socket.getsockname()[1]
+            self._ready.set()
+            await trio.serve_listeners(self.serve, listeners)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._thread.join()

@@ -235,7 +235,7 @@ def endless(records: int = 200) -> Callable[..., Iterator[Piece]]:
 def _frame(draft: Draft, signer: Signer | None) -> bytes:
     wire = draft.wire()
     if signer is not None:
-        wire = signer.sign(wire, Signature(signer.key))
+        wire = signer.sign(wire, Signature(signer.key, signer.now))
     return struct.pack("!H", len(wire)) + wire
 
 

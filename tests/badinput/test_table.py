@@ -16,8 +16,9 @@ import trio.testing
 
 from tests.badinput.cases import ANSWERS, CASES, PLACES, POSITIONS, Case
 from tests.badinput.primary import KEY, Primary, Script
-from tests.badinput.secondary import Secondary, StoppedClock
+from tests.badinput.secondary import Secondary, StoppedClock, pull
 from xfer.control.engine import Outcome
+from xfer.errors import Failure, TransferError
 from xfer.journal import Journal
 
 
@@ -104,3 +105,21 @@ def test_bad_transfer_is_named_and_changes_nothing(journal: Journal, placed: Pla
         rest = rest.partition(part)[2]
     if case.placed:
         assert f", in {PLACES[placed.where]}" in got
+
+
+@pytest.mark.parametrize(
+    "placed",
+    [p for p in PLACED if p.signed and p.case.fault.edit and p.case.failure is not Failure.AUTH],
+    ids=lambda placed: placed.id,
+)
+def test_opt_before_the_tsig_makes_no_tsig_error_of_it(placed: Placed) -> None:
+    """As BIND and Knot send it: the walk over the message must not stumble over the fault."""
+
+    async def main() -> None:
+        script = attrs.evolve(placed.script, opt=True)
+        with pytest.raises(TransferError) as caught:
+            await pull(Primary([script]), key=KEY, policy=placed.case.policy)
+        assert caught.value.failure is placed.case.failure
+        assert "TSIG " not in caught.value.got.replace(placed.case.title, "")
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
