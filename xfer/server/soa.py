@@ -1,4 +1,4 @@
-"""Asking a server for the SOA of a zone: UDP, and TCP where that fails (RFC 1035 §4.2, 7766).
+"""Asking a server for the SOA of a zone: UDP, then TCP (RFC 1035 §4.2, RFC 7766)."""
 
 from __future__ import annotations
 
