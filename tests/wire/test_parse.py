@@ -263,14 +263,17 @@ class TestHead:
 
 
 class TestAgainstOracles:
+    @settings(max_examples=50)
     @given(st.lists(entries(), max_size=12))
     def test_uncompressed_messages(self, listed: list[Entry]) -> None:
         check(parse(message([entry.wire() for entry in listed])), listed)
 
+    @settings(max_examples=50)
     @given(st.lists(entries(ROOT), max_size=8))
     def test_uncompressed_messages_of_the_root_zone(self, listed: list[Entry]) -> None:
         check(parse(message([entry.wire() for entry in listed]), ROOT), listed, ROOT)
 
+    @settings(max_examples=50)
     @given(st.lists(entries(), max_size=12))
     def test_messages_that_the_renderer_compressed(self, listed: list[Entry]) -> None:
         renderer = Renderer(0, 0x8400, 65535)
@@ -310,6 +313,7 @@ class TestAgainstOracles:
         assert len(batch.records) + len(batch.outside) == count
         assert batch.end <= 12 + len(octets)
 
+    @settings(max_examples=50)
     @given(st.lists(entries(), min_size=1, max_size=6), st.data())
     def test_damaged_messages_give_records_or_a_wire_error(
         self, listed: list[Entry], data: st.DataObject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dns.message
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import ORIGIN, Entry, entries, parse, soa_entry, wire
@@ -18,6 +18,7 @@ def rendered(listed: list[Entry], limit: int = 65_535) -> tuple[Renderer, list[b
     return renderer, taken
 
 
+@settings(max_examples=50)
 @given(st.lists(entries(), max_size=10))
 def test_reads_back_letter_for_letter(listed: list[Entry]) -> None:
     renderer, taken = rendered(listed)
@@ -30,6 +31,7 @@ def test_reads_back_letter_for_letter(listed: list[Entry]) -> None:
         assert (owner, rdata) in [(e.owner, e.rdata) for e in same]
 
 
+@settings(max_examples=50)
 @given(st.lists(entries(), min_size=1, max_size=10), st.integers(12, 400))
 def test_record_that_does_not_fit_leaves_the_message_as_it_was(
     listed: list[Entry], limit: int

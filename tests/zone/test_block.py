@@ -25,6 +25,7 @@ def pack(listed: list[Entry]) -> tuple[Block, list[bytes], Spelling]:
     return Block.make(made, spelling), made, spelling
 
 
+@settings(max_examples=50)
 @given(st.lists(entries(), min_size=1, max_size=20))
 def test_round_trip(listed: list[Entry]) -> None:
     block, made, spelling = pack(listed)
@@ -38,6 +39,7 @@ def test_round_trip(listed: list[Entry]) -> None:
     assert Block.make(made, spelling).data == block.data
 
 
+@settings(max_examples=50)
 @given(st.lists(entries(), min_size=1, max_size=12), st.binary(max_size=12))
 def test_find_is_the_first_record_not_below(listed: list[Entry], prefix: bytes) -> None:
     block, made, _ = pack(listed)
@@ -63,7 +65,7 @@ def test_many_spellings(count: int) -> None:
 
 
 class TestDamage:
-    @settings(max_examples=300)
+    @settings(max_examples=120)
     @given(st.data())
     def test_changed_octets_are_refused_or_make_a_readable_block(self, data: st.DataObject) -> None:
         good = bytearray(SAMPLE.data)

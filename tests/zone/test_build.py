@@ -89,7 +89,7 @@ class TestOrder:
         check_cuts(snapshot)
         assert max(block.count for block in snapshot.blocks) <= LARGEST
 
-    @settings(max_examples=60)
+    @settings(max_examples=30)
     @given(st.lists(entries(), max_size=30), st.integers(1, 9), st.randoms(use_true_random=False))
     def test_content_and_spelling_do_not_depend_on_order(
         self, listed: list[Entry], size: int, rng: random.Random

@@ -91,7 +91,7 @@ def walk(msg: bytes) -> list[tuple[bytes, int, bytes]]:
 
 
 class TestRoundTrip:
-    @settings(max_examples=60)
+    @settings(max_examples=30)
     @given(st.lists(entries(), min_size=1, max_size=20))
     def test_any_records(self, listed: list[Entry]) -> None:
         check(block_of(listed))

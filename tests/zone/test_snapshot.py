@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import ORIGIN, Entry, apex, entries, host, names_below, soa_entry
@@ -38,6 +38,7 @@ def cut(listed: list[Entry], sizes: list[int]) -> tuple[Snapshot, list[bytes], S
 cuts = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 
 
+@settings(max_examples=50)
 @given(st.lists(entries(), max_size=15), cuts, names_below(ORIGIN, 3))
 def test_look_ups_find_what_a_scan_finds(
     listed: list[Entry], sizes: list[int], other: bytes
@@ -61,6 +62,7 @@ def test_look_ups_find_what_a_scan_finds(
     assert snapshot.spelling() == spelling
 
 
+@settings(max_examples=50)
 @given(st.lists(entries(), max_size=10), cuts)
 def test_figures(listed: list[Entry], sizes: list[int]) -> None:
     snapshot, ordered, _ = cut(listed, sizes)
