@@ -107,9 +107,20 @@ def test_bad_transfer_is_named_and_changes_nothing(journal: Journal, placed: Pla
         assert f", in {PLACES[placed.where]}" in got
 
 
+# With an OPT these are another fault: a second OPT, and a TSIG in the place of answers.
+NOT_WITH_OPT = ("BADVERS", "cut to the header")
+
+
 @pytest.mark.parametrize(
     "placed",
-    [p for p in PLACED if p.signed and p.case.fault.edit and p.case.failure is not Failure.AUTH],
+    [
+        placed
+        for placed in PLACED
+        if placed.signed
+        and placed.case.fault.edit
+        and placed.case.failure is not Failure.AUTH
+        and placed.case.title not in NOT_WITH_OPT
+    ],
     ids=lambda placed: placed.id,
 )
 def test_opt_before_the_tsig_makes_no_tsig_error_of_it(placed: Placed) -> None:
@@ -120,6 +131,6 @@ def test_opt_before_the_tsig_makes_no_tsig_error_of_it(placed: Placed) -> None:
         with pytest.raises(TransferError) as caught:
             await pull(Primary([script]), key=KEY, policy=placed.case.policy)
         assert caught.value.failure is placed.case.failure
-        assert "TSIG " not in caught.value.got.replace(placed.case.title, "")
+        assert "(TSIG " not in caught.value.got
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
