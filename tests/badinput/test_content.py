@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.badinput.cases import POSITIONS, edit, put
+from tests.badinput.case import POSITIONS, edit, put
 from tests.badinput.primary import CNAME, KEY, SOA, A, Draft, Fault, Primary, Script, name, rr
 from tests.badinput.secondary import pull
 from xfer.server.pull import PullResult

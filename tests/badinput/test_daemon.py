@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 import attrs
 import pytest
 
-from tests.badinput.cases import ANSWERS, CASES, PLACES, POSITIONS
+from tests.badinput.case import ANSWERS, PLACES, POSITIONS
+from tests.badinput.cases import CASES
 from tests.badinput.primary import KEY, Draft, Fault, Pause, Piece, Script, TcpPrimary, soa
 from tests.peers.process import Remote, SecondaryZone, TsigKey
 from tests.peers.xferd import Xferd

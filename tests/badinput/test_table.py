@@ -14,7 +14,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.badinput.cases import ANSWERS, CASES, PLACES, POSITIONS, Case
+from tests.badinput.case import ANSWERS, PLACES, POSITIONS, Case
+from tests.badinput.cases import CASES
 from tests.badinput.primary import KEY, Primary, Script
 from tests.badinput.secondary import Secondary, StoppedClock, pull
 from xfer.control.engine import Outcome
