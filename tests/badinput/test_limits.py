@@ -145,6 +145,7 @@ def test_fast_peer_waits_for_a_slow_secondary() -> None:
         nonlocal sent
         for piece in endless()(msg_id, question, signer):
             assert isinstance(piece, bytes)
+            assert sent < 2 * WAITING, "nothing holds the peer back"
             yield piece
             sent += len(piece)
 
