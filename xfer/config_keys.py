@@ -144,7 +144,10 @@ class Limits:
         parse.integer(1, MILLION), "versions of a zone kept in the journal", 20
     )
     worker_threads: int = setting(
-        parse.integer(1, 64), "threads for parsing, rendering and the journal", 2
+        parse.integer(1, 64), "threads for small transfers, checks and the journal", 2
+    )
+    parser_processes: int = setting(
+        parse.integer(0, 64), "processes that parse large transfers; 0: threads do", 1
     )
     shutdown_grace: float = setting(
         parse.seconds(0, 3600), "seconds that running transfers get to finish on SIGTERM", 10.0

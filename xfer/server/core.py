@@ -25,6 +25,7 @@ from xfer.server.executor import Executor
 from xfer.server.image import ImageCache
 from xfer.server.notify import Notifier
 from xfer.server.outgoing import Outgoing
+from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.pull import PullLimits
 from xfer.server.quotas import Slots
@@ -78,6 +79,7 @@ class Core:
         rng: random.Random,
         executor: Executor,
         load: Callable[[], Config],
+        parsers: Parsers | None = None,
     ) -> None:
         limits = config.limits
         self.config = config
@@ -110,6 +112,7 @@ class Core:
             policy=policy_of(config),
             limits=pull_limits(limits),
             checks=trio.CapacityLimiter(CHECKS),
+            parsers=parsers,
         )
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, on_refusal=self._refused

@@ -8,6 +8,7 @@ stop listening, give running transfers `shutdown_grace` to finish, and end.
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import signal
 import socket
@@ -28,6 +29,7 @@ from xfer.peers import IPAddress, address_of
 from xfer.server.core import Core
 from xfer.server.engine import Engine
 from xfer.server.executor import ThreadExecutor
+from xfer.server.parsing import Parsers
 from xfer.server.tcp import TcpService
 from xfer.server.udp import UdpSocket, serve_udp
 
@@ -78,12 +80,14 @@ def run(config_path: str | Path, control: Control[C]) -> int:
     logging.setup(config.server.log_level, config.server.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        with _opened(config, control) as (claim, journal, committer):
+        with _opened(config, control) as (claim, journal, committer, parsers):
+            # What is imported stays: looking through it again and again is work for nothing.
+            gc.freeze()
 
             async def serve(engine: Engine) -> None:
                 await control.serve(engine, claim, config.limits.control_body)
 
-            trio.run(_Daemon(config, serve, journal, committer, read).run)
+            trio.run(_Daemon(config, serve, journal, committer, parsers, read).run)
     except XferError as error:
         print(f"xfer: {error}", file=sys.stderr)
         return 1
@@ -94,13 +98,18 @@ def run(config_path: str | Path, control: Control[C]) -> int:
 
 
 @contextlib.contextmanager
-def _opened(config: Config, control: Control[C]) -> Iterator[tuple[C, Journal, GroupCommitter]]:
+def _opened(
+    config: Config, control: Control[C]
+) -> Iterator[tuple[C, Journal, GroupCommitter, Parsers]]:
     with (
         contextlib.closing(control.claim(config.server.control)) as claim,
+        contextlib.closing(Parsers(config.limits.parser_processes)) as parsers,
         Journal.open(config.server.journal, SystemClock()) as journal,
         GroupCommitter.start(journal, Retention(versions=config.limits.keep_versions)) as committer,
     ):
-        yield claim, journal, committer
+        if any(zone.primaries for zone in config.zones.values()):
+            parsers.start()
+        yield claim, journal, committer, parsers
 
 
 def _listen_text(config: Config) -> str:
@@ -114,12 +123,14 @@ class _Daemon:
         serve_control: Callable[[Engine], Awaitable[None]],
         journal: Journal,
         committer: GroupCommitter,
+        parsers: Parsers,
         read: Callable[[], Config],
     ) -> None:
         self._config = config
         self._serve_control = serve_control
         self._journal = journal
         self._committer = committer
+        self._parsers = parsers
         self._read = read
 
     async def run(self) -> None:
@@ -134,8 +145,10 @@ class _Daemon:
                     work,
                     clock=SystemClock(),
                     rng=random.SystemRandom(),
-                    executor=ThreadExecutor(limits.worker_threads),
+                    # A thread waits for each process that parses.
+                    executor=ThreadExecutor(limits.worker_threads + limits.parser_processes),
                     load=self._read,
+                    parsers=self._parsers,
                 )
                 tcp = TcpService(
                     core.dispatcher,

@@ -3,7 +3,8 @@
 Three things go on at once, with bounded buffers between them:
 
     reader          socket → chunks                     event loop
-    parser          chunks → MAC, machine, builder      worker thread, all chunks there are at once
+    parser          chunks → MAC, machine, builder      worker thread, all chunks there are at once;
+                                                        from 256 kB on, another process
     writer          finished blocks → journal           worker thread
 
 The reader stops while a megabyte waits for the parser, and the parser while the writer is behind,
@@ -24,15 +25,22 @@ import trio
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.server.executor import Executor
-from xfer.server.reception import Machine, Reception
+from xfer.server.parsing import (
+    LARGE,
+    Child,
+    Job,
+    LocalReception,
+    Parsers,
+    Progress,
+    RemoteReception,
+)
 from xfer.server.soa import broken_text
 from xfer.server.target import Dial, Target, connect, dial_tcp, transport_error
-from xfer.transfer.inbound import AXFR, AxfrIn, StreamLimits
-from xfer.wire.edns import Edns, expire_of, expire_request
+from xfer.transfer.inbound import AXFR, StreamLimits
+from xfer.wire.edns import Edns, expire_request
 from xfer.wire.request import make_query
-from xfer.wire.tsig import ResponseVerifier, sign_request
+from xfer.wire.tsig import Key, sign_request
 from xfer.zone.block import Block
-from xfer.zone.build import Builder
 from xfer.zone.check import Finding, Policy
 from xfer.zone.snapshot import Snapshot
 
@@ -98,27 +106,27 @@ async def pull_zone(
     progress: Callable[[PullProgress], None] | None = None,
     receiving: Callable[[], None] | None = None,
     checking: Callable[[], None] | None = None,
+    parsers: Parsers | None = None,
     dial: Dial = dial_tcp,
 ) -> PullResult:
     """Transfer the whole zone (AXFR).
 
     origin: lower-case wire name; policy: of the zone checks; previous: the version whose blocks may
     be shared; progress: called in the event loop after each batch; receiving: called once, when
-    the request was sent; checking: when the last message was read.
+    the request was sent; checking: when the last message was read; parsers: processes for large
+    transfers, None to parse all in this one.
     Raises TransferError with the target and our source address in it.
     """
     limits = limits or PullLimits()
-    pull = _Pull(target, origin, limits, clock, executor, write_ahead, progress)
+    pull = _Pull(target, origin, limits, clock, executor, write_ahead, progress, parsers)
+
+    def new_job(msg_id: int, signed: tuple[Key, bytes] | None) -> Job:
+        unsigned = target.unsigned_messages
+        return Job.of(origin, msg_id, limits.stream, signed, unsigned, policy, previous)
+
     try:
         with trio.move_on_after(limits.total):
-            return await pull.run(
-                rng,
-                dial,
-                receiving,
-                checking,
-                # Compression can make a small transfer a large zone: the limit holds for both.
-                lambda: Builder(origin, policy, previous, max_octets=limits.stream.octets),
-            )
+            return await pull.run(rng, dial, receiving, checking, new_job)
         raise pull.stopped(
             f"the whole transfer within {limits.total:g} s", "total_timeout in [limits]"
         )
@@ -126,6 +134,8 @@ async def pull_zone(
         raise pull.named(error) from None
     except BaseExceptionGroup as group:
         raise pull.named(_only(group)) from None
+    finally:
+        pull.release()
 
 
 @attrs.frozen
@@ -149,6 +159,7 @@ class _Pull:
         executor: Executor,
         write_ahead: WriteAhead | None,
         progress: Callable[[PullProgress], None] | None,
+        parsers: Parsers | None,
     ) -> None:
         self.target = target
         self.origin = origin
@@ -158,7 +169,10 @@ class _Pull:
         self._executor = executor
         self._write_ahead = write_ahead
         self._progress = progress
-        self._reception: Reception | None = None
+        self._parsers = parsers
+        self._child: Child | None = None
+        self._reception: LocalReception | RemoteReception | None = None
+        self._first: list[bytes] = []  # what a child would have to start again from
         self._chunks: list[bytes] = []
         self._waiting = 0
         self._received = 0
@@ -173,22 +187,21 @@ class _Pull:
         dial: Dial,
         receiving: Callable[[], None] | None,
         checking: Callable[[], None] | None,
-        new_builder: Callable[[], Builder],
+        new_job: Callable[[int, tuple[Key, bytes] | None], Job],
     ) -> PullResult:
         limits = self.limits
         msg_id = rng.getrandbits(16)
-        machine = AxfrIn(self.origin, msg_id, limits.stream)
         request = make_query(msg_id, self.origin, AXFR, Edns(options=[expire_request()]))
         connection = await connect(self.target, dial, limits.connect)
         self.source = connection.source
         async with connection.stream as stream:
-            verifier = None
+            signed = None
             key = self.target.key
             if key is not None:
                 request, mac = sign_request(request, key, int(self._clock.wall()))
-                verifier = ResponseVerifier(key, mac, self.target.unsigned_messages)
-            reception = Reception(machine, verifier, new_builder)
-            self._reception = reception
+                signed = key, mac
+            job = new_job(msg_id, signed)
+            self._reception = LocalReception(job)
             await self._send(stream, request)
             if receiving is not None:
                 receiving()
@@ -198,22 +211,29 @@ class _Pull:
                 async with send_blocks:
                     async with trio.open_nursery() as reading:
                         reading.start_soon(self._read, stream)
-                        await self._parse(reception, send_blocks)
+                        reception = await self._parse(job, self._reception, send_blocks)
                         reading.cancel_scope.cancel()
                     if checking is not None:
                         checking()
-                    received = await self._executor.run(reception.finish)
-                    await send_blocks.send(reception.take_ready())
+                    received, rest = await self._executor.run(reception.finish)
+                    await send_blocks.send(rest)
+        progress = reception.progress
         return PullResult(
             snapshot=received.snapshot,
             findings=received.findings,
-            expire=expire_of(machine.edns),
+            expire=progress.expire,
             source=self.source,
-            messages=machine.messages,
-            records=machine.records,
+            messages=progress.messages,
+            records=progress.records,
             octets=self._received,
             seconds=trio.current_time() - self._start,
         )
+
+    def release(self) -> None:
+        """Give back what the transfer took."""
+        if self._child is not None and self._parsers is not None:
+            self._parsers.release(self._child)
+            self._child = None
 
     def named(self, error: TransferError) -> TransferError:
         """The error with the target and our address in its sentence."""
@@ -229,7 +249,7 @@ class _Pull:
         return self._reception.abandon(
             Failure.TRANSPORT,
             expected,
-            f"stopped {self._reception.where()}",
+            f"stopped {self._reception.progress.where}",
             f"the limit is {setting}",
         )
 
@@ -286,14 +306,19 @@ class _Pull:
                     "the limit is min_rate in [limits]",
                 )
 
-    async def _parse(self, reception: Reception, send: trio.MemorySendChannel[list[Block]]) -> None:
-        """Until the closing SOA has been read, or the connection ended."""
+    async def _parse(
+        self,
+        job: Job,
+        reception: LocalReception | RemoteReception,
+        send: trio.MemorySendChannel[list[Block]],
+    ) -> LocalReception | RemoteReception:
+        """Until the closing SOA has been read; returns the reception that has it all."""
         pending: list[Block] = []
-        while not reception.complete:
+        while not reception.progress.complete:
             if not self._chunks:
                 end = self._end
                 if end is not None:
-                    got = f"{end.got} {reception.where()}"
+                    got = f"{end.got} {reception.progress.where}"
                     raise reception.abandon(Failure.TRANSPORT, end.expected, got, end.hint)
                 self._wake_parser = trio.Event()
                 await self._wake_parser.wait()
@@ -301,25 +326,37 @@ class _Pull:
             chunks, self._chunks = self._chunks, []
             self._waiting = 0
             self._wake_reader.set()
+            if self._parsers is not None and self._child is None:
+                self._first += chunks
+                if self._received >= LARGE:
+                    self._child = self._parsers.acquire()
+                    if self._child is not None:
+                        chunks = self._first
+                        pending = []
+                        reception = self._reception = await self._executor.run(
+                            RemoteReception, self._child, job
+                        )
+                    self._first = []
             pending += await self._executor.run(
                 reception.take, chunks, math.floor(self._clock.wall())
             )
             if len(pending) >= WRITE_AHEAD:
                 await send.send(pending)
                 pending = []
-            self._report(reception.machine)
+            self._report(reception.progress)
         if self._chunks:
             await self._executor.run(reception.take, self._chunks, math.floor(self._clock.wall()))
         if pending:
             await send.send(pending)
+        return reception
 
-    def _report(self, machine: Machine) -> None:
+    def _report(self, progress: Progress) -> None:
         if self._progress is not None:
             self._progress(
                 PullProgress(
-                    serial=machine.serial,
-                    messages=machine.messages,
-                    records=machine.records,
+                    serial=progress.serial,
+                    messages=progress.messages,
+                    records=progress.records,
                     octets=self._received,
                     seconds=trio.current_time() - self._start,
                 )

@@ -17,6 +17,7 @@ from xfer.errors import Failure, TransferError, TsigError, TsigKind, ZoneError, 
 from xfer.transfer.inbound import HINTS, State, amount_text, octets_text, place_text, rcode_of
 from xfer.transfer.updates import Abandon, Add, Begin, Delete, Finish, Update
 from xfer.wire.codes import rcode_text
+from xfer.wire.edns import Edns
 from xfer.wire.tsig import ResponseVerifier
 from xfer.wire.tsig_record import Unreadable
 from xfer.zone.block import Block
@@ -33,6 +34,7 @@ class Machine(Protocol):
     records: int
     octets: int
     serial: int | None
+    edns: Edns | None
 
     def feed(self, message: bytes) -> list[Update]: ...
 

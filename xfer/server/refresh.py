@@ -22,6 +22,7 @@ from xfer.journal.store import WriteAhead
 from xfer.peers import Peer
 from xfer.server import phases
 from xfer.server.executor import Executor
+from xfer.server.parsing import Parsers
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.pull import PullLimits, PullProgress, PullResult, pull_zone
 from xfer.server.quotas import Slots
@@ -58,6 +59,7 @@ class Refresher:
     checks: trio.CapacityLimiter
     dial: Dial = dial_tcp
     ask: Callable[..., Awaitable[SoaAnswer]] = soa_query
+    parsers: Parsers | None = None
 
     async def attempt(
         self, zone: Zone, *, force: bool = False, only: Peer | None = None
@@ -186,6 +188,7 @@ class Refresher:
             progress=note,
             receiving=receiving,
             checking=lambda: phases.enter_phase(zone, Phase.CHECKING),
+            parsers=self.parsers,
             dial=self.dial,
         )
 

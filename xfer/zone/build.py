@@ -63,15 +63,16 @@ class Builder:
         self._open: list[bytes] = []  # checked, not yet in a block
         self._blocks: list[Block] = []
         self._taken = 0
-        self._cuts: list[bytes] = []
-        if previous is not None:
-            for block in previous.blocks:
-                self._cuts.append(block.first[: rrset_end(block.first)])
+        self._cuts: list[bytes] = previous.cuts() if previous is not None else []
         self._cut = 0
         # Only with disorder: sorted runs, each a list of blocks.
         self._runs: list[list[Block]] = []
         self._merge: _Merge | None = None
         self._snapshot: Snapshot | None = None
+
+    def cut_at(self, cuts: list[bytes]) -> None:
+        """Share blocks with a version that is known by its `Snapshot.cuts` only."""
+        self._cuts = cuts
 
     def add(self, batch: Batch) -> None:
         """Take the records of one message. Raises TransferError where a limit is passed."""

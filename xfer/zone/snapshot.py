@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from xfer.errors import ZoneError
 from xfer.wire.names import wire_of
-from xfer.wire.records import RRSIG, SOA, Spelling, soa_serial, split
+from xfer.wire.records import RRSIG, SOA, Spelling, rrset_end, soa_serial, split
 from xfer.zone.block import Block
 
 APEX = b"\0"
@@ -41,6 +41,10 @@ class Snapshot:
             raise ZoneError(f"expected one SOA record at the apex, got {len(soas)}")
         self.soa = soas[0]
         self.serial = soa_serial(self.soa)
+
+    def cuts(self) -> list[bytes]:
+        """Where its blocks begin: key, type and covered type of their first RRsets."""
+        return [first[: rrset_end(first)] for first in self._firsts]
 
     def rrset(self, key: bytes, rtype: int, covered: int = 0) -> list[bytes]:
         """The records of an RRset, in canonical order; of RRSIGs those that cover `covered`."""
