@@ -15,6 +15,7 @@ the socket then ends.
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import socket
 import subprocess
@@ -313,5 +314,6 @@ def main() -> None:
     """The child; its argument is the socket. Signals are for the parent, whose end is ours too."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    gc.disable()  # what a transfer makes has no cycles, and there is much of it to look through
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         serve(Connection(int(sys.argv[1])))

@@ -77,6 +77,28 @@ class _Head:
             self.how = _NAME if simple else _MIXED
 
 
+def _name_at(msg: bytes, at: int, wires: dict[int, bytes]) -> bytes:
+    """The name that stands at an offset, uncompressed, and remembered in `wires`."""
+    size: i64 = len(msg)
+    q: i64 = at
+    while q < size and 0 < msg[q] < 64:
+        q += 1 + msg[q]
+    if q + 1 < size and msg[q] >= 0xC0:
+        target: i64 = (msg[q] & 0x3F) << 8 | msg[q + 1]
+        if target < at:
+            rest = wires.get(target)
+            if rest is None:
+                rest, _ = names.read(msg, target, wires)
+                wires[target] = rest
+            name = msg[at:q] + rest
+            if len(name) <= names.MAX_NAME:
+                wires[at] = name
+                return name
+    name, _ = names.read(msg, at, wires)
+    wires[at] = name
+    return name
+
+
 class Batch:
     """The records of one message, in its order.
 
@@ -139,7 +161,8 @@ class RecordParser:
         out = batch.records
         origin = self.origin
         size: i64 = len(msg)
-        room: i64 = 255 - len(origin)
+        origin_size: i64 = len(origin)
+        room: i64 = 255 - origin_size
         # By the offset they stand at: owner keys; full names of owners in another case; names that
         # pointers led to. By lower-case name: owner keys of such names, b"" outside the zone.
         keys: dict[int, bytes] = {}
@@ -152,27 +175,31 @@ class RecordParser:
             if p >= size:
                 raise WireError(f"{count} records", f"the end of the message after {position}", p)
             first: i64 = msg[p]
-            where: i64 = p
+            where: i64 = p  # where the first label of the owner stands
+            behind: i64 = 0  # the offset behind the owner, where a pointer has led away from it
             key: bytes | None = None
             owner: bytes | None = None
-            if first >= 0xC0:
-                if p + 1 < size:
-                    where = (first & 0x3F) << 8 | msg[p + 1]
-                    key = keys.get(where)
-                    if key is not None:
-                        p += 2
-                        if spelled_owners:
-                            owner = spelled_owners.get(where)
-            elif 0 < first < 64:
-                q: i64 = p + 1 + first
+            if first >= 0xC0 and p + 1 < size:
+                where = (first & 0x3F) << 8 | msg[p + 1]
+                behind = p + 2
+                key = keys.get(where)
+                if key is not None and spelled_owners:
+                    owner = spelled_owners.get(where)
+            if key is None and where < size and (behind == 0 or where < p):
+                q: i64 = where
                 single = True
                 while q < size and 0 < msg[q] < 64:
+                    single = q == where
                     q += 1 + msg[q]
-                    single = False
-                if q + 1 < size and msg[q] >= 0xC0:
+                parent: bytes | None = None
+                if q >= size or q == where:
+                    pass
+                elif msg[q] >= 0xC0 and q + 1 < size:
                     target: i64 = (msg[q] & 0x3F) << 8 | msg[q + 1]
+                    if behind == 0:
+                        behind = q + 2
                     parent = keys.get(target)
-                    if parent is None and target < p:
+                    if parent is None and target < where:
                         suffix = wires.get(target)
                         if suffix is None:
                             suffix, _ = names.read(msg, target, wires)
@@ -182,24 +209,37 @@ class RecordParser:
                             if len(above) > 0:
                                 parent = above
                                 keys[target] = above
-                    # The relative part of the name has this many octets.
-                    if parent is not None and len(parent) - 1 + q - p <= room:
-                        label = msg[p + 1 : q]
-                        if (label.islower() or label.lower() == label) and (
-                            not spelled_owners or target not in spelled_owners
-                        ):
-                            if not single:
-                                label = names.key_of(msg[p:q] + b"\0", b"\0")[:-2]
-                            elif 0 in label or 1 in label:
-                                label = names.escape(label)
-                            if len(parent) == 1:
-                                key = label + b"\0\0"
-                            else:
-                                key = parent[:-1] + label + b"\0\0"
-                            keys[p] = key
-                            p = q + 2
-            if key is None:
-                # Everything unusual: whole names, several labels, upper case, errors.
+                    elif spelled_owners and target in spelled_owners:
+                        parent = None
+                elif msg[q] == 0:
+                    # The whole name: does it end in the origin, label by label?
+                    if behind == 0:
+                        behind = q + 1
+                    q -= origin_size - 1
+                    if q > where and msg[q : q + origin_size] == origin:
+                        label_at: i64 = where
+                        while label_at < q:
+                            single = label_at == where
+                            label_at += 1 + msg[label_at]
+                        if label_at == q:
+                            parent = b"\0"
+                # The relative part of the name has this many octets.
+                if parent is not None and len(parent) - 1 + q - where <= room:
+                    label = msg[where + 1 : q]
+                    if label.islower() or label.lower() == label:
+                        if not single:
+                            label = names.key_of(msg[where:q] + b"\0", b"\0")[:-2]
+                        elif 0 in label or 1 in label:
+                            label = names.escape(label)
+                        if len(parent) == 1:
+                            key = label + b"\0\0"
+                        else:
+                            key = parent[:-1] + label + b"\0\0"
+                        keys[where] = key
+            if key is not None:
+                p = behind
+            else:
+                # Everything unusual: the apex, names outside the zone, upper case, errors.
                 name, after = names.read(msg, p, wires)
                 low = name.lower()
                 key = _owner_key(low, after - p, tails, origin)
@@ -266,8 +306,7 @@ class RecordParser:
                     if to < begin:
                         tail = wires.get(to)
                         if tail is None:
-                            tail, _ = names.read(msg, to, wires)
-                            wires[to] = tail
+                            tail = _name_at(msg, to, wires)
                         full = msg[start:r] + tail
                         if (
                             len(full) - head.octets <= 255
