@@ -91,14 +91,12 @@ class Builder:
                 Failure.POLICY,
                 f"a zone of at most {self._max_records} records (limits.max_zone_records)",
                 "more",
-                try_next=False,
             )
         if self._max_octets and self.octets > self._max_octets:
             raise TransferError(
                 Failure.POLICY,
                 f"a zone of at most {self._max_octets} octets (limits.max_zone_bytes)",
                 "more",
-                try_next=False,
             )
         for owner, rtype, _ in batch.outside:
             self._checker.outside(owner, rtype)
