@@ -27,7 +27,7 @@ def _peer(name: str, at: tuple[str, int], source: str, key: TsigKey) -> str:
 def _server(directory: Path, listen: tuple[str, int]) -> str:
     return (
         f'[server]\nlisten = ["{listen[0]}:{listen[1]}"]\n'
-        f'journal = "sqlite:///{directory}/journal.db"\n'
+        f'journal = "sqlite://{directory}/journal.db"\n'
         f'control = "{directory}/control.sock"\n'
         '\n[[acl]]\nname = "here"\nip_range = "127.0.0.0/8"\n'
     )

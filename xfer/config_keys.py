@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from xfer import config_parse as parse
+from xfer.config_journal import EXAMPLE, JOURNAL_FLOOR, JOURNAL_SHARE, KEEP_VERSIONS
 from xfer.config_parse import Endpoint
 from xfer.config_read import REQUIRED, Unfit, setting
 from xfer.config_socket import DEFAULT_CONTROL
@@ -66,9 +67,10 @@ class Server:
     )
     journal: str = setting(
         parse.journal_url,
-        "where every version of every zone is kept: a path or a SQLAlchemy URL, four slashes for "
-        "an absolute path, three for one relative to this file",
-        "sqlite:////var/lib/xfer/journal.db",
+        "where every version of every zone is kept: a path, or a URL with three slashes in front "
+        "of an absolute one; a path or `sqlite:path` without a slash in front is relative to this "
+        "file",
+        EXAMPLE,
     )
     control: Path = setting(
         parse.path,
@@ -141,7 +143,22 @@ class Limits:
         parse.integer(1, 20), "times a NOTIFY is sent to a secondary that does not answer", 4
     )
     keep_versions: int = setting(
-        parse.integer(1, MILLION), "versions of a zone kept in the journal", 20
+        parse.integer(1, MILLION),
+        "versions of a zone kept in the journal at most, the newest included",
+        KEEP_VERSIONS,
+    )
+    journal_share: float = setting(
+        parse.ratio(0, 1000),
+        "size that a zone's older versions may have in the journal, in times its largest kept "
+        "version; blocks that versions share count once",
+        JOURNAL_SHARE,
+    )
+    journal_floor: int = setting(
+        parse.size(0),
+        "size that a zone's older versions may have whatever journal_share says, so that a tiny "
+        "zone has a history too",
+        JOURNAL_FLOOR,
+        '"1 MiB"',
     )
     worker_threads: int = setting(
         parse.integer(1, 64), "threads for small transfers, checks and the journal", 2

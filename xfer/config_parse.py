@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from xfer.config_journal import EXAMPLE, NoJournal, sqlite_path, sqlite_url
 from xfer.config_read import Parse, Unfit, nearest
 from xfer.errors import WireError
 from xfer.idn import absolute
@@ -94,6 +95,24 @@ def size(low: int, high: int = 1 << 50) -> Parse:
                 'write bytes, or text like "256 MiB"',
             )
         return count
+
+    return parse
+
+
+def ratio(low: float, high: float) -> Parse:
+    """A plain number in the range."""
+
+    def parse(value: object, _base: Path) -> float:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not low <= value <= high
+        ):
+            raise Unfit(
+                f"expected a number from {low:g} to {high:g}, got {_shown(value)}",
+                "write one in that range",
+            )
+        return float(value)
 
     return parse
 
@@ -182,26 +201,15 @@ def domain(value: object, base: Path) -> str:
 
 
 def journal_url(value: object, base: Path) -> str:
-    """A SQLite path or URL as an absolute SQLAlchemy URL: sqlite:////var/lib/xfer/journal.db."""
+    """The journal as an absolute URL: sqlite:///var/lib/xfer/journal.db (`config_journal`)."""
     given = text(value, base)
+    fix = f'write "{EXAMPLE}"'
     if given.startswith(("postgresql:", "postgresql+", "postgres:")):
-        raise Unfit(
-            "a PostgreSQL journal comes with a later version",
-            'write "sqlite:////var/lib/xfer/journal.db"',
-        )
-    scheme, separator, rest = given.partition("://")
-    if not separator:
-        rest = "/" + given
-    elif scheme not in ("sqlite", "sqlite+pysqlite"):
-        raise Unfit(
-            f"expected sqlite, got {scheme!r}", 'write "sqlite:////var/lib/xfer/journal.db"'
-        )
-    if not rest.startswith("/") or rest in ("/", "/:memory:"):
-        raise Unfit(
-            f"expected sqlite:/// and a path, got {given!r}",
-            'write "sqlite:////var/lib/xfer/journal.db"',
-        )
-    return "sqlite:///" + str((base / rest[1:]).absolute())
+        raise Unfit("a PostgreSQL journal comes with a later version", fix)
+    try:
+        return sqlite_url((base / sqlite_path(given)).absolute())
+    except NoJournal as error:
+        raise Unfit(str(error), fix) from None
 
 
 def refused(problem: str, fix: str) -> Callable[[object, Path], Any]:

@@ -42,6 +42,15 @@ def test_verify_of_a_sound_journal(path: str) -> None:
     assert (code, found["ok"], found["versions"]) == (0, True, 2)
 
 
+def test_a_relative_journal_starts_at_the_working_directory(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(path).parent)
+    for given in ("journal.db", "sqlite:journal.db"):
+        code, out, _ = run("verify", "--journal", given)
+        assert (code, out.partition(":")[0]) == (0, "journal.db")
+
+
 def _octets(path: str) -> str:
     with Journal.open(path, StillClock(), writable=False) as journal:
         return f"{journal.stats().block_octets} B"

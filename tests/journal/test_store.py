@@ -274,9 +274,9 @@ def test_the_lock_ends_with_the_journal(url: str, clock: StillClock) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("postgresql://x/y", 'expected a journal like "sqlite:///var'),
+        ("postgresql://x/y", "expected a journal like 'sqlite:///var"),
         ("sqlite://host/path", "expected a journal like"),
-        ("sqlite:///", "expected a journal like"),
+        ("sqlite:///", "expected a file for the journal, like"),
     ],
 )
 def test_urls_of_other_forms_are_refused(given: str, message: str, clock: StillClock) -> None:
@@ -288,7 +288,7 @@ def test_a_missing_file_or_directory_is_named(tmp_path: Path, clock: StillClock)
     with pytest.raises(JournalError, match=r"none\.db: expected a journal, got no such file"):
         Journal.open(str(tmp_path / "none.db"), clock, writable=False)
     with pytest.raises(JournalError, match="expected its directory to exist"):
-        Journal.open(f"sqlite:///{tmp_path}/no/journal.db", clock)
+        Journal.open(f"sqlite://{tmp_path}/no/journal.db", clock)
 
 
 def test_a_tiny_zone_costs_one_transaction(journal: Journal) -> None:

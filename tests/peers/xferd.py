@@ -47,7 +47,7 @@ class Xferd(Server):
         text = self.config if self.config is not None else self._config()
         replacements = {
             "{listen}": f"{self.address}:{self.port}",
-            "{journal}": f"sqlite:///{self.directory}/journal.db",
+            "{journal}": f"sqlite://{self.directory}/journal.db",
             "{control}": str(self.control),
         }
         for mark, value in replacements.items():

@@ -21,6 +21,7 @@ import attrs
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from xfer.config_journal import NoJournal, sqlite_path
 from xfer.errors import (
     JournalDamaged,
     JournalError,
@@ -38,19 +39,14 @@ IDLE_CONNECTIONS: Final = 3
 
 
 def path_of(url: str) -> Path:
-    """The file of `sqlite:///var/lib/xfer/journal.db`, or of a plain path.
+    """The file of `sqlite:///var/lib/xfer/journal.db`, or of a path; see `config_journal`.
 
-    Three slashes start an absolute path, as in file: URLs; a fourth does no harm. A relative path
-    is written without `sqlite://`. Raises JournalError for another scheme.
+    Raises JournalError where it names none.
     """
-    if "://" not in url:
-        return Path(url)
-    scheme, rest = url.split("://", 1)
-    if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/"):
-        raise JournalError(
-            f'{url}: expected a journal like "sqlite:///var/lib/xfer/journal.db", got another form'
-        )
-    return Path("/" + rest.lstrip("/"))
+    try:
+        return sqlite_path(url)
+    except NoJournal as error:
+        raise JournalError(f"{url}: {error}") from None
 
 
 def explain(path: Path, doing: str, error: Exception) -> JournalError:

@@ -105,8 +105,8 @@ class Journal:
     def open(cls, url: str, clock: Clock, *, writable: bool = True) -> Journal:
         """Open the journal at `url`, and with `writable` create or migrate it where needed.
 
-        url: `sqlite:///absolute/path` or a plain path. A writable journal belongs to this process
-        until `close`; others may open it read-only meanwhile.
+        url: `sqlite:///absolute/path`, `sqlite:relative/path`, or a path. A writable journal
+        belongs to this process until `close`; others may open it read-only meanwhile.
         Raises JournalLocked, JournalSchemaError, or JournalError saying what is in the way.
         """
         path = path_of(url)

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from xfer.config_journal import JOURNAL_FLOOR, JOURNAL_SHARE, KEEP_VERSIONS
 from xfer.wire import names
 
 PUBLISHED: Final = "published"
@@ -125,6 +126,6 @@ class Retention:
     share says, so that a tiny zone has a history too.
     """
 
-    versions: int = attrs.field(default=100, validator=attrs.validators.ge(1))
-    share: float = attrs.field(default=2.0, validator=attrs.validators.ge(0))
-    floor: int = attrs.field(default=1 << 20, validator=attrs.validators.ge(0))
+    versions: int = attrs.field(default=KEEP_VERSIONS, validator=attrs.validators.ge(1))
+    share: float = attrs.field(default=JOURNAL_SHARE, validator=attrs.validators.ge(0))
+    floor: int = attrs.field(default=JOURNAL_FLOOR, validator=attrs.validators.ge(0))
