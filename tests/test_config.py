@@ -10,8 +10,11 @@ import pytest
 from xfer.config import Config, ConfigErrors, load
 from xfer.config_keys import Dnssec, Role
 from xfer.config_socket import control_path
-from xfer.errors import ConfigError
+from xfer.errors import ConfigError, JournalError
+from xfer.journal import Retention
+from xfer.journal.sqlite import path_of
 from xfer.peers import Action
+from xfer.server.core import retention
 from xfer.wire.tsig import HMAC_SHA256_128
 from xfer.zone.check import Grade
 
@@ -19,7 +22,7 @@ SECRET = "c2l4dGVlbiBvY3RldHMgYW5kIG1vcmU="
 DESIGN = f"""
 [server]
 listen  = ["127.0.0.1:5300", "[::1]:5300"]
-journal = "sqlite:////var/lib/xfer/journal.db"
+journal = "sqlite:///var/lib/xfer/journal.db"
 control = "/run/xfer/control.sock"
 
 [[tsig]]
@@ -95,7 +98,7 @@ def test_the_example_of_the_design_loads(tmp_path: Path) -> None:
 def test_an_empty_file_is_a_daemon_without_zones(tmp_path: Path) -> None:
     config = loaded(tmp_path, "")
     assert config.zones == {}
-    assert config.server.journal == "sqlite:////var/lib/xfer/journal.db"
+    assert config.server.journal == "sqlite:///var/lib/xfer/journal.db"
     assert config.limits.connect_timeout == 10.0
 
 
@@ -139,7 +142,12 @@ dnssec = "pre-singed"
             '[server]\njournal = "postgresql+psycopg://u@h/db"\n',
             "server.journal: a PostgreSQL journal comes with a later version",
         ),
-        ('[server]\njournal = "mysql://h/db"\n', "server.journal: expected sqlite, got 'mysql'"),
+        (
+            '[server]\njournal = "mysql://h/db"\n',
+            "server.journal: expected a journal like 'sqlite:///var/lib/xfer/journal.db', "
+            "got the scheme 'mysql'",
+        ),
+        ('[limits]\njournal_share = "2"\n', "limits.journal_share: expected a number from 0 to"),
         ("[limits]\nidle_timeout = true\n", "limits.idle_timeout: expected seconds, got true"),
         ('[limits]\nimage_memory = "1 XB"\n', "limits.image_memory: expected a size of at least"),
         ('[checks]\napex-sao = "warn"\n', "checks.apex-sao: unknown check; did you mean 'apex-soa"),
@@ -339,10 +347,47 @@ def test_a_hundred_thousand_zones_load_in_seconds_and_share_their_links(tmp_path
     assert zones["zone1.example."].primaries is zones["zone99999.example."].primaries
 
 
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("sqlite:///a/b.db", "/a/b.db"),
+        ("sqlite:////a/b.db", "/a/b.db"),
+        ("/a/b.db", "/a/b.db"),
+        ("sqlite:a/b.db", "{here}/a/b.db"),
+        ("a/b.db", "{here}/a/b.db"),
+    ],
+)
+def test_the_config_and_the_journal_read_its_place_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, path: str
+) -> None:
+    path = path.format(here=tmp_path)
+    config = loaded(tmp_path, f'[server]\njournal = "{given}"\n')
+    assert config.server.journal == f"sqlite://{path}"
+    assert str(path_of(config.server.journal)) == path
+    monkeypatch.chdir(tmp_path)
+    assert str(path_of(given).absolute()) == path
+
+
+@pytest.mark.parametrize(
+    "given", ["sqlite://a/b.db", "sqlite:/a", "sqlite:///", "sqlite:", "sqlite:///:memory:"]
+)
+def test_what_names_no_journal_is_refused(tmp_path: Path, given: str) -> None:
+    with pytest.raises(ConfigError, match=r"server\.journal: expected a (journal|file)"):
+        loaded(tmp_path, f'[server]\njournal = "{given}"\n')
+    with pytest.raises(JournalError, match=r"expected a (journal|file)"):
+        path_of(given)
+
+
+def test_the_journal_keeps_by_default_what_the_config_says(tmp_path: Path) -> None:
+    assert retention(loaded(tmp_path, "").limits) == Retention()
+    text = "[limits]\nkeep_versions = 3\njournal_share = 0.5\njournal_floor = 0\n"
+    assert retention(loaded(tmp_path, text).limits) == Retention(3, 0.5, 0)
+
+
 def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
-    text = '[server]\njournal = "sqlite:///j/journal.db"\ncontrol = "run/control.sock"\n'
+    text = '[server]\njournal = "j/journal.db"\ncontrol = "run/control.sock"\n'
     config = loaded(tmp_path, text)
-    assert config.server.journal == f"sqlite:///{tmp_path}/j/journal.db"
+    assert config.server.journal == f"sqlite://{tmp_path}/j/journal.db"
     assert config.server.control == tmp_path / "run/control.sock"
     assert control_path(tmp_path / "xfer.toml") == config.server.control
 

@@ -96,6 +96,31 @@ def test_history_beyond_the_retention_goes(journal: Journal) -> None:
         assert journal.stats().orphans == 0
 
 
+def test_a_new_retention_holds_from_the_next_commit(journal: Journal) -> None:
+    with GroupCommitter.start(journal, Retention(versions=9)) as committer:
+        for serial in range(1, 6):
+            committer.commit(new(snapshot(serial)))
+        committer.retain(Retention(versions=2))
+        committer.commit(new(snapshot(6)))
+        committer.settle()
+        assert [version.serial for version in journal.versions(ZONE)] == [6, 5]
+
+
+def test_trouble_with_what_nobody_waits_for_is_told(journal: Journal) -> None:
+    told: list[JournalError] = []
+    with journal.database.write("break the states") as conn:
+        conn.exec_driver_sql(
+            "CREATE TRIGGER broken BEFORE INSERT ON zone_state"
+            " BEGIN SELECT RAISE(ABORT, 'no room for states'); END"
+        )
+    with GroupCommitter.start(journal, on_trouble=told.append) as committer:
+        committer.save(ZoneState(ZONE, failures=1))
+        committer.settle()
+        assert told == [committer.trouble]
+        assert "no room for states" in str(told[0])
+        assert committer.commit(new(snapshot(1))).serial == 1
+
+
 def test_the_last_state_of_a_zone_counts(journal: Journal) -> None:
     with GroupCommitter.start(journal) as committer:
         with journal.database.write("hold the database"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
@@ -42,6 +43,7 @@ class GroupCommitter:
 
     _journal: Journal
     _retention: Retention
+    _on_trouble: Callable[[JournalError], None] | None = None
     _wake: threading.Condition = attrs.field(factory=threading.Condition, init=False)
     _queue: deque[_Queued] = attrs.field(factory=deque, init=False)
     _states: dict[bytes, tuple[int, ZoneState]] = attrs.field(factory=dict, init=False)
@@ -57,14 +59,26 @@ class GroupCommitter:
     """The last error of work that nobody waits for: states, pruning, collecting."""
 
     @classmethod
-    def start(cls, journal: Journal, retention: Retention | None = None) -> GroupCommitter:
-        """A running committer; first it collects what a crash left behind."""
-        committer = cls(journal, retention or Retention())
+    def start(
+        cls,
+        journal: Journal,
+        retention: Retention | None = None,
+        on_trouble: Callable[[JournalError], None] | None = None,
+    ) -> GroupCommitter:
+        """A running committer; first it collects what a crash left behind.
+
+        on_trouble: told, in the committer's thread, what goes to `trouble`.
+        """
+        committer = cls(journal, retention or Retention(), on_trouble)
         committer._thread = threading.Thread(
             target=committer._run, name="journal-committer", daemon=True
         )
         committer._thread.start()
         return committer
+
+    def retain(self, retention: Retention) -> None:
+        """From now on apply `retention`; a zone's history follows with its next commit."""
+        self._retention = retention
 
     def submit(self, new: NewVersion) -> Future[Version]:
         """Queue a version whose blocks are written ahead (up to 1 MB of them need not be).
@@ -148,6 +162,8 @@ class GroupCommitter:
                     self.trouble = error
                     self._untidy.clear()
                     self._collect_after = None
+                    if self._on_trouble is not None:
+                        self._on_trouble(error)
 
     def _has_chore(self) -> bool:
         return bool(self._states or self._untidy) or self._collect_after is not None

@@ -16,7 +16,7 @@ import trio
 from xfer.clock import Clock
 from xfer.config import Config, Limits
 from xfer.errors import Failure, XferError
-from xfer.journal import GroupCommitter, Journal
+from xfer.journal import GroupCommitter, Journal, Retention
 from xfer.journal import ZoneState as SavedState
 from xfer.peers import Peer
 from xfer.server import zonefiles
@@ -63,6 +63,11 @@ def pull_limits(limits: Limits) -> PullLimits:
 def policy_of(config: Config) -> Policy:
     """The zone checks' grades out of [checks]."""
     return Policy({rule: Grade(grade) for rule, grade in config.checks.items()})
+
+
+def retention(limits: Limits) -> Retention:
+    """How much history each zone keeps, out of [limits]."""
+    return Retention(limits.keep_versions, limits.journal_share, limits.journal_floor)
 
 
 class Core:
@@ -339,6 +344,7 @@ class Core:
         self.slots_out.resize(limits.transfers_out, limits.transfers_out_per_peer)
         self.refresher.policy = policy_of(config)
         self.refresher.limits = pull_limits(limits)
+        self._committer.retain(retention(limits))
         sender = self.outgoing.sender
         sender.idle, sender.total = limits.idle_timeout, limits.total_timeout
         self.notifier.timeout = limits.notify_timeout

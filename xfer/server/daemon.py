@@ -20,13 +20,14 @@ from typing import Protocol, TypeVar
 import structlog
 import trio
 
+from xfer import kernel
 from xfer import log as logging
 from xfer.clock import SystemClock
 from xfer.config import Config, load
-from xfer.errors import ConfigError, XferError
-from xfer.journal import GroupCommitter, Journal, Retention
+from xfer.errors import ConfigError, JournalError, XferError
+from xfer.journal import GroupCommitter, Journal
 from xfer.peers import IPAddress, address_of
-from xfer.server.core import Core
+from xfer.server.core import Core, retention
 from xfer.server.engine import Engine
 from xfer.server.executor import ThreadExecutor
 from xfer.server.parsing import Parsers
@@ -105,11 +106,15 @@ def _opened(
         contextlib.closing(control.claim(config.server.control)) as claim,
         contextlib.closing(Parsers(config.limits.parser_processes)) as parsers,
         Journal.open(config.server.journal, SystemClock()) as journal,
-        GroupCommitter.start(journal, Retention(versions=config.limits.keep_versions)) as committer,
+        GroupCommitter.start(journal, retention(config.limits), _journal_trouble) as committer,
     ):
         if any(zone.primaries for zone in config.zones.values()):
             parsers.start()
         yield claim, journal, committer, parsers
+
+
+def _journal_trouble(error: JournalError) -> None:
+    log.error("journal upkeep failed", error=str(error))
 
 
 def _listen_text(config: Config) -> str:
@@ -160,7 +165,10 @@ class _Daemon:
                 )
                 await self._listen(core, tcp, work, services)
                 log.info(
-                    "listening", listen=_listen_text(self._config), zones=len(core.table.zones)
+                    "listening",
+                    listen=_listen_text(self._config),
+                    zones=len(core.table.zones),
+                    kernel=kernel.form(),
                 )
                 work.start_soon(core.load_all)
                 services.start_soon(core.schedule.run)
