@@ -1,4 +1,4 @@
-"""Streaming a transfer out: ready-made messages, signed in joins of about 200 kB (RFC 5936 §2.2).
+"""Streaming a transfer out: ready-made messages, signed in joins of about 500 kB (RFC 5936 §2.2).
 
 Blocks whose messages are held go out at the speed of HMAC and the socket. Others are rendered as
 their turn comes, one block (0.2 ms) between two looks at the event loop: a thread would do the same
@@ -19,7 +19,7 @@ from xfer.server.image import ImageCache
 from xfer.transfer.outbound import ZoneOut
 from xfer.zone.snapshot import Snapshot
 
-JOIN = 200_000  # octets in one write: fewer cost more calls, more hold up the event loop
+JOIN = 500_000  # octets in one write: fewer cost more calls, more hold up the event loop
 
 Send = Callable[[bytes], Awaitable[None]]
 

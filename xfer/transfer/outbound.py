@@ -38,7 +38,7 @@ _QR_AA, _RD = 0x8400, 0x0100
 class FrameSigner(Protocol):
     """Signs the messages of one response in turn (`xfer.wire.tsig.ResponseSigner`)."""
 
-    def frame(self, msg: bytes, now: int, msg_id: int = -1) -> bytes: ...
+    def frame(self, msg: bytes, now: int, msg_id: int, out: list[bytes | memoryview]) -> None: ...
 
 
 class Decision(enum.Enum):
@@ -158,16 +158,16 @@ class ZoneOut:
     def _frame(self, messages: Sequence[bytes], now: int) -> bytes:
         msg_id = self._id
         signer = self._signer
+        parts: list[bytes | memoryview] = []
         if signer is not None:
-            frame = signer.frame
-            joined = b"".join([frame(message, now, msg_id) for message in messages])
+            for message in messages:
+                signer.frame(message, now, msg_id, parts)
         else:
             head = msg_id.to_bytes(2, "big")
-            parts: list[bytes | memoryview] = []
             for message in messages:
                 parts.append(len(message).to_bytes(2, "big") + head)
                 parts.append(memoryview(message)[2:])
-            joined = b"".join(parts)
+        joined = b"".join(parts)
         self.messages += len(messages)
         self.octets += len(joined)
         return joined

@@ -12,6 +12,8 @@ from __future__ import annotations
 import hmac
 import struct
 
+from librt.strings import BytesWriter
+
 from xfer.errors import TsigError, TsigKind, WireError
 from xfer.wire import names
 from xfer.wire.codes import rcode_text, tsig_error_text
@@ -176,6 +178,13 @@ class ResponseSigner:
         self.fudge = fudge
         self.signed = 0
         self._prior = prefixed(request_mac)
+        self._now = -1
+        self._id = -1
+        self._id_octets = b""
+        self._timers = b""
+        self._mac_size = b""
+        self._before = b""  # the TSIG record, up to its MAC
+        self._after = b""
 
     def sign(self, msg: bytes, now: int, msg_id: int = -1) -> bytes:
         """The message with its TSIG appended.
@@ -183,41 +192,62 @@ class ResponseSigner:
         now: Unix seconds; msg_id: the ID to write into it on the way, for ready-made messages; -1
         leaves its own.  Raises WireError where the result would exceed 65535 octets.
         """
-        head, tail = self._parts(msg, now, msg_id)
-        return b"".join((head, memoryview(msg)[12:], tail))
+        parts: list[bytes | memoryview] = []
+        self.frame(msg, now, msg_id, parts)
+        return b"".join(parts)[2:]
 
-    def frame(self, msg: bytes, now: int, msg_id: int = -1) -> bytes:
-        """As `sign`, with the two octets of length before it that TCP wants."""
-        head, tail = self._parts(msg, now, msg_id)
-        length = struct.pack(">H", len(msg) + len(tail))
-        return b"".join((length, head, memoryview(msg)[12:], tail))
-
-    def _parts(self, msg: bytes, now: int, msg_id: int) -> tuple[bytes, bytes]:
-        """The signed message's header, and the TSIG record; what stands between is unchanged."""
+    def frame(self, msg: bytes, now: int, msg_id: int, out: list[bytes | memoryview]) -> None:
+        """As `sign`, in pieces that are added to `out`: with the two octets of length before it
+        that TCP wants, and the message itself not copied."""
         size = len(msg)
-        if size < 12 or size + self.key.tsig_size() > 65535:
-            raise WireError(
-                f"a message of 12 to {65535 - self.key.tsig_size()} octets to sign",
-                f"{size} octets",
-            )
         key = self.key
+        if size < 12 or size + key.tsig_size() > 65535:
+            raise WireError(
+                f"a message of 12 to {65535 - key.tsig_size()} octets to sign", f"{size} octets"
+            )
         if msg_id < 0:
             msg_id = (msg[0] << 8) | msg[1]
         original_id = self.original_id if self.original_id >= 0 else msg_id
+        if now != self._now or original_id != self._id:
+            self._prepare(now, original_id)
         mac = key.start()
-        mac.update(b"".join((self._prior, struct.pack(">H", original_id), msg[2:12])))
-        mac.update(memoryview(msg)[12:])
-        timers = struct.pack(">HIH", (now >> 32) & 0xFFFF, now & 0xFFFFFFFF, self.fudge)
+        mac.update(self._prior + self._id_octets)
+        body = memoryview(msg)
+        mac.update(body[2:])
         if self.signed == 0:
-            mac.update(key.variables + timers + b"\x00\x00\x00\x00")
+            mac.update(key.variables + self._timers + b"\x00\x00\x00\x00")
         else:
-            mac.update(timers)
+            mac.update(self._timers)
         digest = mac.digest()[: key.algorithm.mac_size]
-        self._prior = prefixed(digest)
+        self._prior = self._mac_size + digest
         self.signed += 1
+        tail = self._before + digest + self._after
         count = ((msg[10] << 8) | msg[11]) + 1
-        head = struct.pack(">H8sH", msg_id, msg[2:10], count)
-        return head, build(key, now, self.fudge, digest, original_id, 0, b"")
+        size += len(tail)
+        head = BytesWriter()
+        head.append(size >> 8)
+        head.append(size & 255)
+        head.append(msg_id >> 8)
+        head.append(msg_id & 255)
+        head.write(msg[2:10])
+        head.append(count >> 8)
+        head.append(count & 255)
+        out.append(head.getvalue())
+        out.append(body[12:])
+        out.append(tail)
+
+    def _prepare(self, now: int, original_id: int) -> None:
+        """What stays the same from message to message, while the clock shows the same second."""
+        self._now = now
+        self._id = original_id
+        self._id_octets = struct.pack(">H", original_id)
+        self._timers = struct.pack(">HIH", (now >> 32) & 0xFFFF, now & 0xFFFFFFFF, self.fudge)
+        size = self.key.algorithm.mac_size
+        record = build(self.key, now, self.fudge, b"\0" * size, original_id, 0, b"")
+        after = len(record) - 6  # original ID, error, length of other data
+        self._before = record[: after - size]
+        self._after = record[after:]
+        self._mac_size = struct.pack(">H", size)
 
 
 def variables(key: Key, tsig: Tsig) -> bytes:
