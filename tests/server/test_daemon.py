@@ -152,3 +152,20 @@ def test_a_second_daemon_on_the_same_journal_is_refused() -> None:
         assert done.returncode == 1
         assert str(xfer.pid) in done.stderr
         assert xfer.serial("example.com.") == 1
+
+
+def test_clients_that_reset_the_connection_in_the_middle_of_a_transfer_harm_nobody() -> None:
+    with Xferd([PrimaryZone("example.com.", zone_text(1, 60_000))]) as xfer:
+        xfer.wait_serving("example.com.", 1)
+        query = dns.message.make_query("example.com.", "AXFR").to_wire()
+        for _ in range(16):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.settimeout(10)
+                sock.connect((xfer.address, xfer.port))
+                sock.sendall(struct.pack("!H", len(query)) + query)
+                # Until the buffers are full: the daemon then waits to read and to write at once.
+                time.sleep(0.15)
+        assert xfer.serial("example.com.") == 1
+        assert "internal error" not in xfer.logs()

@@ -192,8 +192,15 @@ class _Daemon:
 
         async def serve(stream: trio.SocketStream) -> None:
             client = _prepare(stream)
-            if client is not None:
+            if client is None:
+                return
+            try:
                 await tcp.serve(stream, client)
+            except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+                pass  # reader and writer may find it broken in the same moment
+            except* Exception as errors:
+                # A mistake of ours costs one connection, not the daemon.
+                log.error("internal error", peer=str(client), error=str(errors), exc_info=errors)
 
         def answer(message: bytes, client: IPAddress) -> bytes | None:
             handled = core.dispatcher.handle(message, client, False)
