@@ -12,11 +12,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.strings import BytesWriter, read_i32_le, write_i16_be, write_i32_le
-from mypy_extensions import i16, i64, u8
+from librt.strings import (
+    BytesWriter,
+    read_i32_le,
+    read_i64_le,
+    write_i16_be,
+    write_i32_be,
+    write_i32_le,
+    write_i64_le,
+)
+from mypy_extensions import i16, i32, i64, u8
 
 from xfer.wire.names import unescape
-from xfer.wire.records import MINFO, MX, RRSIG, SOA, Spelling
+from xfer.wire.records import IN, MINFO, MX, RRSIG, SOA, Spelling
 from xfer.wire.render import COMPRESSIBLE, write_name, write_rdata
 from xfer.zone.block import HEAD, Block
 
@@ -43,8 +51,8 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
     w = BytesWriter()
     w.write(_HEADER)
     count = 0
-    # The owners on the way from the apex to the last one, as far as they stand in this message:
-    # octets of their key without its last 0x00, and where their name begins.
+    # The owners above the last one, as far as they stand in this message: octets of their key
+    # without its last 0x00, and where their name begins.
     above: list[int] = []
     above_at: list[int] = []
     seen: dict[bytes, int] = {}  # wire name in its exact case → offset
@@ -66,8 +74,7 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
         size: i64 = len(w)
         if count > 0 and size + (stop - start) + margin > MESSAGE:
             messages.append(_finish(w, count))
-            w = BytesWriter()
-            w.write(_HEADER)
+            w.truncate(12)
             size = 12
             count = 0
             above = []
@@ -108,9 +115,13 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
                     above = []
                     above_at = []
             else:
-                while above and above[-1] > same:
-                    above.pop()
-                    above_at.pop()
+                if last_key > 1 and same == last_key - 1:
+                    above.append(last_key - 1)
+                    above_at.append(last_at)
+                else:
+                    while above and above[-1] > same:
+                        above.pop()
+                        above_at.pop()
                 parent_at: i64 = 0
                 if above:
                     parent_at = above_at[-1]
@@ -126,8 +137,6 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
                     p += 1
                 if data[p + 1] == 0:
                     w[at] = u8(len(w) - at - 1)
-                    above.append(p + 1 - start)
-                    above_at.append(at)
                 else:
                     w.truncate(at)
                     p = data.index(b"\0\0", start)
@@ -149,21 +158,22 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
 
         high = data[p]
         low = data[p + 1]
-        w.append(high)
-        w.append(low)
+        type_and_class: i64 = high << 24 | low << 16 | IN
+        if high >= 0x80:
+            type_and_class -= 0x1_0000_0000
+        write_i32_be(w, i32(type_and_class))
         p += 2
         if high == 0 and low == RRSIG:
             p += 2
-        w.append(0)
-        w.append(1)
         write_i32_le(w, read_i32_le(data, p))
         p += 4
         if high != 0 or not COMPRESSIBLE[low]:
-            if rdata is None:
-                rdata = data[p:stop]
-            length: i64 = len(rdata)
+            length: i64 = stop - p if rdata is None else len(rdata)
             write_i16_be(w, i16(length - 0x10000 if length >= 0x8000 else length))
-            w.write(rdata)
+            if rdata is not None:
+                w.write(rdata)
+            else:
+                _copy(w, data, p, stop)
         else:
             length_at: i64 = len(w)
             write_i16_be(w, 0)
@@ -180,13 +190,12 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
                 # likely to come again as a whole.
                 inner: i64 = stop - olen
                 written = False
-                if origin_at != 0 and inner >= p and data[inner:stop] == origin:
+                if origin_at != 0 and inner >= p and _ends_in(data, stop, origin, olen):
                     label: i64 = p
                     while label < inner:
                         label += 1 + data[label]
                     if label == inner:
-                        if p < inner:
-                            w.write(data[p:inner])
+                        _copy(w, data, p, inner)
                         write_i16_be(w, i16(origin_at - 0x4000))
                         written = True
                 if not written:
@@ -207,6 +216,30 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
     return messages
 
 
+def _copy(w: BytesWriter, data: bytes, start: i64, stop: i64) -> None:
+    """Write data[start:stop], short pieces without an object of their own."""
+    if stop - start > 64:
+        w.write(data[start:stop])
+        return
+    while stop - start >= 8:
+        write_i64_le(w, read_i64_le(data, start))
+        start += 8
+    while start < stop:
+        w.append(data[start])
+        start += 1
+
+
+def _ends_in(data: bytes, stop: i64, ending: bytes, size: i64) -> bool:
+    """Whether data[:stop] ends with `ending`, whose octets are `size`."""
+    at: i64 = stop - size
+    i: i64 = 0
+    while i < size:
+        if data[at + i] != ending[i]:
+            return False
+        i += 1
+    return True
+
+
 def _finish(w: BytesWriter, count: int) -> bytes:
     w[6] = u8(count >> 8)
     w[7] = u8(count & 255)
@@ -215,8 +248,9 @@ def _finish(w: BytesWriter, count: int) -> bytes:
 
 def _write_labels(w: BytesWriter, key: bytes, above: list[int], above_at: list[int]) -> None:
     """The labels of `key` (an owner key without its last 0x00) below the last owner of `above`,
-    leftmost first. They and the names on the way down to them are added to `above`."""
+    leftmost first. The names on the way down to it are added to `above`."""
     base = above[-1] if above else 0
+    own = len(key)
     parts = key[base:-1].split(b"\0")
     labels = [unescape(part) for part in parts]
     at = len(w)
@@ -226,8 +260,9 @@ def _write_labels(w: BytesWriter, key: bytes, above: list[int], above_at: list[i
     for i in range(len(parts)):
         at -= len(labels[i]) + 1
         end += len(parts[i]) + 1
-        above.append(end)
-        above_at.append(at)
+        if end < own:
+            above.append(end)
+            above_at.append(at)
     labels.reverse()
     for label in labels:
         w.append(len(label))
