@@ -102,19 +102,15 @@ def run(config_path: str | Path, control: Control[C]) -> int:
 def _opened(
     config: Config, control: Control[C]
 ) -> Iterator[tuple[C, Journal, GroupCommitter, Parsers]]:
-    with (
-        contextlib.closing(control.claim(config.server.control)) as claim,
-        contextlib.closing(Parsers(config.limits.parser_processes)) as parsers,
-        Journal.open(config.server.journal, SystemClock()) as journal,
-        GroupCommitter.start(journal, retention(config.limits), _journal_trouble) as committer,
-    ):
+    with contextlib.closing(Parsers(config.limits.parser_processes)) as parsers:
         if any(zone.primaries for zone in config.zones.values()):
-            parsers.start()
-        yield claim, journal, committer, parsers
-
-
-def _journal_trouble(error: JournalError) -> None:
-    log.error("journal upkeep failed", error=str(error))
+            parsers.start()  # first of all, so that it starts up beside us
+        with (
+            contextlib.closing(control.claim(config.server.control)) as claim,
+            Journal.open(config.server.journal, SystemClock()) as journal,
+            GroupCommitter.start(journal, retention(config.limits), _journal_trouble) as committer,
+        ):
+            yield claim, journal, committer, parsers
 
 
 def _listen_text(config: Config) -> str:
