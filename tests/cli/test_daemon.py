@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Xfer
 from tests.control.engine import SmallEngine
+from xfer.control.engine import RefusedSource
 
 
 @pytest.fixture
@@ -40,6 +41,38 @@ def test_status_of_one_zone_tells_everything(xfer: Xfer, socket_option: tuple[st
         "secondary  public 192.0.2.9#53, NOTIFY for 7: NOERROR",
     ):
         assert part in result.stdout
+
+
+REFUSED = (
+    RefusedSource("192.0.2.9", 2, 1000.0, "TSIG bad-mac"),
+    RefusedSource("192.0.2.66", 1, 1000.0, "no peer", "example.com."),
+    RefusedSource("192.0.2.67", 1, 1000.0, "no zone of this server", "example.org."),
+)
+
+
+def test_status_names_who_was_refused(
+    xfer: Xfer, engine: SmallEngine, socket_option: tuple[str, str]
+) -> None:
+    engine.refused = REFUSED
+    lines = xfer("status", *socket_option).stdout.splitlines()
+    assert lines[4] == ""
+    assert lines[5].startswith("refused    192.0.2.9, 2 requests, last 1970-01-01 00:16:40Z (")
+    assert lines[6].startswith("refused    192.0.2.66, 1 request, last for example.com. 1970-")
+    assert lines[7].endswith("ago): no zone of this server")
+    engine.refused = REFUSED * 4
+    lines = xfer("status", *socket_option).stdout.splitlines()
+    assert lines[15:] == ["refused    2 more sources: --json has them"]
+
+
+def test_status_of_a_zone_names_who_was_refused_it_and_which_of_its_peers(
+    xfer: Xfer, engine: SmallEngine, socket_option: tuple[str, str]
+) -> None:
+    engine.refused = REFUSED
+    told = xfer("status", "example.com", *socket_option).stdout
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("refused")] == [
+        "192.0.2.9,",
+        "192.0.2.66,",
+    ]
 
 
 def test_status_as_json(xfer: Xfer, socket_option: tuple[str, str]) -> None:
@@ -118,7 +151,7 @@ def test_refresh_notify_and_reload_say_what_came_of_it(
     )
     assert "NOTIFY sent to 1 secondary" in xfer("notify", "example.com", *socket_option).stdout
     reloaded = xfer("reload", *socket_option)
-    assert reloaded.stdout == "reloaded: 1 zones added, 0 removed, 0 changed\n"
+    assert reloaded.stdout == "reloaded: 1 zone added, 0 removed, 0 changed\n"
     assert "only a restart applies server.listen" in reloaded.stderr
 
 

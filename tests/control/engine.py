@@ -20,6 +20,7 @@ from xfer.control.engine import (
     PrimaryStatus,
     Progress,
     Refused,
+    RefusedSource,
     ReloadOutcome,
     SecondaryStatus,
     ServerStatus,
@@ -72,6 +73,7 @@ class SmallEngine:
     broken_after: int | None = None  # pieces of the zone file, then it fails
     config_error: ConfigError | None = None
     fails: bool = False
+    refused: tuple[RefusedSource, ...] = ()
 
     def find(self, zone: str) -> ZoneStatus:
         if zone not in self.zones:
@@ -82,7 +84,9 @@ class SmallEngine:
         return False
 
     async def server_status(self) -> ServerStatus:
-        return ServerStatus("0.1.0", 42, 900.0, "compiled", "xfer.toml", "j.db", zones=3)
+        return ServerStatus(
+            "0.1.0", 42, 900.0, "compiled", "xfer.toml", "j.db", zones=3, refused=self.refused
+        )
 
     async def status(self, after: str = "", limit: int = 1000) -> list[ZoneStatus]:
         return [self.zones[name] for name in sorted(self.zones) if name > after][:limit]

@@ -16,6 +16,7 @@ from xfer.cli.common import (
     ZoneArgument,
     daemon,
     fail,
+    many,
     note,
     print_json,
     reported,
@@ -32,7 +33,7 @@ def status(
 ) -> None:
     """One line a zone, or everything known about one."""
     from xfer.cli.client import zone_path
-    from xfer.cli.show import print_zone, print_zones
+    from xfer.cli.show import print_refused, print_zone, print_zones
 
     with reported():
         asked = daemon(config, control)
@@ -41,11 +42,12 @@ def status(
             if as_json:
                 print_json(found)
             else:
-                print_zone(found)
+                print_zone(found, asked.get("/server")["refused"])
         elif as_json:
             print_json({"server": asked.get("/server"), "zones": list(asked.zones())})
         else:
             print_zones(asked.zones())
+            print_refused(asked.get("/server")["refused"])
 
 
 def refresh(
@@ -123,7 +125,7 @@ def reload(
         if outcome["restart"]:
             note("xfer: warning: only a restart applies " + ", ".join(outcome["restart"]))
         typer.echo(
-            f"reloaded: {outcome['added']} zones added, {outcome['removed']} removed, "
+            f"reloaded: {many(outcome['added'], 'zone')} added, {outcome['removed']} removed, "
             f"{outcome['changed']} changed"
         )
 

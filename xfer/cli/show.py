@@ -20,6 +20,7 @@ COLOURS = {
     "failing": "red",
     "expired": "red",
 }
+REFUSED_SHOWN = 10
 HEAD = ("ZONE", "ROLE", "STATE", "SERIAL", "RECORDS", "NOTE")
 
 
@@ -40,8 +41,21 @@ def print_zones(zones: Iterable[dict[str, Any]]) -> None:
         _line(cells, widths, zone["state"])
 
 
-def print_zone(zone: dict[str, Any]) -> None:
-    """Everything known about a zone."""
+def print_refused(sources: list[dict[str, Any]]) -> None:
+    """Who was refused lately, newest first, below the zones."""
+    now = time.time()
+    for number, item in enumerate(sources[:REFUSED_SHOWN]):
+        if number == 0:
+            typer.echo("")
+        typer.echo(f"refused    {_refused(item, now)}")
+    if len(sources) > REFUSED_SHOWN:
+        typer.echo(
+            f"refused    {many(len(sources) - REFUSED_SHOWN, 'more source')}: --json has them"
+        )
+
+
+def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> None:
+    """Everything known about a zone; of those refused, who asked for it or is its peer."""
     now = time.time()
     state = _coloured(zone["state"], zone["state"])
     rows = [("zone", zone["name"]), ("role", zone["role"]), ("state", state)]
@@ -69,6 +83,12 @@ def print_zone(zone: dict[str, Any]) -> None:
             rows.append(("look at", error["hint"]))
     rows += [("primary", _primary(item, now)) for item in zone["primaries"]]
     rows += [("secondary", _secondary(item, now)) for item in zone["secondaries"]]
+    peers = {item["address"].partition("#")[0] for item in zone["primaries"] + zone["secondaries"]}
+    rows += [
+        ("refused", _refused(item, now))
+        for item in refused
+        if item["zone"] == zone["name"] or (not item["zone"] and item["source"] in peers)
+    ]
     rows += [("warning", item) for item in zone["findings"]]
     for label, text in rows:
         typer.echo(f"{label:<10} {text}")
@@ -128,6 +148,12 @@ def _secondary(item: dict[str, Any], now: float) -> str:
         when = "" if item["fetched_at"] is None else f" {_when(item['fetched_at'], now)}"
         parts.append(f"fetched {item['fetched_serial']}{when}")
     return ", ".join(parts)
+
+
+def _refused(item: dict[str, Any], now: float) -> str:
+    zone = f" for {item['zone']}" if item["zone"] else ""
+    times = many(item["count"], "request")
+    return f"{item['source']}, {times}, last{zone} {_when(item['last_at'], now)}: {item['reason']}"
 
 
 def _when(at: float, now: float) -> str:

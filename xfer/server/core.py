@@ -35,7 +35,6 @@ from xfer.server.sender import ZoneSender
 from xfer.server.status import FailureReport, Outcome, ReloadOutcome
 from xfer.server.zones import Zone, ZoneTable, lifetime
 from xfer.transfer.inbound import StreamLimits
-from xfer.wire.request import Request
 from xfer.zone.check import Grade, Policy
 
 log = structlog.get_logger()
@@ -119,9 +118,7 @@ class Core:
             checks=trio.CapacityLimiter(CHECKS),
             parsers=parsers,
         )
-        self.dispatcher = Dispatcher(
-            self.table, config.tsig, clock, limits.udp_payload, on_refusal=self._refused
-        )
+        self.dispatcher = Dispatcher(self.table, config.tsig, clock, limits.udp_payload)
         sender = ZoneSender(self.images, clock, limits.idle_timeout, limits.total_timeout)
         self.outgoing = Outgoing(sender, self.slots_out, self._sent)
         for zone in config.zones.values():
@@ -290,16 +287,6 @@ class Core:
             serial_to=notified.serial,
         )
         self.start_attempt(zone)
-
-    def _refused(self, zone: Zone, client: str, request: Request, reason: str) -> None:
-        log.warning(
-            "refused",
-            zone=zone.name,
-            peer=client,
-            direction="out" if request.kind.value in ("axfr", "ixfr") else "in",
-            kind=request.kind.value,
-            error=reason,
-        )
 
     def _sent(self, transfer: Transfer) -> None:
         zone = transfer.zone

@@ -15,8 +15,7 @@ apex                                the answer; names below it REFUSED (`xfer.an
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import attrs
 import structlog
@@ -33,12 +32,12 @@ from xfer.answer.apex import (
 from xfer.clock import Clock
 from xfer.errors import WireError
 from xfer.peers import IPAddress, admit
-from xfer.server.status import RefusedSource
+from xfer.server.refusals import Refusals
 from xfer.server.zones import Zone, ZoneTable
 from xfer.transfer.outbound import Decision, decide
 from xfer.wire.codes import BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
 from xfer.wire.edns import Edns
-from xfer.wire.names import lower
+from xfer.wire.names import lower, to_text
 from xfer.wire.request import Kind, Request, edns_of, make_error, parse_request
 from xfer.wire.tsig import Key, RequestRefused, ResponseSigner, VerifiedRequest, verify_request
 from xfer.zone.snapshot import Snapshot
@@ -47,7 +46,7 @@ log = structlog.get_logger()
 
 MAX_TCP = 65_535
 MIN_UDP = 512
-SOURCES_KEPT = 1_000
+NOT_OURS = "not a zone of this server"
 
 
 @attrs.frozen
@@ -81,32 +80,11 @@ class Handled:
     work: Transfer | Notified | None = None
 
 
-class Refusals:
-    """Counts what was refused, by source address; the oldest sources are forgotten."""
-
-    def __init__(self) -> None:
-        self._sources: OrderedDict[str, RefusedSource] = OrderedDict()
-
-    def count(self, source: str, reason: str, at: float) -> None:
-        """One more refusal."""
-        known = self._sources.pop(source, None)
-        self._sources[source] = RefusedSource(
-            source, 1 + (known.count if known is not None else 0), at, reason
-        )
-        if len(self._sources) > SOURCES_KEPT:
-            self._sources.popitem(last=False)
-
-    def listed(self) -> tuple[RefusedSource, ...]:
-        """Newest first."""
-        return tuple(reversed(self._sources.values()))
-
-
 @attrs.define(eq=False)
 class Dispatcher:
     """Everything that answering needs to know.
 
-    keys: by lower-case wire name; payload: the largest UDP answer and what our OPT offers;
-    on_refusal: told client, request and reason of each refused transfer or NOTIFY.
+    keys: by lower-case wire name; payload: the largest UDP answer and what our OPT offers.
     """
 
     table: ZoneTable
@@ -114,7 +92,6 @@ class Dispatcher:
     clock: Clock
     payload: int = 1232
     refusals: Refusals = attrs.Factory(Refusals)
-    on_refusal: Callable[[Zone, str, Request, str], None] | None = None
 
     def handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
         """What the request gets. Never raises, whatever the octets."""
@@ -130,7 +107,7 @@ class Dispatcher:
         try:
             verified = verify_request(message, self.keys, now)
         except RequestRefused as refused:
-            self.refusals.count(str(client), str(refused), now)
+            self.refusals.count(str(client), str(refused), now, "tsig")
             return Handled(refused.response(self.payload))
         except WireError:
             return Handled(make_error(message, FORMERR))
@@ -180,9 +157,7 @@ class Dispatcher:
     ) -> Handled:
         zone = self.table.find(name)
         if zone is None:
-            return self._error(
-                message, request, REFUSED, EDE_NOT_AUTHORITATIVE, "not a zone of this server"
-            )
+            return self._error(message, request, REFUSED, EDE_NOT_AUTHORITATIVE, NOT_OURS)
         now = self.clock.monotonic()
         snapshot = zone.serving(now)
         if snapshot is None:
@@ -208,12 +183,10 @@ class Dispatcher:
     ) -> Handled:
         zone = self.table.exact(name)
         if zone is None:
-            return self._error(
-                message, request, REFUSED, EDE_NOT_AUTHORITATIVE, "not a zone of this server"
-            )
+            return self._no_such_zone(message, request, client)
         admission = admit(client, key, zone.config.secondaries, zone.config.allow_transfer)
         if not admission.allowed:
-            return self._refuse(message, request, zone, client, admission.reason)
+            return self._refuse(message, request, client, admission.reason)
         snapshot = zone.serving(self.clock.monotonic())
         decision = decide(
             request.question.rtype,
@@ -245,23 +218,25 @@ class Dispatcher:
     ) -> Handled:
         zone = self.table.exact(name)
         if zone is None:
-            return self._error(
-                message, request, REFUSED, EDE_NOT_AUTHORITATIVE, "not a zone of this server"
-            )
+            return self._no_such_zone(message, request, client)
         admission = admit(client, key, zone.config.primaries, zone.config.allow_notify)
         if not admission.allowed or not zone.secondary:
             reason = admission.reason if zone.secondary else "NOTIFY for a primary zone"
-            return self._refuse(message, request, zone, client, reason)
+            return self._refuse(message, request, client, reason)
         reply = make_error(message, NOERROR, self._opt(request), aa=True)
         return Handled(reply, Notified(zone, request.notify_serial, str(client)))
 
-    def _refuse(
-        self, message: bytes, request: Request, zone: Zone, client: IPAddress, reason: str
-    ) -> Handled:
-        self.refusals.count(str(client), reason, self.clock.wall())
-        if self.on_refusal is not None:
-            self.on_refusal(zone, str(client), request, reason)
+    def _refuse(self, message: bytes, request: Request, client: IPAddress, reason: str) -> Handled:
+        self._count(request, client, reason)
         return self._error(message, request, REFUSED, EDE_PROHIBITED, "")
+
+    def _no_such_zone(self, message: bytes, request: Request, client: IPAddress) -> Handled:
+        self._count(request, client, "no zone of this server")
+        return self._error(message, request, REFUSED, EDE_NOT_AUTHORITATIVE, NOT_OURS)
+
+    def _count(self, request: Request, client: IPAddress, reason: str) -> None:
+        zone = to_text(lower(request.question.name))
+        self.refusals.count(str(client), reason, self.clock.wall(), request.kind.value, zone)
 
     def _error(
         self, message: bytes, request: Request, rcode: int, ede: int = 0, text: str = ""

@@ -130,12 +130,16 @@ class ZoneStatus:
 
 @attrs.frozen
 class RefusedSource:
-    """Requests refused from one address (REQUIREMENTS A17)."""
+    """Requests refused from one address (REQUIREMENTS A17).
+
+    reason and zone are the last one's; zone "" where the request's TSIG already failed.
+    """
 
     source: str
     count: int
     last_at: float
     reason: str
+    zone: str = ""
 
 
 @attrs.frozen
