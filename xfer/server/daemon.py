@@ -113,6 +113,10 @@ def _opened(
             yield claim, journal, committer, parsers
 
 
+def _journal_trouble(error: JournalError) -> None:
+    log.error("journal upkeep failed", error=str(error))
+
+
 def _listen_text(config: Config) -> str:
     return ", ".join(str(endpoint) for endpoint in config.server.listen)
 
