@@ -7,7 +7,8 @@ a nursery, in which checks, transfers and NOTIFYs run.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import attrs
 import structlog
@@ -96,8 +97,7 @@ class Core:
         self._nursery = nursery
         self._rng = rng
         self._load = load
-        self._idle: dict[bytes, trio.Event] = {}
-        self._saved: dict[bytes, SavedState] = {}
+        self._working: set[Zone] = set()
         self.loaded = trio.Event()
         self.stopping = False
         self.images = ImageCache(limits.image_memory)
@@ -128,21 +128,18 @@ class Core:
 
     async def load_all(self) -> None:
         """Read what the journal has of every zone, then plan their first checks."""
-        self._saved = {
-            state.origin: state for state in await self.executor.run(self.journal.states)
-        }
+        saved = {state.origin: state for state in await self.executor.run(self.journal.states)}
         stored = {version.origin for version in await self.executor.run(self.journal.latest_all)}
         for zone in list(self.table.zones.values()):
             if zone.origin in stored:
-                await self._load_zone(zone)
+                await self._load_zone(zone, saved.get(zone.origin))
             else:
                 self._loaded(zone)
-        self._saved = {}
         self.schedule.run_due()
         await trio.lowlevel.checkpoint()  # lets what is due take its place in `until_idle`
         self.loaded.set()
 
-    async def _load_zone(self, zone: Zone) -> None:
+    async def _load_zone(self, zone: Zone, saved: SavedState | None) -> None:
         try:
             readable = await self.executor.run(self.journal.latest_readable, zone.origin)
         except XferError as error:
@@ -152,12 +149,24 @@ class Core:
             for damage in readable.damaged:
                 log.error("version damaged", zone=zone.name, error=str(damage))
             zone.snapshot, zone.version = readable.snapshot, readable.version
-            self._restore(zone)
+            self._restore(zone, saved)
         self._loaded(zone)
+
+    async def _load_added(self, zone: Zone) -> None:
+        """A zone that a reload brought; it may have been served here before."""
+        try:
+            saved = await self.executor.run(self.journal.state, zone.origin)
+        except XferError as error:
+            log.error("zone state unreadable", zone=zone.name, error=str(error))
+            saved = None
+        await self._load_zone(zone, saved)
 
     def _loaded(self, zone: Zone) -> None:
         zone.loading = False
+        zone.idle.set()
         log.debug("loaded", zone=zone.name, serial_to=zone.serial)
+        if zone.removed:
+            return
         if zone.secondary:
             self.schedule.at(
                 zone, self.clock.monotonic(), FIRST if zone.snapshot is None else CHECK
@@ -165,11 +174,10 @@ class Core:
         else:
             self._nursery.start_soon(self.read_file, zone)
 
-    def _restore(self, zone: Zone) -> None:
+    def _restore(self, zone: Zone, saved: SavedState | None) -> None:
         """When a secondary zone expires, from what was saved; the wall clock may have jumped."""
         if not zone.secondary or zone.snapshot is None or zone.version is None:
             return
-        saved = self._saved.get(zone.origin)
         limit = lifetime(zone.snapshot, None)
         expire_at = zone.version.created + limit
         if saved is not None and saved.expire_at is not None:
@@ -182,8 +190,8 @@ class Core:
 
     def start_attempt(self, zone: Zone) -> None:
         """Check the zone's primaries in the background; once more after a check that runs."""
-        if self.stopping or zone.removed:
-            return
+        if self.stopping or zone.removed or zone.loading or not zone.secondary:
+            return  # once loaded, a secondary zone is checked anyway
         if zone.busy:
             zone.again = True
             return
@@ -195,23 +203,34 @@ class Core:
 
     async def attempt(self, zone: Zone, force: bool = False, only: Peer | None = None) -> Outcome:
         """One attempt, when none runs, and the plan for the next."""
-        while zone.busy:
-            await self._idle[zone.origin].wait()
-        zone.busy = True
-        idle = self._idle[zone.origin] = trio.Event()
-        try:
-            outcome = await self.refresher.attempt(zone, force=force, only=only)
-        except Exception as error:
-            # A mistake of ours with one zone must not take the others down.
-            outcome = self._crashed(zone, error)
-        finally:
-            zone.busy = False
-            del self._idle[zone.origin]
-            idle.set()
-        if not zone.removed:
+        async with self._turn(zone):
+            if zone.removed or not zone.secondary:
+                return Outcome(False, True, "no secondary zone any more", zone.name)
+            try:
+                outcome = await self.refresher.attempt(zone, force=force, only=only)
+            except Exception as error:
+                # A mistake of ours with one zone must not take the others down.
+                outcome = self._crashed(zone, error)
+        if not zone.removed and zone.secondary:
             self._plan(zone, outcome.ok)
             self._save(zone)
         return outcome
+
+    @asynccontextmanager
+    async def _turn(self, zone: Zone) -> AsyncIterator[None]:
+        """The block has the zone for itself, once it is loaded. Of two zones of one name, the one
+        that a reload removed may still be at work when the other one starts."""
+        while zone.busy or zone.loading:
+            await zone.idle.wait()
+        zone.busy = True
+        zone.idle = trio.Event()
+        self._working.add(zone)
+        try:
+            yield
+        finally:
+            zone.busy = False
+            self._working.discard(zone)
+            zone.idle.set()
 
     def _crashed(self, zone: Zone, error: Exception) -> Outcome:
         sentence = f"expected no error inside xfer, got {type(error).__name__}: {error}"
@@ -254,18 +273,20 @@ class Core:
 
     async def read_file(self, zone: Zone) -> Outcome:
         """Publish a primary zone's file where its content is new."""
-        while zone.busy:
-            await self._idle[zone.origin].wait()
-        zone.busy = True
-        idle = self._idle[zone.origin] = trio.Event()
-        try:
-            return await zonefiles.publish_file(
-                zone, self.refresher.policy, self.journal, self.publisher, self.executor, self.clock
-            )
-        finally:
-            zone.busy = False
-            del self._idle[zone.origin]
-            idle.set()
+        async with self._turn(zone):
+            if zone.removed or zone.secondary:
+                return Outcome(False, True, "no primary zone any more", zone.name)
+            policy = self.refresher.policy
+            try:
+                outcome = await zonefiles.publish_file(
+                    zone, policy, self.journal, self.publisher, self.executor, self.clock
+                )
+            except Exception as error:
+                outcome = self._crashed(zone, error)
+        if zone.again:  # a reload made it a secondary zone meanwhile
+            zone.again = False
+            self.start_attempt(zone)
+        return outcome
 
     # -- what listeners report
 
@@ -313,8 +334,8 @@ class Core:
         """Wait until no transfer runs."""
         while self.slots_out.running:
             await self.slots_out.released()
-        for idle in list(self._idle.values()):
-            await idle.wait()
+        for zone in list(self._working):
+            await zone.idle.wait()
 
     async def reload(self) -> ReloadOutcome:
         """Read the config again and apply it; raises ConfigError and changes nothing.
@@ -360,12 +381,14 @@ class Core:
             known = zones.get(origin)
             if known is None:
                 zones[origin] = Zone(settings, loading=True)
-                self._nursery.start_soon(self._load_zone, zones[origin])
+                self._nursery.start_soon(self._load_added, zones[origin])
                 added += 1
             elif known.config != settings:
                 known.config = settings
                 changed += 1
                 if known.secondary:
+                    if known.expires is None:  # it was a primary zone
+                        known.keep_alive(self.clock.monotonic(), None, True)
                     self.start_attempt(known)
                 else:
                     known.expires = None

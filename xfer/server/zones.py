@@ -7,6 +7,7 @@ publishing replaces it in one assignment. Times inside are monotonic; wall times
 from __future__ import annotations
 
 import attrs
+import trio
 
 from xfer.config import Role, ZoneConfig
 from xfer.journal import Version
@@ -25,7 +26,8 @@ class Zone:
 
     snapshot, version: what is served, None before the first; loading: it is still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
-    busy: a check or transfer runs; again: another was asked for meanwhile.
+    busy: a check or transfer runs; again: another was asked for meanwhile; idle: set when what
+    keeps it busy, or loading, has ended.
     """
 
     config: ZoneConfig
@@ -42,6 +44,7 @@ class Zone:
     next_action: str = ""
     busy: bool = False
     again: bool = False
+    idle: trio.Event = attrs.Factory(trio.Event)
     removed: bool = False
     phase: Phase = Phase.QUEUED
     transfer_from: Peer | None = None
