@@ -9,7 +9,7 @@ PURE_TESTS := $(wildcard tests/test_kernel.py tests/wire tests/zone tests/dnssec
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+.PHONY: help demo test check lint types bench kill bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ types: .venv/deps ## mypy --strict
 bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table
 	bind-lab/install peers
 	$(BIN)/python -m tests.bench $(ARGS)
+
+kill: .venv/kernel ## kill -9 the daemon 50 times and more in a pull, at least 5 times in each phase
+	bind-lab/install peers
+	$(BIN)/python -m tests.kill $(ARGS)
 
 bind-lab: .venv/deps ## build the BIND image
 	bind-lab/install lab

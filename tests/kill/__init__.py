@@ -1,0 +1,5 @@
+"""`kill -9` of the daemon in every phase of a pull: nothing that was reported is ever lost.
+
+`launcher` runs the real daemon and kills it where its `Plan` says; `harness` starts it over and
+over on one journal, and looks at what is left; `python -m tests.kill` prints the histogram.
+"""

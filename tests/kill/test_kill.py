@@ -1,0 +1,61 @@
+"""The short form of `make kill`: once at the beginning of each phase, and a few times inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.kill.harness import Rounds, histogram
+from tests.kill.plan import AFTER, AHEAD, POINTS, Note, Point, lengths_of, place, read_notes
+
+INSIDE = (
+    Point("receiving", until="checking"),
+    Point("flip added"),
+    Point("flip inserted", until="flip committed"),
+)
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_after_kill_9_in_any_phase_a_whole_version_serves_and_none_reported_is_lost(
+    tmp_path: Path,
+) -> None:
+    with Rounds(tmp_path, size=9_000) as rounds:
+        for row, points in POINTS.items():
+            death = rounds.round(points[0], forced=row == "swapping")
+            assert death is not None
+            assert death.where == row, rounds.plan
+            assert death.new == (row in ("swapping", "notifying"))
+        for point in INSIDE:
+            assert rounds.round(point) is not None
+        rounds.finish()
+        print("\n".join(histogram(rounds.deaths)))
+        assert any(death.child for death in rounds.deaths), "no transfer was parsed by a child"
+
+
+def test_blocks_written_while_the_rest_is_received_are_a_place_of_their_own_to_die() -> None:
+    def at(*events: str) -> str:
+        return place([Note(0.0, event) for event in events])
+
+    assert at() == "before"
+    assert at("receiving", "octets at 70") == "receiving"
+    assert at("receiving", "write begin") == AHEAD
+    assert at("receiving", "write begin", "checking", "write added") == AHEAD
+    assert at("receiving", "write begin", "checking", "write end") == "checking"
+    assert at("receiving", "checking", "writing", "write begin") == "writing"
+    assert at("receiving", "checking", "writing", "flipping", "swapping") == "swapping"
+    assert at("receiving", "notifying", "done") == AFTER
+
+
+def test_notes_are_read_up_to_the_last_whole_line() -> None:
+    assert read_notes("1.5 receiving\n2.0 octets at 7\n2.5 chec") == [
+        Note(1.5, "receiving"),
+        Note(2.0, "octets at 7"),
+    ]
+
+
+def test_the_lengths_of_a_transfer_are_those_between_its_notes() -> None:
+    lengths = lengths_of([Note(1.0, "receiving"), Note(1.5, "child"), Note(3.0, "checking")])
+    assert lengths[Point("receiving", until="checking")] == 2.0
+    assert Point("flipping", until="swapping") not in lengths
