@@ -208,3 +208,28 @@ def test_a_zone_that_a_reload_removes_meanwhile_is_not_published() -> None:
 
     assert not world.attempt(meanwhile=remove).ok
     assert world.commits.committed == []
+
+
+@pytest.mark.parametrize("offered", [4, 5, 5 + 2**31])
+def test_an_expired_zone_takes_any_serial(offered: int) -> None:
+    world = World(first=snapshot(offered))
+    world.zone.snapshot = snapshot(5)
+    world.zone.expires = -1.0
+    outcome = world.attempt()
+    assert outcome.ok
+    assert world.zone.serial == offered
+    assert world.zone.expires > 0
+    assert len(world.commits.committed) == (offered != 5), "the same serial needs no transfer"
+
+
+def test_news_that_cannot_be_had_is_a_failure_though_another_primary_has_what_is_served() -> None:
+    world = World(first=snapshot(5), second=snapshot(6))
+    world.zone.snapshot = snapshot(5)
+    world.commits.broken = True
+    outcome = world.attempt()
+    assert not outcome.ok
+    assert world.asked == ["first soa", "second soa", "second"]
+    assert world.zone.error is not None
+    assert "disk full" in world.zone.error.sentence
+    assert world.zone.expires is not None, "the check of the first one counts"
+    assert (world.zone.serial, world.zone.failures) == (5, 1)

@@ -2,7 +2,9 @@
 
 A check asks the primaries in their order. The first that has a newer serial is transferred from;
 when that fails, the next is tried. A zone without a version is transferred without asking first. A
-forced transfer takes whatever serial the primary has. One attempt per zone at a time.
+forced transfer takes whatever serial the primary has, and so does a zone that has expired (RFC 1034
+§4.3.5). Where the news of one primary cannot be had, the attempt has failed, though another one has
+what is served: RETRY follows, not REFRESH. One attempt per zone at a time.
 """
 
 from __future__ import annotations
@@ -68,22 +70,30 @@ class Refresher:
         primaries' status are current afterwards; never raises TransferError."""
         primaries: Sequence[Peer] = (only,) if only is not None else zone.config.primaries
         first: TransferError | None = None
+        missed: TransferError | None = None
         reached: tuple[Peer, SoaAnswer] | None = None
+        expired = zone.serving(self.clock.monotonic()) is None
         for peer in primaries:
+            news = False
             try:
                 if not force and zone.snapshot is not None:
                     answer = await self._check(zone, peer)
-                    if not newer(answer.serial, zone.snapshot.serial):
+                    served = zone.snapshot.serial
+                    news = newer(answer.serial, served) or (expired and answer.serial != served)
+                    if not news:
                         reached = reached or (peer, answer)
                         continue
-                return await self._transfer(zone, peer, force)
+                return await self._transfer(zone, peer, force or expired)
             except TransferError as error:
                 self._failed(zone, peer, error)
                 first = first or error
+                if news:
+                    missed = missed or error
                 if not error.try_next:
                     break
         if reached is not None:
-            return self._unchanged(zone, *reached)
+            unchanged = self._unchanged(zone, *reached)
+            return unchanged if missed is None else self._all_failed(zone, missed)
         assert first is not None, "config requires a primary for a secondary zone"
         return self._all_failed(zone, first)
 
