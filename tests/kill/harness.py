@@ -59,17 +59,19 @@ class Broken(AssertionError):
 
 @attrs.frozen
 class Death:
-    """One round's end. where: a row of the histogram; served: the serial afterwards; new: whether
-    that was the one on its way; child: whether a process of its own was parsing; forced: whether
-    `force-axfr --wait` had asked for the transfer; primary: its kind."""
+    """One round's end.
+
+    where: as `plan.place` says; ahead: whether it was writing blocks ahead; new: whether the
+    version that served afterwards was the one on its way; child: whether a process of its own was
+    parsing; forced: whether `force-axfr --wait` had asked for the transfer.
+    """
 
     plan: Plan
     where: str
-    served: int
+    ahead: bool
     new: bool
     child: bool
     forced: bool
-    primary: str
 
 
 class Daemon(Xferd):
@@ -251,7 +253,7 @@ class Rounds:
         if not said <= {old, new} | self.reported:
             raise Broken(f"{plan}: versions were reported that never were: {said}")
         self.reported |= said
-        if where in ("before", "receiving", plans.AHEAD, "checking", "writing") and new in said:
+        if where in ("before", "receiving", "checking", "writing") and new in said:
             raise Broken(f"{plan}: died {where}, and version {new} had been reported: {said}")
         self._stop_primary()
         allowed = {new} if new in said else {old, new} if where == "flipping" else {old}
@@ -259,7 +261,12 @@ class Rounds:
         if code is None:
             return None
         death = Death(
-            plan, where, self.served, self.served == new, "child" in events, forced, self.kind
+            plan,
+            where,
+            plans.was_writing_ahead(notes),
+            self.served == new,
+            "child" in events,
+            forced,
         )
         self.deaths.append(death)
         return death
@@ -426,18 +433,25 @@ def _alive(session: int) -> list[str]:
     return found
 
 
-def histogram(deaths: Sequence[Death]) -> list[str]:
-    """One line a row: how often, what served afterwards."""
-    lines = [f"{'died while':<20} {'kills':>5} {'old':>5} {'new':>5}  parsing child  by force-axfr"]
+def hits(deaths: Sequence[Death]) -> Counter[str]:
+    """How often it died in each row of POINTS, and elsewhere; AHEAD counts beside the others."""
     counted = Counter(death.where for death in deaths)
-    for row in [*plans.POINTS, plans.AFTER, "before"]:
+    counted[plans.AHEAD] = sum(death.ahead for death in deaths)
+    return counted
+
+
+def histogram(deaths: Sequence[Death]) -> list[str]:
+    """One line a phase: how often, in what circumstances, and which version served afterwards."""
+    columns = f"{'serves old':>11} {'new':>4} {'writing ahead':>14} {'child':>6} {'force-axfr':>11}"
+    lines = [f"{'died while':<18} {'kills':>5} {columns}"]
+    for row in [*plans.PHASES, plans.AFTER, "before"]:
         here = [death for death in deaths if death.where == row]
-        if not here and row not in plans.POINTS:
+        if not here and row not in plans.PHASES:
             continue
         new = sum(death.new for death in here)
         lines.append(
-            f"{row:<20} {counted[row]:>5} {len(here) - new:>5} {new:>5}"
-            f"  {sum(death.child for death in here):>13}"
-            f"  {sum(death.forced for death in here):>13}  {'#' * len(here)}"
+            f"{row:<18} {len(here):>5} {len(here) - new:>11} {new:>4}"
+            f" {sum(death.ahead for death in here):>14} {sum(death.child for death in here):>6}"
+            f" {sum(death.forced for death in here):>11}  {'#' * len(here)}"
         )
     return lines

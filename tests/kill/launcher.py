@@ -2,15 +2,15 @@
 
 Nothing of the daemon is replaced: functions of it are wrapped to note that they were entered or
 left. Death at an event is the process's own SIGKILL there; death some time after an event comes
-from a process of its own, so that it meets the daemon anywhere, also within a system call.
+from the kernel, so that it meets the daemon anywhere, whoever holds the interpreter.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import signal
-import struct
 import sys
 import threading
 import time
@@ -30,23 +30,38 @@ from xfer.server.status import Phase
 from xfer.server.zones import Zone
 
 
+class _Event(ctypes.Structure):
+    """`struct sigevent`: value, signal, how; the rest is not ours."""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("signal", ctypes.c_int),
+        ("how", ctypes.c_int),
+        ("rest", ctypes.c_byte * 48),
+    )
+
+
+class _Spec(ctypes.Structure):
+    """`struct itimerspec`: the interval, none here, and the time until the signal."""
+
+    _fields_ = tuple((name, ctypes.c_long) for name in ("_1", "_2", "seconds", "nanoseconds"))
+
+
 class Killer:
-    """A process that sends SIGKILL to this one after a delay; it ends with this one."""
+    """A timer of the kernel's that sends SIGKILL; other than a process, it is never late."""
 
     def __init__(self) -> None:
-        reading, self._writing = os.pipe()
-        victim = os.getpid()
-        if os.fork() == 0:
-            os.close(self._writing)
-            order = os.read(reading, 8)
-            if order:
-                time.sleep(struct.unpack("d", order)[0])
-                os.kill(victim, signal.SIGKILL)
-            os._exit(0)
-        os.close(reading)
+        self._libc = ctypes.CDLL("libc.so.6", use_errno=True)
+        self._timer = ctypes.c_void_p()
+        event = _Event(None, signal.SIGKILL, 0)
+        clock = time.CLOCK_MONOTONIC
+        if self._libc.timer_create(clock, ctypes.byref(event), ctypes.byref(self._timer)):
+            raise OSError(ctypes.get_errno(), "timer_create")
 
     def kill_after(self, seconds: float) -> None:
-        os.write(self._writing, struct.pack("d", seconds))
+        spec = ctypes.byref(_Spec(0, 0, int(seconds), max(1, int(seconds % 1 * 1e9))))
+        if self._libc.timer_settime(self._timer, 0, spec, None):
+            raise OSError(ctypes.get_errno(), "timer_settime")
 
 
 def die() -> None:

@@ -23,7 +23,7 @@ import attrs
 
 PHASES = ("receiving", "checking", "writing", "flipping", "swapping", "notifying")
 AHEAD = "writing ahead"
-"""Blocks are written while the rest is still received or checked: a place of its own to die."""
+"""Blocks are written while the rest is still received or checked: a phase beside the other two."""
 AFTER = "after the transfer"
 COMMITTED = ("flip committed", "swapping", "swapped", "notifying", "notify queued")
 """Events from which on the new version is durable."""
@@ -115,17 +115,23 @@ def read_notes(text: str) -> list[Note]:
 
 
 def place(notes: Sequence[Note]) -> str:
-    """Where the process died: a row of POINTS, AFTER, or "before" it was receiving."""
-    phase = "before"
-    ahead = False
+    """The phase in which the process died, AFTER, or "before" it was receiving."""
+    where = "before"
     for note in notes:
         if note.event in PHASES:
-            phase = note.event
+            where = note.event
         elif note.event == "done":
-            phase = AFTER
-        elif note.event in ("write begin", "write end"):
-            ahead = note.event == "write begin"
-    return AHEAD if ahead and phase in ("receiving", "checking") else phase
+            where = AFTER
+    return where
+
+
+def was_writing_ahead(notes: Sequence[Note]) -> bool:
+    """Whether the process died while it wrote blocks in a transaction of their own."""
+    last = ""
+    for note in notes:
+        if note.event in ("write begin", "write end"):
+            last = note.event
+    return last == "write begin"
 
 
 def lengths_of(notes: Sequence[Note]) -> dict[Point, float]:

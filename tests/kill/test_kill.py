@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests.kill.harness import Rounds, histogram
-from tests.kill.plan import AFTER, AHEAD, POINTS, Note, Point, lengths_of, place, read_notes
+from tests.kill.plan import (
+    AFTER,
+    AHEAD,
+    POINTS,
+    Note,
+    Point,
+    lengths_of,
+    place,
+    read_notes,
+    was_writing_ahead,
+)
 
 INSIDE = (
     Point("receiving", until="checking"),
-    Point("flip added"),
     Point("flip inserted", until="flip committed"),
 )
 
@@ -25,7 +34,7 @@ def test_after_kill_9_in_any_phase_a_whole_version_serves_and_none_reported_is_l
         for row, points in POINTS.items():
             death = rounds.round(points[0], forced=row == "swapping")
             assert death is not None
-            assert death.where == row, rounds.plan
+            assert death.ahead if row == AHEAD else death.where == row, rounds.plan
             assert death.new == (row in ("swapping", "notifying"))
         for point in INSIDE:
             assert rounds.round(point) is not None
@@ -34,18 +43,18 @@ def test_after_kill_9_in_any_phase_a_whole_version_serves_and_none_reported_is_l
         assert any(death.child for death in rounds.deaths), "no transfer was parsed by a child"
 
 
-def test_blocks_written_while_the_rest_is_received_are_a_place_of_their_own_to_die() -> None:
-    def at(*events: str) -> str:
-        return place([Note(0.0, event) for event in events])
+def test_the_last_phase_that_was_entered_is_where_it_died() -> None:
+    def at(*events: str) -> tuple[str, bool]:
+        notes = [Note(0.0, event) for event in events]
+        return place(notes), was_writing_ahead(notes)
 
-    assert at() == "before"
-    assert at("receiving", "octets at 70") == "receiving"
-    assert at("receiving", "write begin") == AHEAD
-    assert at("receiving", "write begin", "checking", "write added") == AHEAD
-    assert at("receiving", "write begin", "checking", "write end") == "checking"
-    assert at("receiving", "checking", "writing", "write begin") == "writing"
-    assert at("receiving", "checking", "writing", "flipping", "swapping") == "swapping"
-    assert at("receiving", "notifying", "done") == AFTER
+    assert at() == ("before", False)
+    assert at("receiving", "octets at 70") == ("receiving", False)
+    assert at("receiving", "write begin") == ("receiving", True)
+    assert at("receiving", "write begin", "checking", "write added") == ("checking", True)
+    assert at("receiving", "write begin", "checking", "write end") == ("checking", False)
+    assert at("receiving", "checking", "writing", "flipping", "swapping") == ("swapping", False)
+    assert at("receiving", "notifying", "done") == (AFTER, False)
 
 
 def test_notes_are_read_up_to_the_last_whole_line() -> None:
