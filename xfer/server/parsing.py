@@ -5,119 +5,39 @@ than the turns take: UDP answers wait, and so does the parser for each of them. 
 read, verified, checked and packed by a child process that has nothing else to do; this process
 moves octets in and finished blocks out.
 
-    _Pull ── executor thread ── RemoteReception ══ socket pair ══ serve() ── Reception
+    _Pull ── run_in ── executor thread ── RemoteReception ══ socket pair ══ serve() ── Reception
 
-`Job` says what a reception has to know, and makes it, on either side. The two sides speak pickles:
-both are this program, and nobody else can reach the socket. A child ends with its parent, because
-the socket then ends.
+`job.py` has the child's side. What a child keeps between jobs is measured in
+`tests/server/test_parsing.py`: next to nothing.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
-import attrs
+import structlog
+import trio
 
 from xfer.errors import Failure, TransferError
-from xfer.server.reception import Received, Reception
-from xfer.transfer.inbound import AxfrIn, StreamLimits
-from xfer.wire.edns import expire_of
-from xfer.wire.tsig import Algorithm, Key, ResponseVerifier
+from xfer.server.executor import Executor
+from xfer.server.job import COMMAND, Job, Progress
+from xfer.server.reception import Received
 from xfer.zone.block import Block
-from xfer.zone.build import Builder
-from xfer.zone.check import Finding, Grade, Policy
+from xfer.zone.check import Finding, Grade
 from xfer.zone.snapshot import Snapshot
 
+log = structlog.get_logger()
+
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
+
 LARGE = 1 << 18  # octets of a transfer from which on a child reads it, where one is free
-_COMMAND = f"from {__name__} import main; main()"
 _BUFFER = 1 << 21  # octets that the socket pair may hold
-
-
-@attrs.frozen
-class Job:
-    """One reception, in values that can be sent to another process.
-
-    key: name, algorithm and secret, None where nothing is signed; mac: of the request; unsigned:
-    messages in a row that may come without TSIG; grades: rule → grade of the checks; cuts: where
-    the blocks of the present version begin (`Snapshot.cuts`).
-    """
-
-    origin: bytes
-    msg_id: int
-    limits: StreamLimits
-    key: tuple[bytes, str, bytes, int] | None
-    mac: bytes
-    unsigned: int
-    grades: dict[str, str]
-    cuts: list[bytes]
-
-    @staticmethod
-    def of(
-        origin: bytes,
-        msg_id: int,
-        limits: StreamLimits,
-        signed: tuple[Key, bytes] | None,
-        unsigned: int,
-        policy: Policy,
-        previous: Snapshot | None,
-    ) -> Job:
-        """signed: the request's key and MAC, None where it was not signed."""
-        key = None
-        mac = b""
-        if signed is not None:
-            with_key, mac = signed
-            key = (with_key.name, with_key.algorithm.text, with_key.secret, with_key.min_mac)
-        grades = {rule: grade.value for rule, grade in policy.grades.items()}
-        cuts = previous.cuts() if previous is not None else []
-        return Job(origin, msg_id, limits, key, mac, unsigned, grades, cuts)
-
-    def reception(self) -> Reception:
-        """A new reception for this job."""
-        verifier = None
-        if self.key is not None:
-            name, algorithm, secret, min_mac = self.key
-            key = Key(name, Algorithm.from_text(algorithm), secret, min_mac)
-            verifier = ResponseVerifier(key, self.mac, self.unsigned)
-        return Reception(AxfrIn(self.origin, self.msg_id, self.limits), verifier, self._new_builder)
-
-    def _new_builder(self) -> Builder:
-        policy = Policy({rule: Grade(grade) for rule, grade in self.grades.items()})
-        # Compression can make a small transfer a large zone: the limit holds for both.
-        builder = Builder(self.origin, policy, max_octets=self.limits.octets)
-        builder.cut_at(self.cuts)
-        return builder
-
-
-@attrs.frozen
-class Progress:
-    """Where a reception stands. where: `Reception.where()`; expire: seconds, None without one."""
-
-    complete: bool
-    serial: int | None
-    messages: int
-    records: int
-    expire: int | None
-    where: str
-
-    @staticmethod
-    def of(reception: Reception) -> Progress:
-        machine = reception.machine
-        return Progress(
-            reception.complete,
-            machine.serial,
-            machine.messages,
-            machine.records,
-            expire_of(machine.edns),
-            reception.where(),
-        )
 
 
 class LocalReception:
@@ -147,15 +67,16 @@ class LocalReception:
 class RemoteReception:
     """A reception in a child; its calls block, so they are made in a worker thread.
 
-    Raises TransferError (POLICY) where the child has died.
+    so_far: what was known of the transfer before the child got it, which is to be given what came
+    from the first octet on. Raises TransferError (POLICY) where the child has died.
     """
 
-    def __init__(self, child: Child, job: Job) -> None:
+    def __init__(self, child: Child, job: Job, so_far: Progress) -> None:
         self._child = child
         self._origin = job.origin
         self._blocks: dict[bytes, Block] = {}
         child.ask("begin", job)
-        self.progress = Progress(False, None, 0, 0, None, "before the first octet of an answer")
+        self.progress = so_far
 
     def take(self, chunks: list[bytes], now: int) -> list[Block]:
         """As `Reception.take`."""
@@ -186,21 +107,21 @@ class RemoteReception:
 
 
 class Child:
-    """A process that runs `serve`, and our end of the socket pair."""
+    """A process that runs `serve`, and our end of the socket pair. Raises OSError: none started."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        with theirs:
+        with ours, theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             self._process = subprocess.Popen(
-                # Not -m: the classes that are sent would be those of `__main__` there.
-                [sys.executable, "-c", _COMMAND, str(theirs.fileno())],
+                [sys.executable, "-c", COMMAND, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
-        self._connection = Connection(ours.detach())
+            self._connection = Connection(ours.detach())
+        self.pid = self._process.pid
         self.broken = False
 
     def ask(self, *command: Any) -> Any:
@@ -221,8 +142,28 @@ class Child:
             raise TransferError(*answer[:3], **answer[3])
         return answer
 
+    def drop(self) -> None:
+        """Have it forget its job; it frees much memory then, so nobody waits for that."""
+        try:
+            self._connection.send(("drop",))
+        except OSError:
+            self.broken = True
+
+    def usable(self) -> bool:
+        """Whether it can take a job."""
+        return not self.broken and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it at once, even in the middle of a command, which then fails. From any thread."""
+        self.broken = True
+        self._process.kill()
+
+    def ended(self) -> bool:
+        """Whether the process has ended; it is a zombie until this or `close` has seen that."""
+        return self._process.poll() is not None
+
     def close(self) -> None:
-        """End the process."""
+        """End the process, which has no command to answer, and wait for it."""
         self._connection.close()
         try:
             self._process.wait(2)
@@ -238,16 +179,18 @@ class Parsers:
         self._most = most
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
+        self._ending: list[Child] = []
 
     def start(self) -> None:
         """Start one, so that the first large transfer finds it ready."""
         if self._most and not self._idle:
-            self._idle.append(Child())
+            self._start()
 
     def acquire(self) -> Child | None:
-        """A child that is free, None where all are at work."""
+        """A child that is free, None where all are at work or none can be started."""
+        self._reap()
         if not self._idle and len(self._busy) < self._most:
-            self._idle.append(Child())
+            self._start()
         if not self._idle:
             return None
         child = self._idle.pop()
@@ -255,65 +198,64 @@ class Parsers:
         return child
 
     def release(self, child: Child) -> None:
-        """Give a child back after its job."""
+        """Give a child back after its job. Does not wait for it."""
         self._busy.discard(child)
-        with contextlib.suppress(TransferError):
-            child.ask("drop")
+        if not child.broken:
+            child.drop()
         if child.broken:
-            child.close()
+            child.kill()
+            self._ending.append(child)
         else:
             self._idle.append(child)
 
     def close(self) -> None:
         """End all."""
-        for child in [*self._idle, *self._busy]:
+        for child in [*self._idle, *self._busy, *self._ending]:
             child.close()
         self._idle.clear()
         self._busy.clear()
+        self._ending.clear()
+
+    def _start(self) -> None:
+        try:
+            self._idle.append(Child())
+        except OSError as error:
+            log.error("no process to parse transfers", error=str(error))
+
+    def _reap(self) -> None:
+        """Find the children that have ended."""
+        self._ending += [child for child in self._idle if not child.usable()]
+        self._idle = [child for child in self._idle if child not in self._ending]
+        for child in [child for child in self._ending if child.ended()]:
+            child.close()
+            self._ending.remove(child)
 
 
-def serve(connection: Connection) -> None:
-    """The child's side: do one job after the other until the parent is gone."""
-    reception: Reception | None = None
-    while True:
+async def run_in(child: Child, executor: Executor, function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run a function that waits for the child's answer; when cancelled, end the child.
+
+    A call in a thread cannot be given up, and nobody knows how long the child may take: a transfer
+    that is cancelled, and a daemon that is to stop, must not wait for it.
+    """
+
+    async def watch() -> None:
         try:
-            command, *arguments = connection.recv()
-        except EOFError:
-            return
-        answer: Any = None
+            await trio.sleep_forever()
+        finally:
+            if not done:
+                child.kill()
+
+    done = False
+    failed: TransferError | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
         try:
-            if command == "begin":
-                reception = None  # the memory of the job before goes first
-                reception = arguments[0].reception()
-            elif command == "take":
-                assert reception is not None
-                blocks = reception.take(*arguments)
-                answer = (Progress.of(reception), [(b.data, b.digest) for b in blocks])
-            elif command == "finish":
-                assert reception is not None
-                answer = _finish(reception)
-            elif command == "drop":
-                reception = None
-            connection.send(("done", answer))
+            result = await executor.run(function, *args)
         except TransferError as error:
-            reception = None
-            more = {
-                "hint": error.hint, "try_axfr": error.try_axfr, "try_next": error.try_next,
-            }  # fmt: skip
-            connection.send(("error", (error.failure, error.expected, error.got, more)))
-
-
-def _finish(reception: Reception) -> Any:
-    received = reception.finish()
-    rest = [(block.data, block.digest) for block in reception.take_ready()]
-    found = [(f.rule, f.grade.value, f.owner, f.rtype, f.detail) for f in received.findings]
-    return [block.digest for block in received.snapshot.blocks], rest, found
-
-
-def main() -> None:
-    """The child; its argument is the socket. Signals are for the parent, whose end is ours too."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    gc.disable()  # what a transfer makes has no cycles, and there is much of it to look through
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        serve(Connection(int(sys.argv[1])))
+            failed = error  # may be the child's end by `watch`: then the cancellation is the reason
+        done = True
+        nursery.cancel_scope.cancel()
+    await trio.lowlevel.checkpoint_if_cancelled()
+    if failed is not None:
+        raise failed
+    return result

@@ -18,6 +18,7 @@ import math
 import random
 import struct
 from collections.abc import Callable, Sequence
+from typing import TypeVar, TypeVarTuple
 
 import attrs
 import trio
@@ -25,14 +26,14 @@ import trio
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.server.executor import Executor
+from xfer.server.job import Job, Progress
 from xfer.server.parsing import (
     LARGE,
     Child,
-    Job,
     LocalReception,
     Parsers,
-    Progress,
     RemoteReception,
+    run_in,
 )
 from xfer.server.soa import broken_text
 from xfer.server.target import Dial, Target, connect, dial_tcp, transport_error
@@ -43,6 +44,9 @@ from xfer.wire.tsig import Key, sign_request
 from xfer.zone.block import Block
 from xfer.zone.check import Finding, Policy
 from xfer.zone.snapshot import Snapshot
+
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
 
 READ = 1 << 18  # octets asked of the socket at once
 WAITING = 1 << 20  # octets that may wait for the parser
@@ -172,7 +176,8 @@ class _Pull:
         self._parsers = parsers
         self._child: Child | None = None
         self._reception: LocalReception | RemoteReception | None = None
-        self._first: list[bytes] = []  # what a child would have to start again from
+        # What a child would have to start again from; None once it is settled who parses.
+        self._first: list[bytes] | None = [] if parsers is not None else None
         self._chunks: list[bytes] = []
         self._waiting = 0
         self._received = 0
@@ -215,7 +220,7 @@ class _Pull:
                         reading.cancel_scope.cancel()
                     if checking is not None:
                         checking()
-                    received, rest = await self._executor.run(reception.finish)
+                    received, rest = await self._run(reception.finish)
                     await send_blocks.send(rest)
         progress = reception.progress
         return PullResult(
@@ -326,29 +331,31 @@ class _Pull:
             chunks, self._chunks = self._chunks, []
             self._waiting = 0
             self._wake_reader.set()
-            if self._parsers is not None and self._child is None:
+            if self._first is not None:
                 self._first += chunks
-                if self._received >= LARGE:
+                if self._received >= LARGE and self._parsers is not None:
                     self._child = self._parsers.acquire()
                     if self._child is not None:
-                        chunks = self._first
-                        pending = []
-                        reception = self._reception = await self._executor.run(
-                            RemoteReception, self._child, job
+                        chunks, pending = self._first, []
+                        reception = self._reception = await self._run(
+                            RemoteReception, self._child, job, reception.progress
                         )
-                    self._first = []
-            pending += await self._executor.run(
-                reception.take, chunks, math.floor(self._clock.wall())
-            )
+                    self._first = None  # from now on it stays where it is
+            pending += await self._run(reception.take, chunks, math.floor(self._clock.wall()))
             if len(pending) >= WRITE_AHEAD:
                 await send.send(pending)
                 pending = []
             self._report(reception.progress)
         if self._chunks:
-            await self._executor.run(reception.take, self._chunks, math.floor(self._clock.wall()))
+            await self._run(reception.take, self._chunks, math.floor(self._clock.wall()))
         if pending:
             await send.send(pending)
         return reception
+
+    async def _run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        if self._child is None:
+            return await self._executor.run(function, *args)
+        return await run_in(self._child, self._executor, function, *args)
 
     def _report(self, progress: Progress) -> None:
         if self._progress is not None:

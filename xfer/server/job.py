@@ -1,0 +1,172 @@
+"""One reception as a job for another process, and what that process does.
+
+    parent, `parsing.Child`       begin, take …, finish, drop        child, `serve`
+                             ═══════ socket pair, pickles ═══════
+                                  progress, blocks, errors
+
+`Job` says what a reception has to know, and makes it, on either side. Both sides are this program,
+and nobody else can reach the socket, so pickles will do. A child ends with its parent, because the
+socket then ends. It imports neither trio nor anything else of the daemon's: what it needs to start
+is time and memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+import attrs
+
+from xfer.errors import TransferError
+from xfer.server.reception import Reception
+from xfer.transfer.inbound import AxfrIn, StreamLimits
+from xfer.wire.edns import expire_of
+from xfer.wire.tsig import Algorithm, Key, ResponseVerifier
+from xfer.zone.build import Builder
+from xfer.zone.check import Grade, Policy
+from xfer.zone.snapshot import Snapshot
+
+COMMAND = f"from {__name__} import main; main()"
+"""For `python -c`; the argument is the socket. Not -m: the classes would be `__main__`'s there."""
+
+
+@attrs.frozen
+class Job:
+    """One reception, in values that can be sent to another process.
+
+    key: name, algorithm and secret, None where nothing is signed; mac: of the request; unsigned:
+    messages in a row that may come without TSIG; grades: rule → grade of the checks; cuts: where
+    the blocks of the present version begin (`Snapshot.cuts`).
+    """
+
+    origin: bytes
+    msg_id: int
+    limits: StreamLimits
+    key: tuple[bytes, str, bytes, int] | None = attrs.field(repr=False)
+    mac: bytes
+    unsigned: int
+    grades: dict[str, str]
+    cuts: list[bytes]
+
+    @staticmethod
+    def of(
+        origin: bytes,
+        msg_id: int,
+        limits: StreamLimits,
+        signed: tuple[Key, bytes] | None,
+        unsigned: int,
+        policy: Policy,
+        previous: Snapshot | None,
+    ) -> Job:
+        """signed: the request's key and MAC, None where it was not signed."""
+        key = None
+        mac = b""
+        if signed is not None:
+            with_key, mac = signed
+            key = (with_key.name, with_key.algorithm.text, with_key.secret, with_key.min_mac)
+        grades = {rule: grade.value for rule, grade in policy.grades.items()}
+        cuts = previous.cuts() if previous is not None else []
+        return Job(origin, msg_id, limits, key, mac, unsigned, grades, cuts)
+
+    def reception(self) -> Reception:
+        """A new reception for this job."""
+        verifier = None
+        if self.key is not None:
+            name, algorithm, secret, min_mac = self.key
+            key = Key(name, Algorithm.from_text(algorithm), secret, min_mac)
+            verifier = ResponseVerifier(key, self.mac, self.unsigned)
+        return Reception(AxfrIn(self.origin, self.msg_id, self.limits), verifier, self._new_builder)
+
+    def _new_builder(self) -> Builder:
+        policy = Policy({rule: Grade(grade) for rule, grade in self.grades.items()})
+        # Compression can make a small transfer a large zone: the limit holds for both.
+        builder = Builder(self.origin, policy, max_octets=self.limits.octets)
+        builder.cut_at(self.cuts)
+        return builder
+
+
+@attrs.frozen
+class Progress:
+    """Where a reception stands. where: `Reception.where()`; expire: seconds, None without one."""
+
+    complete: bool
+    serial: int | None
+    messages: int
+    records: int
+    expire: int | None
+    where: str
+
+    @staticmethod
+    def of(reception: Reception) -> Progress:
+        machine = reception.machine
+        return Progress(
+            reception.complete,
+            machine.serial,
+            machine.messages,
+            machine.records,
+            expire_of(machine.edns),
+            reception.where(),
+        )
+
+
+def serve(connection: Connection) -> None:
+    """The child's side: do one job after the other until the parent is gone.
+
+    Every command but `drop` is answered.
+    """
+    reception: Reception | None = None
+    while True:
+        try:
+            command, *arguments = connection.recv()
+        except EOFError:
+            return
+        answer: Any = None
+        try:
+            if command == "begin":
+                reception = None  # the memory of the job before goes first
+                reception = arguments[0].reception()
+            elif command == "take":
+                assert reception is not None
+                blocks = reception.take(*arguments)
+                answer = (Progress.of(reception), [(b.data, b.digest) for b in blocks])
+            elif command == "finish":
+                assert reception is not None
+                answer = _finish(reception)
+            else:
+                reception = None
+                release()
+                continue
+            connection.send(("done", answer))
+        except TransferError as error:
+            reception = None
+            more = {
+                "hint": error.hint, "try_axfr": error.try_axfr, "try_next": error.try_next,
+            }  # fmt: skip
+            connection.send(("error", (error.failure, error.expected, error.got, more)))
+
+
+def _finish(reception: Reception) -> Any:
+    received = reception.finish()
+    rest = [(block.data, block.digest) for block in reception.take_ready()]
+    found = [(f.rule, f.grade.value, f.owner, f.rtype, f.detail) for f in received.findings]
+    return [block.digest for block in received.snapshot.blocks], rest, found
+
+
+def release() -> None:
+    """Give the memory of what was freed back to the system, where the C library can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def main() -> None:
+    """The child; its argument is the socket. Signals are for the parent, whose end is ours too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    gc.disable()  # what a transfer makes has no cycles, and there is much of it to look through
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        serve(Connection(int(sys.argv[1])))
