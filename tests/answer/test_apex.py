@@ -12,7 +12,7 @@ import dns.rdatatype
 import pytest
 
 from tests.transfer.zone import NS, ORIGIN, SOA, A, record, soa_rdata
-from xfer.answer.apex import answer_apex, answer_soa_only, up_to_date
+from xfer.answer.apex import answer_apex, answer_soa_only, edns_for, up_to_date
 from xfer.wire import names
 from xfer.wire.request import Request, parse_request
 from xfer.zone.block import Block
@@ -46,7 +46,7 @@ def ask(
     rtype: str, served: Snapshot, limit: int = 1232, expires: int | None = None, **options: Any
 ) -> dns.message.Message:
     asked, query = request(rtype, **options)
-    wire = answer_apex(asked, served, limit, 1232, expires)
+    wire = answer_apex(asked, served, limit, edns_for(asked, 1232, expires))
     assert len(wire) <= limit
     answer = dns.message.from_wire(wire)
     assert query.is_response(answer)
@@ -72,7 +72,7 @@ def test_a_type_that_is_not_there_has_the_soa_with_the_negative_ttl() -> None:
 
 def test_the_question_comes_back_as_it_was_spelled() -> None:
     asked, _ = request("SOA", "ExAmPlE.cOm.")
-    wire = answer_apex(asked, snapshot(), 1232, 1232, None)
+    wire = answer_apex(asked, snapshot(), 1232, edns_for(asked, 1232, None))
     assert b"\x07ExAmPlE\x03cOm\x00" in wire
     # Names of the zone keep their own case: nothing may point to the question's.
     assert dns.message.from_wire(wire).answer[0].name.to_text() == "example.com."
@@ -110,7 +110,7 @@ def test_ixfr_over_udp_gets_the_soa() -> None:
     soa = "mname. rname. 4 0 0 0 0"
     query.authority = [dns.rrset.from_text("example.com.", 0, "IN", "SOA", soa)]
     asked = parse_request(query.to_wire())
-    answer = dns.message.from_wire(answer_soa_only(asked, snapshot(), 1232))
+    answer = dns.message.from_wire(answer_soa_only(asked, snapshot(), 512, None))
     assert answer.answer[0][0].serial == 5
     assert not up_to_date(asked, snapshot())
     assert up_to_date(asked, snapshot(serial=4))

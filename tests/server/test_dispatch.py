@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dns.edns
 import dns.message
 import dns.opcode
 import dns.rcode
@@ -10,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.fakes import CLIENT, KEY, OTHER, HandClock, peer, snapshot, table, zone_config
+from tests.transfer.zone import record
 from xfer.config import Role
 from xfer.peers import Acl, AclEntry, Action, address_of
-from xfer.server.dispatch import Dispatcher, Handled, Notified, Transfer
+from xfer.server.dispatch import Dispatcher, Handled, Notified, Transfer, error_reply
 from xfer.server.zones import Zone
 from xfer.wire.names import from_text
-from xfer.wire.request import make_notify, make_query
-from xfer.wire.tsig import ResponseVerifier, sign_request
+from xfer.wire.request import make_notify, make_query, serial_soa
+from xfer.wire.tsig import Key, ResponseVerifier, sign_request
+from xfer.zone.block import Block
+from xfer.zone.snapshot import Snapshot
 
 ORIGIN = zone_config().origin
 OTHERS = from_text("example.org.")
@@ -233,3 +237,76 @@ def test_notify_of_others_is_refused(role: Role) -> None:
     handled = dispatcher(zone).handle(make_notify(7, ORIGIN), CLIENT, False)
     assert handled.work is None
     assert rcode(handled) == "REFUSED"
+
+
+EXPIRE = dns.edns.GenericOption(dns.edns.OptionType(9), b"")
+
+
+@pytest.mark.parametrize("change", ["opcode", "question", "transfer", "class", "version"])
+def test_every_error_has_an_opt_where_the_request_has_one(change: str) -> None:
+    wire = bytearray(query("AXFR" if change == "transfer" else "SOA", use_edns=0))
+    if change == "opcode":
+        wire[2] |= 5 << 3
+    elif change == "question":
+        wire[9] = 1  # NSCOUNT
+    elif change == "class":
+        wire[12 + len(ORIGIN) + 3] = 3
+    elif change == "version":
+        wire[-5] = 1  # of the OPT
+    handled = dispatcher().handle(bytes(wire), CLIENT, False)
+    assert handled.reply is not None
+    answer = dns.message.from_wire(handled.reply)
+    assert answer.rcode() != 0
+    assert answer.edns == 0
+
+
+def test_a_transfer_without_a_slot_gets_an_error_with_opt() -> None:
+    zone = Zone(zone_config(secondaries=[peer()]), snapshot=snapshot())
+    transfer = dispatcher(zone).handle(query("AXFR", use_edns=0), CLIENT, True).work
+    assert isinstance(transfer, Transfer)
+    reply = error_reply(transfer, 2, 0)
+    assert reply is not None
+    answer = dns.message.from_wire(reply)
+    assert (answer.rcode(), answer.edns) == (dns.rcode.SERVFAIL, 0)
+
+
+@pytest.mark.parametrize("rtype", ["SOA", "AXFR"])
+@pytest.mark.parametrize(("expires", "left"), [(1234.0, 234), (None, 86400)])
+def test_the_expire_option_tells_what_remains_of_a_primary_zone_the_soas_expire(
+    rtype: str, expires: float | None, left: int
+) -> None:
+    role = Role.PRIMARY if expires is None else Role.SECONDARY
+    zone = Zone(zone_config(role, secondaries=[peer()]), snapshot=snapshot(), expires=expires)
+    wire = query(rtype, use_edns=0, options=[EXPIRE])
+    handled = dispatcher(zone).handle(wire, CLIENT, True)
+    told = handled.work.opt if isinstance(handled.work, Transfer) else handled.reply
+    assert told is not None
+    assert told.endswith(b"\0\x09\0\x04" + left.to_bytes(4, "big"))
+
+
+def test_ixfr_over_udp_that_does_not_fit_is_truncated() -> None:
+    zone = Zone(zone_config(secondaries=[peer(keys=(KEY,))]), snapshot=snapshot())
+    asked = dispatcher(zone)
+    asked.payload = 512
+    message = make_query(1, ORIGIN, IXFR, ixfr_soa=serial_soa(0))
+    handled = asked.handle(signed(message)[0], CLIENT, False)
+    assert handled.reply is not None
+    assert not handled.reply[2] & 2
+    long = Key.from_text("k" * 63 + "." + "k" * 63 + "." + "k" * 63 + ".", "hmac-sha512", "ab" * 16)
+    asked.keys = {long.name: long}
+    zone.config = zone_config(secondaries=[peer(keys=(long,))])
+    zone.snapshot = long_soa()
+    handled = asked.handle(signed(message, long)[0], CLIENT, False)
+    assert handled.reply is not None
+    assert handled.reply[2] & 2, "TC"
+    assert len(handled.reply) <= 512
+
+
+def long_soa() -> Snapshot:
+    label = "m" * 60
+    rdata = from_text(f"{label}.{label}.{label}.") * 2 + bytes(20)
+    records = [
+        record("example.com.", 6, rdata),
+        record("example.com.", 2, from_text("ns1.example.com.")),
+    ]
+    return Snapshot(ORIGIN, [Block.make(sorted(records), {})])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from xfer.transfer.outbound import newer
+from xfer.transfer.outbound import AXFR, IXFR, newer
 from xfer.wire.codes import FLAG_AA, FLAG_QR, FLAG_RD, FLAG_TC
 from xfer.wire.edns import Edns, asks_expire, expire_option
 from xfer.wire.records import NSEC, RRSIG, SOA, soa_fields, split
@@ -37,20 +37,26 @@ def extended_error(code: int, text: str) -> tuple[int, bytes]:
     return EDE, code.to_bytes(2, "big") + text.encode()
 
 
-def answer_apex(
-    request: Request, snapshot: Snapshot, limit: int, payload: int, expires_in: int | None
-) -> bytes:
+def answer_apex(request: Request, snapshot: Snapshot, limit: int, edns: Edns | None) -> bytes:
     """The answer to a query for the apex.
 
-    limit: octets for the whole message, room for a TSIG already taken off; payload: the UDP size
-    our OPT offers; expires_in: seconds until the zone expires, for RFC 7314, None where it never
-    does.
+    limit: octets for the whole message, room for a TSIG already taken off; edns: what our OPT says,
+    see `edns_for`.
     """
-    edns = _edns(request, payload, expires_in)
-    opt = edns.build() if edns is not None else b""
     do = edns is not None and edns.do
+    return _render(request, snapshot, _sections(request.question.rtype, snapshot, do), limit, edns)
+
+
+def _render(
+    request: Request,
+    snapshot: Snapshot,
+    sections: list[_Item],
+    limit: int,
+    edns: Edns | None,
+) -> bytes:
+    """All of the sections, or none of them and TC."""
+    opt = edns.build() if edns is not None else b""
     flags = FLAG_QR | FLAG_AA | (FLAG_RD if request.rd else 0)
-    sections = _sections(request.question.rtype, snapshot, do)
     for truncated in (False, True):
         renderer = Renderer(request.id, flags | (FLAG_TC if truncated else 0), limit - len(opt))
         question = request.question
@@ -62,16 +68,12 @@ def answer_apex(
     return renderer.message()
 
 
-def answer_soa_only(request: Request, snapshot: Snapshot, payload: int) -> bytes:
-    """IXFR over UDP: the SOA says whether to come back over TCP (RFC 1995 §2, §4)."""
-    edns = _edns(request, payload, None)
-    renderer = Renderer(request.id, FLAG_QR | FLAG_AA | (FLAG_RD if request.rd else 0), 65_535)
-    question = request.question
-    renderer.question(question.name, question.rtype, question.rclass)
-    _put(renderer, [(ANSWER, snapshot.soa, None)], snapshot)
-    if edns is not None:
-        renderer.raw(ADDITIONAL, edns.build())
-    return renderer.message()
+def answer_soa_only(request: Request, snapshot: Snapshot, limit: int, edns: Edns | None) -> bytes:
+    """IXFR over UDP: the SOA says whether to come back over TCP (RFC 1995 §2, §4).
+
+    limit, edns: as for `answer_apex`.
+    """
+    return _render(request, snapshot, [(ANSWER, snapshot.soa, None)], limit, edns)
 
 
 def up_to_date(request: Request, snapshot: Snapshot) -> bool:
@@ -80,11 +82,17 @@ def up_to_date(request: Request, snapshot: Snapshot) -> bool:
     return request.kind is Kind.IXFR and serial is not None and not newer(snapshot.serial, serial)
 
 
-def _edns(request: Request, payload: int, expires_in: int | None) -> Edns | None:
+def edns_for(request: Request, payload: int, expires_in: int | None) -> Edns | None:
+    """What our OPT says; None where the request had none.
+
+    payload: the UDP size it offers; expires_in: seconds until the zone expires, for SOA queries and
+    transfers that ask for it (RFC 7314 §3), None where that is not known.
+    """
     if request.edns is None:
         return None
     options = []
-    if expires_in is not None and asks_expire(request.edns) and request.question.rtype == SOA:
+    asked = asks_expire(request.edns) and request.question.rtype in (SOA, IXFR, AXFR)
+    if asked and expires_in is not None:
         options.append(expire_option(expires_in))
     return Edns(0, payload, request.edns.do, options)
 

@@ -27,6 +27,7 @@ from xfer.answer.apex import (
     EDE_PROHIBITED,
     answer_apex,
     answer_soa_only,
+    edns_for,
     extended_error,
 )
 from xfer.clock import Clock
@@ -37,6 +38,7 @@ from xfer.server.zones import Zone, ZoneTable
 from xfer.transfer.outbound import Decision, decide
 from xfer.wire.codes import BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
 from xfer.wire.edns import Edns
+from xfer.wire.header import bumped
 from xfer.wire.names import lower, to_text
 from xfer.wire.request import Kind, Request, edns_of, make_error, parse_request
 from xfer.wire.tsig import Key, RequestRefused, ResponseSigner, VerifiedRequest, verify_request
@@ -129,11 +131,9 @@ class Dispatcher:
         try:
             request = parse_request(message)
         except WireError:
-            edns = edns_of(message)
-            ours = Edns(0, self.payload, edns.do) if edns is not None else None
-            return Handled(make_error(message, FORMERR, ours))
+            return Handled(make_error(message, FORMERR, self._answered(message)))
         if request.kind is Kind.OTHER:
-            return self._error(message, request, NOTIMP)
+            return Handled(make_error(message, NOTIMP, self._answered(message)))
         if request.edns is not None and request.edns.version > 0:
             return self._error(message, request, BADVERS)
         if request.question.rclass != 1:
@@ -166,10 +166,9 @@ class Dispatcher:
             return self._error(
                 message, request, REFUSED, EDE_NOT_SUPPORTED, "only the apex is answered"
             )
-        limit = self._limit(request, tcp)
-        if signer is not None:
-            limit -= signer.key.tsig_size()
-        return Handled(answer_apex(request, snapshot, limit, self.payload, zone.expires_in(now)))
+        edns = edns_for(request, self.payload, zone.expires_in(now))
+        limit = self._room(request, signer, tcp)
+        return Handled(answer_apex(request, snapshot, limit, edns))
 
     def _transfer(
         self,
@@ -187,7 +186,8 @@ class Dispatcher:
         admission = admit(client, key, zone.config.secondaries, zone.config.allow_transfer)
         if not admission.allowed:
             return self._refuse(message, request, client, admission.reason)
-        snapshot = zone.serving(self.clock.monotonic())
+        now = self.clock.monotonic()
+        snapshot = zone.serving(now)
         decision = decide(
             request.question.rtype,
             request.ixfr_serial,
@@ -195,11 +195,10 @@ class Dispatcher:
         )
         if snapshot is None or decision is Decision.SERVFAIL:
             return self._error(message, request, SERVFAIL, EDE_NOT_READY, "no valid version")
+        edns = edns_for(request, self.payload, zone.expires_in(now))
         if not tcp:
-            return Handled(answer_soa_only(request, snapshot, self.payload))
-        opt = b""
-        if request.edns is not None:
-            opt = Edns(0, self.payload, request.edns.do).build()
+            limit = self._room(request, signer, tcp)
+            return Handled(answer_soa_only(request, snapshot, limit, edns))
         return Handled(
             work=Transfer(
                 zone=zone,
@@ -207,7 +206,7 @@ class Dispatcher:
                 request=request,
                 message=message,
                 signer=signer,
-                opt=opt,
+                opt=edns.build() if edns is not None else b"",
                 only_soa=decision is Decision.SOA_ONLY,
                 client=admission.peer.name if admission.peer is not None else str(client),
             )
@@ -250,17 +249,26 @@ class Dispatcher:
         asked = request.edns
         return Edns(0, self.payload, asked.do) if asked is not None else None
 
-    def _limit(self, request: Request, tcp: bool) -> int:
+    def _answered(self, message: bytes) -> Edns | None:
+        """Our OPT for a request that was not read to its end (RFC 6891 §6.1.1)."""
+        asked = edns_of(message)
+        return Edns(0, self.payload, asked.do) if asked is not None else None
+
+    def _room(self, request: Request, signer: ResponseSigner | None, tcp: bool) -> int:
+        """Octets for an answer without its TSIG."""
+        room = MIN_UDP
         if tcp:
-            return MAX_TCP
-        if request.edns is None:
-            return MIN_UDP
-        return min(max(request.edns.payload, MIN_UDP), max(self.payload, MIN_UDP))
+            room = MAX_TCP
+        elif request.edns is not None:
+            room = min(max(request.edns.payload, MIN_UDP), max(self.payload, MIN_UDP))
+        return room if signer is None else room - signer.key.tsig_size()
 
 
 def error_reply(transfer: Transfer, rcode: int, now: int) -> bytes | None:
     """An error in place of a transfer, signed as its request was."""
     reply = make_error(transfer.message, rcode)
+    if reply is not None and transfer.opt:
+        reply = bumped(reply, transfer.opt)
     if reply is not None and transfer.signer is not None:
         return transfer.signer.sign(reply, now)
     return reply

@@ -78,9 +78,10 @@ class Zone:
         return self.snapshot
 
     def expires_in(self, now: float) -> int | None:
-        """Seconds left, for the EXPIRE option (RFC 7314); None where it never expires."""
+        """Seconds left, for the EXPIRE option; None without a version (RFC 7314 §4): of a primary
+        zone, always the SOA's EXPIRE."""
         if self.expires is None:
-            return None
+            return lifetime(self.snapshot, None) if self.snapshot is not None else None
         return max(0, int(self.expires - now))
 
     def keep_alive(self, now: float, option: int | None, transferred: bool) -> None:
