@@ -1,4 +1,4 @@
-"""Receptions in child processes: they say what one in this process says, and may die any time."""
+"""Large transfers take a child, which may die at any time; and pulls that have one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import random
 import select
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -21,15 +20,10 @@ import trio
 import trio.testing
 
 from tests.badinput.primary import (
-    CNAME,
     KEY,
     NOW,
-    NS,
-    OPT,
     ORIGIN,
     OTHER_SECRET,
-    A,
-    Draft,
     Fault,
     Pause,
     Piece,
@@ -38,35 +32,33 @@ from tests.badinput.primary import (
     Signature,
     Signer,
     TcpPrimary,
-    name,
-    rr,
     soa,
 )
 from tests.badinput.secondary import ADDRESS, TestClock, memory_dial
 from tests.peers import free_port
 from tests.peers.xferd import Xferd
+from tests.server.receiving import (
+    BEFORE_ANYTHING,
+    HOSTS,
+    ROOT,
+    SIGNED,
+    drafts,
+    framed,
+    job,
+    parts,
+    told,
+)
 from xfer.errors import Failure, TransferError
 from xfer.server.executor import Executor, InlineExecutor, ThreadExecutor
-from xfer.server.job import Job, Progress
-from xfer.server.parsing import LARGE, Child, LocalReception, Parsers, RemoteReception, run_in
+from xfer.server.parsing import LARGE, Child, Parsers, RemoteReception, run_in
 from xfer.server.pull import PullLimits, PullResult, pull_zone
 from xfer.server.reception import Received
 from xfer.server.target import Target
 from xfer.transfer.inbound import StreamLimits
 from xfer.wire.tsig import Key
-from xfer.zone.block import Block
-from xfer.zone.check import Grade, Policy
-from xfer.zone.snapshot import Snapshot
+from xfer.zone.check import Policy
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-MSG_ID = 7
-MAC = b"\5" * 32  # of the request
-HOSTS = [rr(name(f"host-{n:05d}"), A, struct.pack("!I", n)) for n in range(6000)]
-SPELLED = [rr(name(f"HOST-{n:05d}x"), NS, name(f"Ns{n}")) for n in range(0, 6000, 7)]
-BEFORE_ANYTHING = Progress(False, None, 0, 0, None, "before the first octet of an answer")
 LARGE_SCRIPT = Script(2, messages=3000)  # 400 kB unsigned
-
-SIGNED = pytest.mark.parametrize("key", [None, KEY], ids=["unsigned", "signed"])
 
 
 @pytest.fixture(scope="module")
@@ -74,178 +66,6 @@ def shared() -> Iterator[Child]:
     """A child for tests that leave it alive."""
     with closing(Child()) as child:
         yield child
-
-
-def drafts(hosts: list[bytes], serial: int = 1, per_message: int = 100) -> list[Draft]:
-    apex = [soa(serial), rr(ORIGIN, NS, name("ns1")), rr(name("ns1"), A, b"\xc0\0\2\1")]
-    out = [Draft(MSG_ID, questions=[ORIGIN + b"\0\xfc\0\1"], answers=apex)]
-    for at in range(0, len(hosts), per_message):
-        out.append(Draft(MSG_ID, answers=hosts[at : at + per_message]))
-    out[-1].answers.append(soa(serial))
-    out[-1].additional.append(rr(b"\0", OPT, b"\0\x09\0\4\0\0\x0e\x10", rclass=1232, ttl=0))
-    return out
-
-
-def framed(messages: list[Draft], key: Key | None) -> bytes:
-    """The octets of the TCP stream, signed where there is a key."""
-    signer = Signer(key, MAC) if key is not None else None
-    out = b""
-    for draft in messages:
-        wire = draft.wire()
-        if signer is not None:
-            wire = signer.sign(wire, Signature(signer.key, signer.now))
-        out += struct.pack("!H", len(wire)) + wire
-    return out
-
-
-def job(
-    key: Key | None = None, previous: Snapshot | None = None, limits: StreamLimits | None = None
-) -> Job:
-    signed = (key, MAC) if key is not None else None
-    return Job.of(ORIGIN, MSG_ID, limits or StreamLimits(), signed, 99, Policy(), previous)
-
-
-@attrs.frozen
-class Told:
-    """All that a reception says about a stream."""
-
-    root: bytes
-    digests: list[bytes]
-    findings: list[tuple[str, Grade, bytes, int, str]]
-    progress: list[Progress]
-    blocks: list[list[tuple[bytes, bytes]]]
-    snapshot: Snapshot = attrs.field(eq=False)
-
-
-def told(reception: LocalReception | RemoteReception, stream: bytes, piece: int = 70_001) -> Told:
-    progress, blocks = [reception.progress], []
-
-    def note(ready: list[Block]) -> None:
-        progress.append(reception.progress)
-        blocks.append([(block.data, block.digest) for block in ready])
-
-    for at in range(0, len(stream), piece):
-        note(reception.take([stream[at : at + piece]], NOW))
-    received, rest = reception.finish()
-    note(rest)
-    snapshot = received.snapshot
-    findings = [(f.rule, f.grade, f.owner, f.rtype, f.detail) for f in received.findings]
-    digests = [block.digest for block in snapshot.blocks]
-    return Told(snapshot.root, digests, findings, progress, blocks, snapshot)
-
-
-def both(child: Child, work: Job, stream: bytes) -> Told:
-    """What both kinds of reception say, which is the same."""
-    here = told(LocalReception(work), stream)
-    there = told(RemoteReception(child, work, BEFORE_ANYTHING), stream)
-    assert there == here
-    assert there.snapshot.spelling() == here.snapshot.spelling()
-    assert list(there.snapshot.records()) == list(here.snapshot.records())
-    return here
-
-
-def shuffled(listed: list[bytes]) -> list[bytes]:
-    return random.Random(1).sample(listed, len(listed))
-
-
-@SIGNED
-@pytest.mark.parametrize(
-    "hosts",
-    [HOSTS, shuffled(HOSTS), sorted(HOSTS + SPELLED, key=bytes.lower), shuffled(HOSTS + SPELLED)],
-    ids=["in-order", "disordered", "spelled", "spelled-disordered"],
-)
-def test_a_child_receives_what_this_process_does(
-    shared: Child, hosts: list[bytes], key: Key | None
-) -> None:
-    found = both(shared, job(key), framed(drafts(hosts), key))
-    assert found.snapshot.count == len(hosts) + 3
-    assert len(found.digests) > 2
-    assert bool(found.snapshot.spelling()) == (len(hosts) > len(HOSTS))
-    assert found.progress[-1].complete
-    assert found.progress[-1].expire == 3600
-
-
-def test_a_child_shares_the_blocks_of_the_version_before(shared: Child) -> None:
-    before = both(shared, job(), framed(drafts(HOSTS), None)).snapshot
-    hosts = [HOSTS[0], rr(name("host-00000a"), A, b"\1\2\3\4"), *HOSTS[1:]]
-    after = both(shared, job(previous=before), framed(drafts(hosts, serial=2), None))
-    known = {block.digest for block in before.blocks}
-    assert len(known & set(after.digests)) == len(known) - 1
-
-
-def test_a_child_tells_what_the_checks_found(shared: Child) -> None:
-    outside = [rr(name("www.example.org."), A, b"\1\2\3\4")]
-    found = both(shared, job(), framed(drafts(outside + HOSTS[:300]), None))
-    assert [finding[0] for finding in found.findings] == ["out-of-zone"]
-
-
-def edited(edit: Callable[[list[Draft]], object]) -> bytes:
-    messages = drafts(HOSTS[:3000])
-    edit(messages)
-    return framed(messages, None)
-
-
-def outcome(reception: LocalReception | RemoteReception, stream: bytes) -> TransferError:
-    with pytest.raises(TransferError) as caught:
-        told(reception, stream)
-    return caught.value
-
-
-def parts(error: TransferError) -> tuple[object, ...]:
-    return (
-        error.failure, error.expected, error.got, error.hint, error.try_axfr, error.try_next,
-        error.peer, str(error),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("work", "stream", "failure"),
-    [
-        (job(KEY), framed(drafts(HOSTS[:3000]), OTHER_SECRET), Failure.AUTH),
-        (job(KEY), framed(drafts(HOSTS[:3000]), None), Failure.AUTH),
-        (job(), edited(lambda m: setattr(m[9], "flags", 0x8405)), Failure.DENIED),
-        (job(), edited(lambda m: setattr(m[9], "msg_id", 8)), Failure.PROTOCOL),
-        (job(), edited(lambda m: setattr(m[9], "cut", 3)), Failure.PROTOCOL),
-        (job(), framed(drafts(HOSTS[:300]), None) + b"\0\1x", Failure.PROTOCOL),
-        (
-            job(),
-            edited(lambda m: m[9].put(rr(name("host-00001"), CNAME, name("www")))),
-            Failure.CONTENT,
-        ),
-        (job(limits=StreamLimits(records=999)), edited(len), Failure.POLICY),
-        (job(limits=StreamLimits(octets=50_000)), edited(len), Failure.POLICY),
-    ],
-    ids=["mac", "unsigned", "refused", "id", "cut", "tail", "cname", "records", "octets"],
-)
-def test_an_error_comes_from_the_child_as_it_is(
-    shared: Child, work: Job, stream: bytes, failure: Failure
-) -> None:
-    here = outcome(LocalReception(work), stream)
-    there = outcome(RemoteReception(shared, work, BEFORE_ANYTHING), stream)
-    assert parts(there) == parts(here)
-    assert there.failure is failure
-    both(shared, job(), framed(drafts(HOSTS[:300]), None))
-
-
-@attrs.frozen
-class FailingJob:
-    """Fails in the child, in every part of an error that a reception might set."""
-
-    def reception(self) -> None:
-        raise TransferError(Failure.CONTENT, "a", "b", hint="c", try_axfr=True, try_next=False)
-
-
-def test_every_part_of_an_error_comes_from_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    with closing(Child()) as child:
-        with pytest.raises(TransferError) as caught:
-            child.ask("begin", FailingJob())
-        error = caught.value
-        assert parts(error)[:6] == (Failure.CONTENT, "a", "b", "c", True, False)
-        assert not child.broken
-
-
-# -- children that die
 
 
 def wait_for_end(pid: int) -> None:
@@ -325,33 +145,6 @@ def test_where_no_process_can_be_started_threads_parse(monkeypatch: pytest.Monke
     with closing(Parsers(1)) as parsers:
         parsers.start()
         assert parsers.acquire() is None
-
-
-def resident(pid: int, what: str = "VmRSS") -> int:
-    """Octets; VmRSS: now; VmHWM: at most."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(what):
-            return int(line.split()[1]) << 10
-    raise AssertionError(what)
-
-
-def test_a_child_keeps_no_memory_of_a_job() -> None:
-    stream = framed(drafts(shuffled([
-        rr(name(f"{n:06d}"), 16, b"\xc8" + random.Random(n).randbytes(200)) for n in range(60_000)
-    ]), per_message=200), None)  # fmt: skip
-    with closing(Child()) as child:
-        told(RemoteReception(child, job(), BEFORE_ANYTHING), framed(drafts(HOSTS), None))
-        child.drop()
-        child.ask("begin", job())  # answered once the drop is done
-        before = resident(child.pid)
-        told(RemoteReception(child, job(), BEFORE_ANYTHING), stream)
-        assert resident(child.pid, "VmHWM") > before + (12 << 20)
-        child.drop()
-        child.ask("begin", job())
-        assert resident(child.pid) < before + (4 << 20)
-
-
-# -- pulls
 
 
 async def pull(

@@ -8,7 +8,7 @@ moves octets in and finished blocks out.
     _Pull ── run_in ── executor thread ── RemoteReception ══ socket pair ══ serve() ── Reception
 
 `job.py` has the child's side. What a child keeps between jobs is measured in
-`tests/server/test_parsing.py`: next to nothing.
+`tests/server/test_job.py`: next to nothing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,171 @@
+"""Receptions in a child process say what one in this process says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.badinput.primary import (
+    CNAME,
+    KEY,
+    OTHER_SECRET,
+    A,
+    Draft,
+    name,
+    rr,
+)
+from tests.server.receiving import (
+    BEFORE_ANYTHING,
+    HOSTS,
+    ROOT,
+    SIGNED,
+    SPELLED,
+    Told,
+    drafts,
+    framed,
+    job,
+    parts,
+    shuffled,
+    told,
+)
+from xfer.errors import Failure, TransferError
+from xfer.server.job import Job
+from xfer.server.parsing import Child, LocalReception, RemoteReception
+from xfer.transfer.inbound import StreamLimits
+from xfer.wire.tsig import Key
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Child]:
+    """A child for tests that leave it alive."""
+    with closing(Child()) as child:
+        yield child
+
+
+def both(child: Child, work: Job, stream: bytes) -> Told:
+    """What both kinds of reception say, which is the same."""
+    here = told(LocalReception(work), stream)
+    there = told(RemoteReception(child, work, BEFORE_ANYTHING), stream)
+    assert there == here
+    assert there.snapshot.spelling() == here.snapshot.spelling()
+    assert list(there.snapshot.records()) == list(here.snapshot.records())
+    return here
+
+
+@SIGNED
+@pytest.mark.parametrize(
+    "hosts",
+    [HOSTS, shuffled(HOSTS), sorted(HOSTS + SPELLED, key=bytes.lower), shuffled(HOSTS + SPELLED)],
+    ids=["in-order", "disordered", "spelled", "spelled-disordered"],
+)
+def test_a_child_receives_what_this_process_does(
+    shared: Child, hosts: list[bytes], key: Key | None
+) -> None:
+    found = both(shared, job(key), framed(drafts(hosts), key))
+    assert found.snapshot.count == len(hosts) + 3
+    assert len(found.digests) > 2
+    assert bool(found.snapshot.spelling()) == (len(hosts) > len(HOSTS))
+    assert found.progress[-1].complete
+    assert found.progress[-1].expire == 3600
+
+
+def test_a_child_shares_the_blocks_of_the_version_before(shared: Child) -> None:
+    before = both(shared, job(), framed(drafts(HOSTS), None)).snapshot
+    hosts = [HOSTS[0], rr(name("host-00000a"), A, b"\1\2\3\4"), *HOSTS[1:]]
+    after = both(shared, job(previous=before), framed(drafts(hosts, serial=2), None))
+    known = {block.digest for block in before.blocks}
+    assert len(known & set(after.digests)) == len(known) - 1
+
+
+def test_a_child_tells_what_the_checks_found(shared: Child) -> None:
+    outside = [rr(name("www.example.org."), A, b"\1\2\3\4")]
+    found = both(shared, job(), framed(drafts(outside + HOSTS[:300]), None))
+    assert [finding[0] for finding in found.findings] == ["out-of-zone"]
+
+
+def edited(edit: Callable[[list[Draft]], object]) -> bytes:
+    messages = drafts(HOSTS[:3000])
+    edit(messages)
+    return framed(messages, None)
+
+
+def outcome(reception: LocalReception | RemoteReception, stream: bytes) -> TransferError:
+    with pytest.raises(TransferError) as caught:
+        told(reception, stream)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("work", "stream", "failure"),
+    [
+        (job(KEY), framed(drafts(HOSTS[:3000]), OTHER_SECRET), Failure.AUTH),
+        (job(KEY), framed(drafts(HOSTS[:3000]), None), Failure.AUTH),
+        (job(), edited(lambda m: setattr(m[9], "flags", 0x8405)), Failure.DENIED),
+        (job(), edited(lambda m: setattr(m[9], "msg_id", 8)), Failure.PROTOCOL),
+        (job(), edited(lambda m: setattr(m[9], "cut", 3)), Failure.PROTOCOL),
+        (job(), framed(drafts(HOSTS[:300]), None) + b"\0\1x", Failure.PROTOCOL),
+        (
+            job(),
+            edited(lambda m: m[9].put(rr(name("host-00001"), CNAME, name("www")))),
+            Failure.CONTENT,
+        ),
+        (job(limits=StreamLimits(records=999)), edited(len), Failure.POLICY),
+        (job(limits=StreamLimits(octets=50_000)), edited(len), Failure.POLICY),
+    ],
+    ids=["mac", "unsigned", "refused", "id", "cut", "tail", "cname", "records", "octets"],
+)
+def test_an_error_comes_from_the_child_as_it_is(
+    shared: Child, work: Job, stream: bytes, failure: Failure
+) -> None:
+    here = outcome(LocalReception(work), stream)
+    there = outcome(RemoteReception(shared, work, BEFORE_ANYTHING), stream)
+    assert parts(there) == parts(here)
+    assert there.failure is failure
+    both(shared, job(), framed(drafts(HOSTS[:300]), None))
+
+
+@attrs.frozen
+class FailingJob:
+    """Fails in the child, in every part of an error that a reception might set."""
+
+    def reception(self) -> None:
+        raise TransferError(Failure.CONTENT, "a", "b", hint="c", try_axfr=True, try_next=False)
+
+
+def test_every_part_of_an_error_comes_from_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with closing(Child()) as child:
+        with pytest.raises(TransferError) as caught:
+            child.ask("begin", FailingJob())
+        error = caught.value
+        assert parts(error)[:6] == (Failure.CONTENT, "a", "b", "c", True, False)
+        assert not child.broken
+
+
+def resident(pid: int, what: str = "VmRSS") -> int:
+    """Octets; VmRSS: now; VmHWM: at most."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(what):
+            return int(line.split()[1]) << 10
+    raise AssertionError(what)
+
+
+def test_a_child_keeps_no_memory_of_a_job() -> None:
+    stream = framed(drafts(shuffled([
+        rr(name(f"{n:06d}"), 16, b"\xc8" + random.Random(n).randbytes(200)) for n in range(60_000)
+    ]), per_message=200), None)  # fmt: skip
+    with closing(Child()) as child:
+        told(RemoteReception(child, job(), BEFORE_ANYTHING), framed(drafts(HOSTS), None))
+        child.drop()
+        child.ask("begin", job())  # answered once the drop is done
+        before = resident(child.pid)
+        told(RemoteReception(child, job(), BEFORE_ANYTHING), stream)
+        assert resident(child.pid, "VmHWM") > before + (12 << 20)
+        child.drop()
+        child.ask("begin", job())
+        assert resident(child.pid) < before + (4 << 20)
