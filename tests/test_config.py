@@ -14,7 +14,7 @@ from xfer.errors import ConfigError, JournalError
 from xfer.journal import Retention
 from xfer.journal.sqlite import path_of
 from xfer.peers import Action
-from xfer.server.core import retention
+from xfer.server.settings import retention
 from xfer.wire.tsig import HMAC_SHA256_128
 from xfer.zone.check import Grade
 

@@ -250,3 +250,16 @@ def test_an_unforeseen_error_with_a_zone_file_costs_that_zone_alone(
         assert zone_of(core).serial == 5
 
     world.run(session)
+
+
+def test_a_reload_names_what_only_a_restart_applies_until_it_is_as_it_was(tmp_path: Path) -> None:
+    world = World(tmp_path, NONE)
+
+    async def session(core: Core) -> None:
+        world.write("[limits]\ntcp_clients = 7\ntransfers_in = 7\n")
+        for _ in range(2):
+            assert (await core.reload()).restart == ("limits.tcp_clients",)
+        world.write(NONE)
+        assert (await core.reload()).restart == ()
+
+    world.run(session)

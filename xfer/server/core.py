@@ -15,9 +15,9 @@ import structlog
 import trio
 
 from xfer.clock import Clock
-from xfer.config import Config, Limits
+from xfer.config import Config
 from xfer.errors import Failure, XferError
-from xfer.journal import GroupCommitter, Journal, Retention
+from xfer.journal import GroupCommitter, Journal
 from xfer.journal import ZoneState as SavedState
 from xfer.peers import Peer
 from xfer.server import zonefiles
@@ -28,46 +28,19 @@ from xfer.server.notify import Notifier
 from xfer.server.outgoing import Outgoing
 from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
-from xfer.server.pull import PullLimits
 from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
 from xfer.server.schedule import Schedule
 from xfer.server.sender import ZoneSender
+from xfer.server.settings import policy_of, pull_limits, restart_keys, retention
 from xfer.server.status import FailureReport, Outcome, ReloadOutcome
 from xfer.server.zones import Zone, ZoneTable, lifetime
-from xfer.transfer.inbound import StreamLimits
-from xfer.zone.check import Grade, Policy
 
 log = structlog.get_logger()
 
 CHECKS = 64  # SOA checks on their way at once
 JITTER = 0.1  # share of an interval by which a check may come early, so that zones spread
 CHECK, RETRY, FIRST = "check the primaries", "retry", "first transfer"
-
-
-def pull_limits(limits: Limits) -> PullLimits:
-    """The limits of incoming transfers out of [limits]."""
-    return PullLimits(
-        connect=limits.connect_timeout,
-        idle=limits.idle_timeout,
-        total=limits.total_timeout,
-        min_rate=limits.min_rate,
-        stream=StreamLimits(
-            octets=limits.max_zone_bytes,
-            records=limits.max_zone_records,
-            messages=limits.max_message_count,
-        ),
-    )
-
-
-def policy_of(config: Config) -> Policy:
-    """The zone checks' grades out of [checks]."""
-    return Policy({rule: Grade(grade) for rule, grade in config.checks.items()})
-
-
-def retention(limits: Limits) -> Retention:
-    """How much history each zone keeps, out of [limits]."""
-    return Retention(limits.keep_versions, limits.journal_share, limits.journal_floor)
 
 
 class Core:
@@ -88,6 +61,7 @@ class Core:
     ) -> None:
         limits = config.limits
         self.config = config
+        self._started_with = config
         self.journal = journal
         self.clock = clock
         self.started_at = clock.wall()
@@ -343,7 +317,7 @@ class Core:
         Transfers go on; those of removed zones end without being published.
         """
         config = await trio.to_thread.run_sync(self._load)
-        old, self.config = self.config, config
+        self.config = config
         limits = config.limits
         self.dispatcher.keys = config.tsig
         self.dispatcher.payload = limits.udp_payload
@@ -358,11 +332,7 @@ class Core:
         self.notifier.timeout = limits.notify_timeout
         self.notifier.attempts = limits.notify_attempts
         added, removed, changed = self._apply_zones(config)
-        restart = tuple(
-            f"server.{field.name}"
-            for field in attrs.fields(type(config.server))
-            if getattr(old.server, field.name) != getattr(config.server, field.name)
-        )
+        restart = restart_keys(self._started_with, config)
         log.info("reloaded", added=added, removed=removed, changed=changed, restart=restart)
         return ReloadOutcome(
             added, removed, changed, restart, tuple(str(warning) for warning in config.warnings)

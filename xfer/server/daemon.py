@@ -27,10 +27,11 @@ from xfer.config import Config, load
 from xfer.errors import ConfigError, JournalError, XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.peers import IPAddress, address_of
-from xfer.server.core import Core, retention
+from xfer.server.core import Core
 from xfer.server.engine import Engine
 from xfer.server.executor import ThreadExecutor
 from xfer.server.parsing import Parsers
+from xfer.server.settings import retention
 from xfer.server.tcp import TcpService
 from xfer.server.udp import UdpSocket, serve_udp
 

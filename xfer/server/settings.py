@@ -1,0 +1,57 @@
+"""The config as the parts of the server want it, and what of it only a restart applies."""
+
+from __future__ import annotations
+
+import attrs
+
+from xfer.config import Config, Limits
+from xfer.journal import Retention
+from xfer.server.pull import PullLimits
+from xfer.transfer.inbound import StreamLimits
+from xfer.zone.check import Grade, Policy
+
+#: Besides [server], what a reload leaves as it was at the start.
+RESTART_LIMITS = (
+    "control_body",
+    "parser_processes",
+    "tcp_clients",
+    "tcp_idle_timeout",
+    "udp_batch",
+    "worker_threads",
+)
+
+
+def pull_limits(limits: Limits) -> PullLimits:
+    """The limits of incoming transfers out of [limits]."""
+    return PullLimits(
+        connect=limits.connect_timeout,
+        idle=limits.idle_timeout,
+        total=limits.total_timeout,
+        min_rate=limits.min_rate,
+        stream=StreamLimits(
+            octets=limits.max_zone_bytes,
+            records=limits.max_zone_records,
+            messages=limits.max_message_count,
+        ),
+    )
+
+
+def policy_of(config: Config) -> Policy:
+    """The zone checks' grades out of [checks]."""
+    return Policy({rule: Grade(grade) for rule, grade in config.checks.items()})
+
+
+def retention(limits: Limits) -> Retention:
+    """How much history each zone keeps, out of [limits]."""
+    return Retention(limits.keep_versions, limits.journal_share, limits.journal_floor)
+
+
+def restart_keys(running: Config, wanted: Config) -> tuple[str, ...]:
+    """The keys whose new values only a restart applies."""
+    keys = [("server", field.name) for field in attrs.fields(type(running.server))]
+    keys += [("limits", name) for name in RESTART_LIMITS]
+    return tuple(
+        f"{table}.{name}"
+        for table, name in keys
+        if getattr(getattr(running, table), name) != getattr(getattr(wanted, table), name)
+    )
