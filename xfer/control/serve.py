@@ -16,7 +16,7 @@ import trio
 from xfer.control.engine import EngineApi
 from xfer.control.sockets import ControlSocket
 
-QUIET = 1.0  # seconds after which, without a client, it is looked whether transfers run
+QUIET = 10.0  # seconds after which, without a client, it is looked whether transfers run
 IDLE = 60.0  # seconds a connection may stay open without a request
 BODY_LIMIT = 1 << 20
 

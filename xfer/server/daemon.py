@@ -43,7 +43,6 @@ C = TypeVar("C", bound="Claim")
 # event loop waits this long, or until the end of the kernel call that runs, to get it back. At the
 # default of 5 ms a batch of UDP answers would wait for as many times 5 ms.
 SWITCH_INTERVAL = 0.0001
-CONTROL_DELAY = 2.0  # seconds at most that the first transfers hold up the import of the API
 NOTSENT = 1 << 20  # octets the kernel may hold unsent: trio's 16 kB would wake us for each message
 BACKLOG = 512
 
@@ -173,7 +172,7 @@ class _Daemon:
                 )
                 work.start_soon(core.load_all)
                 services.start_soon(core.schedule.run)
-                services.start_soon(self._late_control, core, Engine(core, tcp))
+                services.start_soon(self._serve_control, Engine(core, tcp))
                 async for number in signals:
                     if number == signal.SIGHUP:
                         await _reload(core)
@@ -211,13 +210,6 @@ class _Daemon:
         for udp, listeners in bound:
             services.start_soon(serve_udp, udp, answer, self._config.limits.udp_batch)
             services.start_soon(_accept, serve, listeners, work)
-
-    async def _late_control(self, core: Core, engine: Engine) -> None:
-        # The import is half a second of pure Python: not while the first versions come in.
-        await core.loaded.wait()
-        with trio.move_on_after(CONTROL_DELAY):
-            await core.until_idle()
-        await self._serve_control(engine)
 
     async def _stop(self, core: Core, work: trio.Nursery, services: trio.Nursery) -> None:
         grace = core.config.limits.shutdown_grace
