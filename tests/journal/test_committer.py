@@ -161,3 +161,24 @@ def test_a_cancelled_commit_is_left_out(journal: Journal) -> None:
         assert future.cancel()
     committer.close()
     assert journal.latest(ZONE) is None
+
+
+def test_blocks_of_a_transfer_that_failed_are_collected(
+    journal: Journal, committer: GroupCommitter
+) -> None:
+    committer.commit(new(wide(1)))
+    committer.settle()
+    with journal.write_ahead() as ahead:
+        ahead.write(wide(2, seed=7).blocks)
+        assert journal.stats().orphans > 0
+    committer.settle()
+    assert journal.stats().orphans == 0
+
+
+def test_an_unforeseen_error_of_upkeep_stops_no_commit(
+    journal: Journal, committer: GroupCommitter
+) -> None:
+    committer.save(ZoneState(ZONE, error="\udcff is no text that can be stored"))
+    committer.settle()
+    assert "UnicodeEncodeError" in str(committer.trouble)
+    assert committer.commit(new(snapshot(1))).serial == 1

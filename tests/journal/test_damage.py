@@ -173,3 +173,33 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, clock: StillClock
         ):
             Journal.open(str(path), clock, writable=writable)
     assert path.read_bytes().startswith(b"zone")
+
+
+def test_content_that_comes_again_mends_its_damaged_block(damaged: Path, clock: StillClock) -> None:
+    content = snapshot(2, range(9))
+    with Journal.open(str(damaged), clock) as journal:
+        found = journal.latest_readable(ZONE)
+        assert found is not None
+        with journal.write_ahead() as ahead:
+            ahead.write(content.blocks)
+            journal.commit([new(content, parent=found.version.id)])
+    with Journal.open(str(damaged), clock) as journal:
+        found = journal.latest_readable(ZONE)
+        assert found is not None
+        assert (found.version.serial, found.damaged) == (2, ())
+        assert held(found.snapshot) == held(content)
+        assert journal.verify().ok
+
+
+def test_a_block_whose_data_is_lost_is_mended_as_well(journal: Journal) -> None:
+    content = snapshot(2, range(9))
+    (version,) = journal.commit([new(content)])
+    with journal.database.write("lose a block's data") as conn:
+        conn.execute(delete(tables.block_data).where(tables.block_data.c.id == 2))
+    with pytest.raises(JournalDamaged):
+        journal.load(version)
+    with journal.write_ahead() as ahead:
+        ahead.write(content.blocks)
+        journal.commit([new(content, parent=version.id)])
+    assert held(journal.load(version)) == held(content)
+    assert journal.damaged == set()

@@ -63,6 +63,18 @@ def add(conn: Connection, new: Mapping[bytes, StoredBlock]) -> None:
     )
 
 
+def replace(conn: Connection, new: Mapping[bytes, StoredBlock]) -> None:
+    """Write the data of stored blocks anew; those that are not stored are passed over."""
+    for digest, block in new.items():
+        number = conn.scalar(select(blocks.c.id).where(blocks.c.digest == digest))
+        if number is None:
+            continue
+        size = len(block.data)
+        conn.execute(delete(block_data).where(block_data.c.id == number))
+        conn.execute(insert(block_data), [{"id": number, "data": block.data}])
+        conn.execute(update(blocks).where(blocks.c.id == number).values(size=size))
+
+
 def count(conn: Connection, change: Mapping[bytes, int]) -> None:
     """Add to the number of runs of each block."""
     rows = [{"d": digest, "n": number} for digest, number in change.items() if number]

@@ -50,6 +50,7 @@ class GroupCommitter:
     _number: int = attrs.field(default=0, init=False)
     _untidy: set[tuple[bytes, str]] = attrs.field(factory=set, init=False)
     _collect_after: int | None = attrs.field(default=0, init=False)
+    _let_go: bool = attrs.field(default=False, init=False)
     _busy: bool = attrs.field(default=True, init=False)
     _closing: bool = attrs.field(default=False, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
@@ -73,8 +74,15 @@ class GroupCommitter:
         committer._thread = threading.Thread(
             target=committer._run, name="journal-committer", daemon=True
         )
+        journal.on_let_go = committer.collect
         committer._thread.start()
         return committer
+
+    def collect(self) -> None:
+        """Look for orphans soon, as a transfer that failed leaves them. Never waits."""
+        with self._wake:
+            self._let_go = True
+            self._wake.notify_all()
 
     def retain(self, retention: Retention) -> None:
         """From now on apply `retention`; a zone's history follows with its next commit."""
@@ -158,7 +166,9 @@ class GroupCommitter:
                 since_chore = 0
                 try:
                     self._chore()
-                except JournalError as error:
+                except Exception as unforeseen:
+                    # Whatever it was, versions must go on being committed.
+                    error = _journal_error(unforeseen)
                     self.trouble = error
                     self._untidy.clear()
                     self._collect_after = None
@@ -166,7 +176,8 @@ class GroupCommitter:
                         self._on_trouble(error)
 
     def _has_chore(self) -> bool:
-        return bool(self._states or self._untidy) or self._collect_after is not None
+        waiting = self._states or self._untidy or self._let_go
+        return bool(waiting) or self._collect_after is not None
 
     def _take(self) -> list[_Queued]:
         group: list[_Queued] = []
@@ -203,6 +214,9 @@ class GroupCommitter:
         """One bounded piece of what nobody waits for."""
         with self._wake:
             states, self._states = self._states, {}
+            if self._let_go:
+                self._let_go = False
+                self._collect_after = 0
         if states:
             # What cannot be saved now is saved with the zone's next check.
             self._journal.save_states(state for _, state in states.values())
@@ -213,3 +227,9 @@ class GroupCommitter:
                 self._collect_after = 0
         elif self._collect_after is not None:
             _, self._collect_after = self._journal.collect_some(self._collect_after)
+
+
+def _journal_error(error: Exception) -> JournalError:
+    if isinstance(error, JournalError):
+        return error
+    return JournalError(f"expected to look after the journal, got {error!r}")

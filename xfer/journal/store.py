@@ -7,7 +7,7 @@ it works. What `commit` returned is on disk.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -61,6 +61,7 @@ class WriteAhead:
     _journal: Journal
     _held: set[bytes] = attrs.field(factory=set, init=False)
     _gathered: list[StoredBlock] = attrs.field(factory=list, init=False)
+    _wrote: bool = attrs.field(default=False, init=False)
 
     def write(self, new: Sequence[StoredBlock]) -> None:
         """Store those blocks that are not stored yet, in transactions of at most 2 MB.
@@ -72,15 +73,19 @@ class WriteAhead:
         self._journal.pins.hold(fresh.keys())
         self._held.update(fresh.keys())
         self._gathered.extend(fresh.values())
+        self._journal.mend(fresh)
         if sum(len(block.data) for block in self._gathered) >= GATHER_BYTES:
             self._journal.write_blocks(self._gathered)
             self._gathered = []
+            self._wrote = True
 
     def close(self) -> None:
         """Let go of the blocks: either a version has them now, or they are orphans."""
         self._journal.pins.drop(self._held)
         self._held = set()
         self._gathered = []
+        if self._wrote and self._journal.on_let_go is not None:
+            self._journal.on_let_go()
 
     def __enter__(self) -> WriteAhead:
         return self
@@ -93,13 +98,17 @@ class WriteAhead:
 class Journal:
     """Every version of every zone, in one database.
 
-    database: the file; pins: digests that may not be collected now.
+    database: the file; pins: digests that may not be collected now; damaged: digests of blocks that
+    were found damaged, until they are written anew; on_let_go: called, in any thread, when blocks
+    that were written ahead may have become orphans.
     """
 
     database: SqliteDatabase
     clock: Clock
     _lock: WriterLock | None
     pins: blocks.Pins = attrs.field(factory=blocks.Pins, init=False)
+    damaged: set[bytes] = attrs.field(factory=set, init=False)
+    on_let_go: Callable[[], None] | None = attrs.field(default=None, init=False)
 
     @classmethod
     def open(cls, url: str, clock: Clock, *, writable: bool = True) -> Journal:
@@ -168,6 +177,19 @@ class Journal:
                 for digest in blocks.sizes(conn, lacking):
                     del lacking[digest]
                 blocks.add(conn, lacking)
+
+    def mend(self, new: Mapping[bytes, StoredBlock]) -> None:
+        """Write those blocks anew that were found damaged; new: by digest.
+
+        They count as stored, so the version that brings them again would be as damaged.
+        """
+        found = {digest: new[digest] for digest in self.damaged.intersection(new)}
+        if not found:
+            return
+        self._must_write()
+        with self.database.write("mend damaged blocks") as conn:
+            blocks.replace(conn, found)
+        self.damaged.difference_update(found)
 
     def commit(self, new: Sequence[NewVersion]) -> list[Version]:
         """Make versions durable, all or none, in one small transaction.
@@ -252,7 +274,7 @@ class Journal:
         from xfer.zone.snapshot import Snapshot
 
         with _naming(version), self.database.read("load its blocks") as conn:
-            content = [_checked(*pair) for pair in blocks.read(conn, _digests(conn, version))]
+            content = [self._checked(*pair) for pair in blocks.read(conn, _digests(conn, version))]
         try:
             snapshot = Snapshot(version.origin, content)
         except ZoneError as error:
@@ -342,6 +364,13 @@ class Journal:
             raise JournalLocked(
                 f"{self.database.path}: expected a journal open for writing, got a reader"
             )
+
+    def _checked(self, digest: bytes, data: bytes | None) -> Block:
+        try:
+            return _checked(digest, data)
+        except JournalDamaged:
+            self.damaged.add(digest)
+            raise
 
     def _versions(self, query: Select[Any]) -> list[Version]:
         with self.database.read("read versions") as conn:
