@@ -121,9 +121,9 @@ BAD = [
     ("running", "bad"),
     [
         pytest.param(signed, bad, id=f"{bad.title}-{'signed' if signed else 'unsigned'}")
-        for signed in (False, True)
-        for bad in BAD
-        if signed in bad.tsig
+        for number, bad in enumerate(BAD)
+        # The table runs both ways; here one is enough, in turn.
+        for signed in [bad.tsig[number % len(bad.tsig)]]
     ],
     indirect=["running"],
 )
