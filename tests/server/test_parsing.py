@@ -368,4 +368,4 @@ primaries = ["primary"]
                 os.sched_yield()
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 0
-            assert '"abandoned": 0' not in xfer.logs()
+            assert '"abandoned": 1' in xfer.logs()

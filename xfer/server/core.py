@@ -298,11 +298,8 @@ class Core:
     @property
     def active(self) -> int:
         """Transfers that run or wait, both directions."""
-        return (
-            self.slots_in.running
-            + self.slots_out.running
-            + sum(1 for zone in self.table.zones.values() if zone.transfer_from is not None)
-        )
+        incoming = sum(1 for zone in self.table.zones.values() if zone.transfer_from is not None)
+        return self.slots_out.running + incoming
 
     async def until_idle(self) -> None:
         """Wait until no transfer runs."""
