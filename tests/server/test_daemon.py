@@ -169,3 +169,39 @@ def test_clients_that_reset_the_connection_in_the_middle_of_a_transfer_harm_nobo
                 time.sleep(0.15)
         assert xfer.serial("example.com.") == 1
         assert "internal error" not in xfer.logs()
+
+
+def test_an_address_in_use_is_one_sentence() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        xfer = Xferd([PrimaryZone("example.com.", zone_text(1))], port=port)
+        xfer.configure()
+        done = subprocess.run(
+            xfer.command(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            cwd=xfer.directory,
+            env={"PATH": "/usr/bin:/bin", **xfer.environment()},
+        )
+        xfer.stop()
+    assert done.returncode == 1
+    assert (
+        f"xfer: expected to listen on 127.0.0.1:{port} over TCP and UDP, "
+        "got address already in use" in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_no_config_file_that_a_reload_finds_ends_the_daemon() -> None:
+    with Xferd([PrimaryZone("example.com.", zone_text(1))]) as xfer:
+        xfer.wait_serving("example.com.", 1)
+        for number, bad in enumerate((b"\xff\xfe", b"a =", b"a = " + b"[" * 5000, b"")):
+            xfer.config_file.write_bytes(bad)
+            xfer.reload("example.com.")
+            deadline = time.monotonic() + 10
+            while xfer.logs().count("reload") <= number:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        assert xfer.serial("example.com.") == 1

@@ -32,6 +32,7 @@ from xfer.server.engine import Engine
 from xfer.server.executor import ThreadExecutor
 from xfer.server.parsing import Parsers
 from xfer.server.settings import retention
+from xfer.server.target import system_text
 from xfer.server.tcp import TcpService
 from xfer.server.udp import UdpSocket, serve_udp
 
@@ -92,10 +93,21 @@ def run(config_path: str | Path, control: Control[C]) -> int:
     except XferError as error:
         print(f"xfer: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
-        print(f"xfer: expected to listen on {_listen_text(config)}, got {error}", file=sys.stderr)
+    except BaseExceptionGroup as group:
+        failures, rest = group.split(XferError)
+        if failures is None or rest is not None:
+            raise
+        print(f"xfer: {_first(failures)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One error of those that ended the daemon; nurseries wrap even a single one."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @contextlib.contextmanager
@@ -187,8 +199,13 @@ class _Daemon:
         bound = []
         for endpoint in self._config.server.listen:
             address = str(endpoint.address)
-            listeners = [await _tcp_listener(address, endpoint.port)]
-            bound.append((UdpSocket(address, endpoint.port), listeners))
+            try:
+                listeners = [await _tcp_listener(address, endpoint.port)]
+                bound.append((UdpSocket(address, endpoint.port), listeners))
+            except OSError as error:
+                raise XferError(
+                    f"expected to listen on {endpoint} over TCP and UDP, got {system_text(error)}"
+                ) from error
 
         async def serve(stream: trio.SocketStream) -> None:
             client = _prepare(stream)
@@ -257,3 +274,6 @@ async def _reload(core: Core) -> None:
         await core.reload()
     except ConfigError as error:
         log.error("reload refused", error=str(error))
+    except Exception as error:
+        # A file that our reader stumbles over must not end what runs.
+        log.error("internal error", error=f"reload: {type(error).__name__}", exc_info=error)
