@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.kill.harness import PRIMARIES, Broken, Rounds, histogram, hits
+from tests.kill.deaths import histogram, hits
+from tests.kill.harness import PRIMARIES, Broken, Rounds
 from tests.kill.plan import PHASES, POINTS
 
 FORCED = 0.3  # share of the rounds in which `force-axfr --wait` asks, not the check at the start

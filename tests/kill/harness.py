@@ -11,36 +11,25 @@ from __future__ import annotations
 import json
 import random
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
-import dns.message
-import dns.name
-import dns.rdatatype
-import dns.tsig
-
 from tests.bench import zone
 from tests.kill import plan as plans
+from tests.kill.deaths import Death
+from tests.kill.parts import KEY, PATIENCE, Content, Daemon, Witness, alive
 from tests.kill.plan import Note, Plan, Point
 from tests.peers import (
     Knot,
     Named,
     PrimaryZone,
-    Record,
     Remote,
     SecondaryZone,
-    TsigKey,
-    Xferd,
     axfr,
     free_port,
-    query_soa,
     run_xfer,
 )
 from xfer.clock import SystemClock
@@ -48,106 +37,11 @@ from xfer.journal import Journal
 from xfer.wire import names
 
 PRIMARIES: Mapping[str, type[Knot] | type[Named]] = {"knot": Knot, "bind": Named}
-KEY = TsigKey.make("k1.")
-PATIENCE = 30.0
 ORPHANED = 5.0  # seconds that a child may live on without its parent
 
 
 class Broken(AssertionError):
     """A promise was broken; the sentence says which, and after what death."""
-
-
-@attrs.frozen
-class Death:
-    """One round's end.
-
-    where: as `plan.place` says; ahead: whether it was writing blocks ahead; new: whether the
-    version that served afterwards was the one on its way; child: whether a process of its own was
-    parsing; forced: whether `force-axfr --wait` had asked for the transfer.
-    """
-
-    plan: Plan
-    where: str
-    ahead: bool
-    new: bool
-    child: bool
-    forced: bool
-
-
-class Daemon(Xferd):
-    """xfer, to be killed as `plan` says, or to run as it is."""
-
-    plan: Plan | None = None
-
-    def command(self) -> list[str]:
-        if self.plan is None:
-            return super().command()
-        config = str(self.config_file)
-        return [sys.executable, "-m", "tests.kill.launcher", config, self.plan.to_text()]
-
-    def wait_dead(self) -> int | None:
-        """How it ended; None where it lives on."""
-        assert self._process is not None
-        try:
-            return self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            return None
-
-
-class Witness:
-    """Sees what the daemon tells the world: NOTIFYs, never answered, and SOA answers."""
-
-    def __init__(self) -> None:
-        self.remote = Remote("127.0.0.1", free_port("127.0.0.1"), KEY)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((self.remote.address, self.remote.port))
-        self._socket.setblocking(False)
-        name = dns.name.from_text(KEY.name)
-        self._keyring = {name: dns.tsig.Key(name, KEY.secret, KEY.algorithm)}
-
-    def notified(self) -> set[int]:
-        """The serials of the NOTIFYs that have come, each one verified."""
-        serials: set[int] = set()
-        while True:
-            try:
-                wire = self._socket.recv(65535)
-            except BlockingIOError:
-                return serials
-            message = dns.message.from_wire(wire, keyring=self._keyring)
-            serials.update(rrset[0].serial for rrset in message.answer)
-
-    def watch(self, daemon: Daemon, seen: set[int], stop: threading.Event) -> None:
-        """Collect the serials that it answers with."""
-        while not stop.is_set():
-            answer = query_soa(daemon.address, daemon.port, zone.ZONE, timeout=0.2)
-            if answer is not None and answer.serial is not None:
-                seen.add(answer.serial)
-            time.sleep(0.001)
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@attrs.frozen
-class Content:
-    """The versions of the zone; each changes one host in a hundred and adds ten records."""
-
-    size: int
-
-    def items(self, version: int) -> list[zone.Item]:
-        return list(zone.records(self.size + 10 * version, version))
-
-    def records(self, version: int) -> list[Record]:
-        """What an AXFR of the version must bring, sorted."""
-        return sorted(
-            Record(
-                f"{owner}.{zone.ZONE}" if owner else zone.ZONE,
-                zone.TTL,
-                zone._TYPE_NAMES[rtype],
-                zone._rdata_text(rtype, before, f"{name}.{zone.ZONE}"),
-            )
-            for owner, rtype, before, name in self.items(version)
-        )
 
 
 class Rounds:
@@ -379,9 +273,9 @@ class Rounds:
 
     def _no_survivors(self, session: int, plan: Plan) -> None:
         deadline = time.monotonic() + ORPHANED
-        while alive := _alive(session):
+        while left := alive(session):
             if time.monotonic() > deadline:
-                raise Broken(f"{plan}: children live on without the daemon: {alive}")
+                raise Broken(f"{plan}: children live on without the daemon: {left}")
             time.sleep(0.005)
 
     # -- what is left to read
@@ -415,43 +309,3 @@ _ORIGIN = names.from_text(zone.ZONE)
 def _accepts(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as sock:
         return sock.connect_ex(str(path)) == 0
-
-
-def _alive(session: int) -> list[str]:
-    """The processes of a session that are not yet dead, by their command lines."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            state, _, _, its_session = (
-                (process / "stat").read_text().rpartition(") ")[2].split()[:4]
-            )
-            if int(its_session) == session and state not in "ZX":
-                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                found.append(f"{process.name} {line}")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
-
-
-def hits(deaths: Sequence[Death]) -> Counter[str]:
-    """How often it died in each row of POINTS, and elsewhere; AHEAD counts beside the others."""
-    counted = Counter(death.where for death in deaths)
-    counted[plans.AHEAD] = sum(death.ahead for death in deaths)
-    return counted
-
-
-def histogram(deaths: Sequence[Death]) -> list[str]:
-    """One line a phase: how often, in what circumstances, and which version served afterwards."""
-    columns = f"{'serves old':>11} {'new':>4} {'writing ahead':>14} {'child':>6} {'force-axfr':>11}"
-    lines = [f"{'died while':<18} {'kills':>5} {columns}"]
-    for row in [*plans.PHASES, plans.AFTER, "before"]:
-        here = [death for death in deaths if death.where == row]
-        if not here and row not in plans.PHASES:
-            continue
-        new = sum(death.new for death in here)
-        lines.append(
-            f"{row:<18} {len(here):>5} {len(here) - new:>11} {new:>4}"
-            f" {sum(death.ahead for death in here):>14} {sum(death.child for death in here):>6}"
-            f" {sum(death.forced for death in here):>11}  {'#' * len(here)}"
-        )
-    return lines

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kill.harness import Rounds, histogram
+from tests.kill.deaths import histogram
+from tests.kill.harness import Rounds
 from tests.kill.plan import (
     AFTER,
     AHEAD,
