@@ -37,7 +37,8 @@ def test_status_of_one_zone_tells_everything(xfer: Xfer, socket_option: tuple[st
         "source     axfr from 192.0.2.1#53",
         "next       check the primaries 1970-01-01 01:16:40Z",
         "primary    one 192.0.2.1#53, serial 7, asked 1970-01-01",
-        "primary    two 192.0.2.2#53, serial unknown, auth: TSIG bad-mac",
+        "primary    two 192.0.2.2#53, serial unknown\nerror      1970-01-01 00:16:40Z (",
+        " ago): auth: TSIG bad-mac: expected our secret, got another\n",
         "secondary  public 192.0.2.9#53, NOTIFY for 7: NOERROR",
     ):
         assert part in result.stdout

@@ -77,11 +77,14 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
     error = zone["error"]
     if error is not None:
         told = [item["error"]["sentence"] for item in zone["primaries"] if item["error"]]
-        if error["sentence"] not in told:  # else its primary's line has it
-            rows.append(("error", f"{error['sentence']} ({_when(error['at'], now)})"))
+        if error["sentence"] not in told:  # else it follows its primary
+            rows.append(("error", _error(error, now)))
         if error["hint"] and error["hint"] not in error["sentence"]:
             rows.append(("look at", error["hint"]))
-    rows += [("primary", _primary(item, now)) for item in zone["primaries"]]
+    for item in zone["primaries"]:
+        rows.append(("primary", _primary(item, now)))
+        if item["error"] is not None:
+            rows.append(("error", _error(item["error"], now)))
     rows += [("secondary", _secondary(item, now)) for item in zone["secondaries"]]
     peers = {item["address"].partition("#")[0] for item in zone["primaries"] + zone["secondaries"]}
     rows += [
@@ -134,9 +137,11 @@ def _primary(item: dict[str, Any], now: float) -> str:
         parts.append(f"asked {_when(item['checked_at'], now)}")
     if item["transferred_at"] is not None:
         parts.append(f"transferred {_when(item['transferred_at'], now)}")
-    if item["error"] is not None:
-        parts.append(f"{item['error']['sentence']} ({_when(item['error']['at'], now)})")
     return ", ".join(parts)
+
+
+def _error(error: dict[str, Any], now: float) -> str:
+    return f"{_when(error['at'], now)}: {error['sentence']}"
 
 
 def _secondary(item: dict[str, Any], now: float) -> str:
