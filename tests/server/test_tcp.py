@@ -196,3 +196,38 @@ def test_more_clients_than_allowed_are_turned_away() -> None:
 
     tcp = service(max_clients=0)
     converse(tcp, session)
+
+
+def test_a_new_connection_takes_the_place_of_the_one_that_is_silent_longest() -> None:
+    async def main() -> None:
+        held = trio.Event()
+
+        async def run_transfer(transfer: Transfer, write: object) -> None:
+            await held.wait()
+
+        tcp = service(run_transfer=run_transfer)
+        async with trio.open_nursery() as nursery:
+
+            async def connect(request: bytes) -> Pair:
+                ours, theirs = trio.testing.memory_stream_pair()
+                nursery.start_soon(tcp.serve, theirs, CLIENT)
+                await ours.send_all(request)
+                await trio.testing.wait_all_tasks_blocked()
+                return ours
+
+            transferring = await connect(framed(make_query(1, ORIGIN, 252)))
+            silent = await connect(b"\0")
+            asking = await connect(framed(make_query(2, ORIGIN, 6)))
+            assert (await asking.receive_some())[2:4] == b"\0\x02"
+            assert await silent.receive_some() == b""
+            assert tcp.clients == 2
+            another = await connect(framed(make_query(3, ORIGIN, 252)))
+            assert await asking.receive_some() == b""
+            refused = await connect(framed(make_query(4, ORIGIN, 6)))
+            assert await refused.receive_some() == b"", "all that there are transfer"
+            assert tcp.clients == 2
+            held.set()
+            await transferring.aclose()
+            await another.aclose()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

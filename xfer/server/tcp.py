@@ -2,7 +2,8 @@
 
 A transfer runs beside the connection's other requests, so an SOA query behind it is answered at
 once; messages of several answers may mix, each whole (RFC 5936 §4.1.2). Idle time counts only while
-nothing is being sent.
+nothing is being sent. Where there are too many connections, a new one takes the place of the one
+without a transfer whose last request is longest ago (RFC 7766 §6.2.3), so nobody can hold them all.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from xfer.server.dispatch import Dispatcher, Notified, Transfer
 MIN_REQUEST = 12
 READ = 65_536
 PIPELINED = 64  # transfers of one connection that run or wait at once
+
+BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 Write = Callable[[bytes], Awaitable[None]]
 RunTransfer = Callable[[Transfer, Write], Awaitable[None]]
@@ -40,21 +43,38 @@ class TcpService:
     stall: float
     max_clients: int
     clients: int = 0
+    _silent: dict[_Connection, None] = attrs.Factory(dict)  # longest silent first
 
     async def serve(self, stream: trio.abc.Stream, client: IPAddress) -> None:
         """Answer one connection until it ends; closes it."""
-        if self.clients >= self.max_clients:
+        if self.clients >= self.max_clients and not self._make_room():
             await trio.aclose_forcefully(stream)
             return
         self.clients += 1
+        connection = _Connection(self, stream, client)
+        self.heard(connection)
         try:
-            await _Connection(self, stream, client).run()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            await connection.run()
+        except BROKEN:
             pass  # it went away; a transfer on it has logged so
         finally:
             self.clients -= 1
+            self._silent.pop(connection, None)
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
+
+    def heard(self, connection: _Connection) -> None:
+        """The connection has just sent a request."""
+        self._silent.pop(connection, None)
+        self._silent[connection] = None
+
+    def _make_room(self) -> bool:
+        for connection in self._silent:
+            if not connection.transferring:
+                del self._silent[connection]
+                connection.scope.cancel()
+                return True
+        return False
 
 
 class _Connection:
@@ -66,21 +86,34 @@ class _Connection:
         self._running = 0
         self._buffer = bytearray()
         self._room = trio.Event()
+        self.scope = trio.CancelScope()
+
+    @property
+    def transferring(self) -> bool:
+        """Whether a transfer runs or waits on it."""
+        return self._running > 0
 
     async def run(self) -> None:
         try:
-            async with trio.open_nursery() as nursery:
-                while True:
-                    message = await self._next()
-                    if message is None:
-                        break
-                    await self._answer(message, nursery)
-                if self._running == 0:
-                    nursery.cancel_scope.cancel()
+            with self.scope:
+                await self._serve()
         except BaseExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+            # Reader and writer may find the connection broken in the same moment.
+            broken, rest = group.split(BROKEN)
+            if broken is None or rest is not None:
+                raise
+            raise trio.BrokenResourceError(str(broken)) from None
+
+    async def _serve(self) -> None:
+        async with trio.open_nursery() as nursery:
+            while True:
+                message = await self._next()
+                if message is None:
+                    break
+                self._service.heard(self)
+                await self._answer(message, nursery)
+            if self._running == 0:
+                nursery.cancel_scope.cancel()
 
     async def _next(self) -> bytes | None:
         """The next request; None at the end, and where the client went silent or sends rubbish."""
