@@ -16,6 +16,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import structlog
 import trio
 import trio.testing
 
@@ -94,14 +95,16 @@ def test_a_child_that_is_killed_at_work_fails_its_transfer_and_no_other() -> Non
         told(RemoteReception(after, job(), BEFORE_ANYTHING), stream)
 
 
-def test_a_child_that_was_killed_idle_is_replaced() -> None:
+def test_a_child_that_was_killed_idle_is_replaced_and_the_log_says_so() -> None:
     with closing(Parsers(1)) as parsers:
         first = parsers.acquire()
         assert first is not None
         parsers.release(first)
         os.kill(first.pid, signal.SIGKILL)
         wait_for_end(first.pid)
-        second = parsers.acquire()
+        with structlog.testing.capture_logs() as lines:
+            second = parsers.acquire()
+        assert [line["pid"] for line in lines] == [first.pid]
         assert second is not None
         assert second.pid != first.pid
         told(RemoteReception(second, job(), BEFORE_ANYTHING), framed(drafts(HOSTS[:300]), None))

@@ -224,8 +224,10 @@ class Parsers:
 
     def _reap(self) -> None:
         """Find the children that have ended."""
-        self._ending += [child for child in self._idle if not child.usable()]
-        self._idle = [child for child in self._idle if child not in self._ending]
+        for child in [child for child in self._idle if not child.usable()]:
+            log.warning("a process that parses transfers ended while idle", pid=child.pid)
+            self._idle.remove(child)
+            self._ending.append(child)
         for child in [child for child in self._ending if child.ended()]:
             child.close()
             self._ending.remove(child)
