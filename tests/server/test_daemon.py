@@ -171,11 +171,18 @@ def test_clients_that_reset_the_connection_in_the_middle_of_a_transfer_harm_nobo
         assert "internal error" not in xfer.logs()
 
 
-def test_an_address_in_use_is_one_sentence() -> None:
+@pytest.mark.parametrize(
+    ("address", "got"),
+    [
+        ("127.0.0.1", "address already in use"),
+        ("192.0.2.77", "that address is not one of this machine"),
+    ],
+)
+def test_an_address_that_cannot_be_listened_on_is_one_sentence(address: str, got: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-        xfer = Xferd([PrimaryZone("example.com.", zone_text(1))], port=port)
+        xfer = Xferd([PrimaryZone("example.com.", zone_text(1))], address=address, port=port)
         xfer.configure()
         done = subprocess.run(
             xfer.command(),
@@ -187,10 +194,8 @@ def test_an_address_in_use_is_one_sentence() -> None:
         )
         xfer.stop()
     assert done.returncode == 1
-    assert (
-        f"xfer: expected to listen on 127.0.0.1:{port} over TCP and UDP, "
-        "got address already in use" in done.stderr
-    )
+    expected = f"xfer: expected to listen on {address}:{port} over TCP and UDP, got {got}\n"
+    assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
 

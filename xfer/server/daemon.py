@@ -203,8 +203,9 @@ class _Daemon:
                 listeners = [await _tcp_listener(address, endpoint.port)]
                 bound.append((UdpSocket(address, endpoint.port), listeners))
             except OSError as error:
+                got = system_text(error, "that address")
                 raise XferError(
-                    f"expected to listen on {endpoint} over TCP and UDP, got {system_text(error)}"
+                    f"expected to listen on {endpoint} over TCP and UDP, got {got}"
                 ) from error
 
         async def serve(stream: trio.SocketStream) -> None:

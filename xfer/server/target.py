@@ -99,10 +99,10 @@ def transport_error(
     return TransferError(Failure.TRANSPORT, expected, got, peer=target.text(source), hint=hint)
 
 
-def system_text(error: OSError) -> str:
-    """What the system said: "connection refused"."""
+def system_text(error: OSError, ours: str = "our source address") -> str:
+    """What the system said: "connection refused". ours: the address of ours that was bound."""
     if error.errno == errno.EADDRNOTAVAIL:
-        return "our source address is not one of this machine"
+        return f"{ours} is not one of this machine"
     if error.errno is None:
         return str(error) or type(error).__name__
     return os.strerror(error.errno).lower()
