@@ -170,6 +170,8 @@ class RecordParser:
         wires: dict[int, bytes] = {}
         tails: dict[bytes, bytes] = {}
         heads: dict[bytes, _Head] = {}
+        last_where: i64 = -1  # where the last owner stood, and its key
+        last_key: bytes | None = None
         p: i64 = offset
         for position in range(count):
             if p >= size:
@@ -182,7 +184,7 @@ class RecordParser:
             if first >= 0xC0 and p + 1 < size:
                 where = (first & 0x3F) << 8 | msg[p + 1]
                 behind = p + 2
-                key = keys.get(where)
+                key = last_key if where == last_where else keys.get(where)
                 if key is not None and spelled_owners:
                     owner = spelled_owners.get(where)
             if key is None and where < size and (behind == 0 or where < p):
@@ -238,6 +240,8 @@ class RecordParser:
                         keys[where] = key
             if key is not None:
                 p = behind
+                last_where = where
+                last_key = key
             else:
                 # Everything unusual: the apex, names outside the zone, upper case, errors.
                 name, after = names.read(msg, p, wires)
@@ -308,9 +312,9 @@ class RecordParser:
                         if tail is None:
                             tail = _name_at(msg, to, wires)
                         full = msg[start:r] + tail
-                        if (
-                            len(full) - head.octets <= 255
-                            and full[head.octets :].lower() == (full[head.octets :])
+                        target_name = full if head.octets == 0 else full[head.octets :]
+                        if len(target_name) <= 255 and (
+                            target_name.islower() or target_name.lower() == target_name
                         ):
                             rdata = full
                             spelled = full
@@ -325,7 +329,7 @@ class RecordParser:
                 if how == _SIGNED:
                     record = key + head.prefix[:2] + rdata[:2] + head.ttl + rdata
                 else:
-                    record = key + head.prefix + rdata
+                    record = b"%b%b%b" % (key, head.prefix, rdata)
                     if head.is_soa and len(key) == 1:
                         batch.soas.append(len(out))
                 if owner is not None or spelled is not rdata:
