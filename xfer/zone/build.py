@@ -20,8 +20,10 @@ from xfer.zone.block import LARGEST, OCTETS, SMALLEST, TARGET, Block
 from xfer.zone.check import OWNER_LIMIT, Checker, Finding, Policy, owner_refused
 from xfer.zone.snapshot import Snapshot
 
-# Records sorted at once. Half of them stay behind for the next chunk, which absorbs small disorder.
+# Records sorted at once. The last of them stay behind for the next chunk: TAIL, or half where there
+# are few. That absorbs small disorder.
 CHUNK: Final = 4_096
+TAIL: Final = 512
 _CHUNK_OCTETS: Final = 4 * OCTETS  # or as many octets
 # Records in a block of a run: while runs are merged, one of each is open.
 _RUN_BLOCK: Final = 512
@@ -115,7 +117,7 @@ class Builder:
         pending.sort()
         if not self._runs:
             if self._follows(pending[0]):
-                self._pass_on(len(pending) // 2)
+                self._pass_on(max(len(pending) // 2, len(pending) - TAIL))
                 return
             # What was checked so far becomes the first run, to be merged and checked again.
             self._checker = self._checker.again()
