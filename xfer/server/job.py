@@ -117,7 +117,7 @@ class Progress:
 def serve(connection: Connection) -> None:
     """The child's side: do one job after the other until the parent is gone.
 
-    Every command but `drop` is answered.
+    Every command but `drop` is answered, in order.
     """
     reception: Reception | None = None
     while True:
@@ -131,9 +131,9 @@ def serve(connection: Connection) -> None:
                 reception = None  # the memory of the job before goes first
                 reception = arguments[0].reception()
             elif command == "take":
-                assert reception is not None
-                blocks = reception.take(*arguments)
-                answer = (Progress.of(reception), [(b.data, b.digest) for b in blocks])
+                if reception is not None:  # else it has failed before this piece
+                    blocks = reception.take(*arguments)
+                    answer = (Progress.of(reception), [(b.data, b.digest) for b in blocks])
             elif command == "finish":
                 assert reception is not None
                 answer = _finish(reception)

@@ -37,6 +37,8 @@ Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 LARGE = 1 << 18  # octets of a transfer from which on a child reads it, where one is free
+PIECE = 1 << 16  # octets that a child is given at once, at least, where there are as many
+_ROOM = 300_000  # octets a socket must hold for a child to be sent a piece ahead
 _BUFFER = 1 << 21  # octets that the socket pair may hold
 
 
@@ -80,9 +82,30 @@ class RemoteReception:
 
     def take(self, chunks: list[bytes], now: int) -> list[Block]:
         """As `Reception.take`."""
-        self.progress, packed = self._child.ask("take", chunks, now)
+        ready: list[Block] = []
+        failure: TransferError | None = None
+        pieces = _pieces(chunks)
         chunks.clear()
-        return self._unpack(packed)
+        asked = 0
+        for number in range(len(pieces)):
+            # The child finds the next piece waiting when it is done with one.
+            while asked < min(number + 1 + self._child.ahead, len(pieces)):
+                self._child.post("take", pieces[asked], now)
+                pieces[asked] = []
+                asked += 1
+            try:
+                answer = self._child.answer()
+            except TransferError as error:
+                failure = failure or error
+                if self._child.broken:
+                    break
+                continue  # what was asked is answered all the same
+            if failure is None:
+                self.progress, packed = answer
+                ready += self._unpack(packed)
+        if failure is not None:
+            raise failure
+        return ready
 
     def finish(self) -> tuple[Received, list[Block]]:
         """As `LocalReception.finish`."""
@@ -106,6 +129,19 @@ class RemoteReception:
         return blocks
 
 
+def _pieces(chunks: list[bytes]) -> list[list[bytes]]:
+    """The chunks in groups of at least PIECE octets, but for the last."""
+    pieces: list[list[bytes]] = []
+    size = PIECE
+    for chunk in chunks:
+        if size >= PIECE:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(chunk)
+        size += len(chunk)
+    return pieces
+
+
 class Child:
     """A process that runs `serve`, and our end of the socket pair. Raises OSError: none started."""
 
@@ -120,15 +156,33 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+            # A piece and READ octets of another must fit, or each side could wait for the other to
+            # read; Linux lets a socket hold 416 kB unless told otherwise.
+            self.ahead = 1 if ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) > _ROOM else 0
             self._connection = Connection(ours.detach())
         self.pid = self._process.pid
         self.broken = False
 
     def ask(self, *command: Any) -> Any:
         """Send a command, wait for its answer. Raises the TransferError that it answers with."""
+        self.post(*command)
+        return self.answer()
+
+    def post(self, *command: Any) -> None:
+        """Send a command whose answer is to be fetched later, in the order of the commands. Raises
+        TransferError where the child has died."""
+        self._exchange(lambda: self._connection.send(command))
+
+    def answer(self) -> Any:
+        """Wait for the next answer. Raises the TransferError that it is."""
+        kind, answer = self._exchange(self._connection.recv)
+        if kind == "error":
+            raise TransferError(*answer[:3], **answer[3])
+        return answer
+
+    def _exchange(self, exchange: Callable[[], T]) -> T:
         try:
-            self._connection.send(command)
-            kind, answer = self._connection.recv()
+            return exchange()
         except (EOFError, OSError) as error:
             self.broken = True
             raise TransferError(
@@ -138,9 +192,6 @@ class Child:
                 hint="it may have been killed for its memory; a new one is started",
                 try_next=False,
             ) from error
-        if kind == "error":
-            raise TransferError(*answer[:3], **answer[3])
-        return answer
 
     def drop(self) -> None:
         """Have it forget its job; it frees much memory then, so nobody waits for that."""

@@ -48,7 +48,7 @@ from xfer.zone.snapshot import Snapshot
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
-READ = 1 << 18  # octets asked of the socket at once
+READ = 1 << 17  # octets asked of the socket at once
 WAITING = 1 << 20  # octets that may wait for the parser
 WRITE_AHEAD = 32  # blocks given to the journal at once
 GO_ON = "the transfer to go on to its closing SOA"
