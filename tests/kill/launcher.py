@@ -23,7 +23,7 @@ import trio
 from tests.kill.plan import PHASES, Plan
 from xfer.control.daemon import UnixControl
 from xfer.journal import Journal, blocks, flip
-from xfer.server import daemon, parsing, phases
+from xfer.server import launch, parsing, phases
 from xfer.server.notify import Notifier
 from xfer.server.refresh import Refresher
 from xfer.server.status import Phase
@@ -181,7 +181,7 @@ def main() -> int:
     plan = Plan.from_text(sys.argv[2])
     killer = Killer()
     watch(Notes(plan, killer))
-    return daemon.run(Path(sys.argv[1]), UnixControl())
+    return launch.run(Path(sys.argv[1]), UnixControl)
 
 
 if __name__ == "__main__":

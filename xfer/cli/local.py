@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,15 +19,23 @@ from xfer.cli.common import (
 )
 from xfer.errors import ConfigError
 
+if TYPE_CHECKING:
+    from xfer.control.daemon import UnixControl
+
 
 def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run the daemon in the foreground; SIGHUP reloads, SIGTERM ends."""
-    from xfer.control.daemon import UnixControl
-    from xfer.server.daemon import run
+    from xfer.server.launch import run
 
     with reported():
-        code = run(config, UnixControl())
+        code = run(config, _new_control)
     raise typer.Exit(code)
+
+
+def _new_control() -> UnixControl:
+    from xfer.control.daemon import UnixControl
+
+    return UnixControl()
 
 
 def check(

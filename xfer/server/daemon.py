@@ -1,8 +1,8 @@
-"""The daemon: from the config file to a clean end (DESIGN §3).
+"""The daemon: from a config to a clean end (DESIGN §3).
 
-The order at the start: config, the right to the control socket, journal, DNS sockets, versions from
-the journal; DNS is answered before the control API is imported. SIGHUP reloads. SIGTERM and SIGINT
-stop listening, give running transfers `shutdown_grace` to finish, and end.
+The order at the start: `launch`, the right to the control socket, journal, DNS sockets, versions
+from the journal; DNS is answered before the control API is imported. SIGHUP reloads. SIGTERM and
+SIGINT stop listening, give running transfers `shutdown_grace` to finish, and end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,9 +21,8 @@ import structlog
 import trio
 
 from xfer import kernel
-from xfer import log as logging
 from xfer.clock import SystemClock
-from xfer.config import Config, load
+from xfer.config import Config
 from xfer.errors import ConfigError, JournalError, XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.peers import IPAddress, address_of
@@ -64,65 +63,25 @@ class Control(Protocol[C]):
         """Serve until cancelled."""
 
 
-def run(config_path: str | Path, control: Control[C]) -> int:
-    """Run until a signal ends it; returns the process's exit code (0, 1 or 2).
+def run(config: Config, read: Callable[[], Config], control: Control[C], parsers: Parsers) -> None:
+    """Run until a signal ends it.
 
-    Problems of the config and of what it names are printed to stderr, one line first.
+    read: reads the config again, for a reload. Raises XferError, alone or in a group, where what
+    the config names cannot be had.
     """
-    path = Path(config_path)
-
-    def read() -> Config:
-        return load(path)
-
-    try:
-        config = read()
-    except ConfigError as error:
-        print(f"xfer: {error}", file=sys.stderr)
-        return 2
-    logging.setup(config.server.log_level, config.server.log_format)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    try:
-        with _opened(config, control) as (claim, journal, committer, parsers):
-            # What is imported stays: looking through it again and again is work for nothing.
-            gc.freeze()
+    with (
+        contextlib.closing(control.claim(config.server.control)) as claim,
+        Journal.open(config.server.journal, SystemClock()) as journal,
+        GroupCommitter.start(journal, retention(config.limits), _journal_trouble) as committer,
+    ):
+        # What is imported stays: looking through it again and again is work for nothing.
+        gc.freeze()
 
-            async def serve(engine: Engine) -> None:
-                await control.serve(engine, claim, config.limits.control_body)
+        async def serve(engine: Engine) -> None:
+            await control.serve(engine, claim, config.limits.control_body)
 
-            trio.run(_Daemon(config, serve, journal, committer, parsers, read).run)
-    except XferError as error:
-        print(f"xfer: {error}", file=sys.stderr)
-        return 1
-    except BaseExceptionGroup as group:
-        failures, rest = group.split(XferError)
-        if failures is None or rest is not None:
-            raise
-        print(f"xfer: {_first(failures)}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """One error of those that ended the daemon; nurseries wrap even a single one."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-@contextlib.contextmanager
-def _opened(
-    config: Config, control: Control[C]
-) -> Iterator[tuple[C, Journal, GroupCommitter, Parsers]]:
-    with contextlib.closing(Parsers(config.limits.parser_processes)) as parsers:
-        if any(zone.primaries for zone in config.zones.values()):
-            parsers.start()  # first of all, so that it starts up beside us
-        with (
-            contextlib.closing(control.claim(config.server.control)) as claim,
-            Journal.open(config.server.journal, SystemClock()) as journal,
-            GroupCommitter.start(journal, retention(config.limits), _journal_trouble) as committer,
-        ):
-            yield claim, journal, committer, parsers
+        trio.run(_Daemon(config, serve, journal, committer, parsers, read).run)
 
 
 def _journal_trouble(error: JournalError) -> None:
