@@ -161,7 +161,8 @@ def batches(listed: Sequence[bytes], size: int) -> list[Batch]:
     out = []
     for start in range(0, len(listed), size):
         batch = Batch()
-        batch.records = list(listed[start : start + size])
+        for record in listed[start : start + size]:
+            batch.add(record)
         out.append(batch)
     return out
 

@@ -111,7 +111,7 @@ def test_large_records_do_not_make_large_blocks() -> None:
     sizes: list[int] = []
     for n in range(300):
         batch = Batch()
-        batch.records = [host(n)[:-6] + b"\xff\0\0\0\0\1" + bytes(60_000)]
+        batch.add(host(n)[:-6] + b"\xff\0\0\0\0\1" + bytes(60_000))
         builder.add(batch)
         sizes += [len(block.data) for block in builder.take_ready()]
     assert sizes

@@ -290,8 +290,7 @@ class TestLimits:
         with pytest.raises(TransferError, match=r"limits\.max_zone_bytes"):
             builder.add(batches([ZONE[8]], 1)[0])
         spelled = Batch()
-        spelled.records = [ZONE[5]]
-        spelled.spelling = {ZONE[5]: (bytes(200), bytes(200))}
+        spelled.add(ZONE[5], (bytes(200), bytes(200)))
         with pytest.raises(TransferError, match=r"limits\.max_zone_bytes"):
             Builder(ORIGIN, LAX, None, 0, 3 * size).add(spelled)
 

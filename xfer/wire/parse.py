@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
 from mypy_extensions import i64
 
 from xfer.errors import WireError
@@ -39,6 +40,10 @@ _NAME: Final = 2  # octets, one name, nothing else
 _SIGNED: Final = 3  # RRSIG
 _NEXT: Final = 4  # NSEC
 _MIXED: Final = 5  # other arrangements of names
+
+# What changes a label is more than a copy away from its place in an owner key.
+_UPPER: Final = bytes(range(65, 91))
+_PLAIN: Final = bytes.maketrans(b"\0\1" + _UPPER, b"\2\2" + _UPPER.lower())
 
 
 class _Head:
@@ -105,7 +110,8 @@ class Batch:
     records: records at or below the apex; spelling: those of them that came in another case than
     canonical; soas: indexes in `records` of SOA records of the apex; outside: (owner wire name,
     type, position among all records of the message) of records that are not in the zone, which
-    are left out of `records`; end: offset behind the last record.
+    are left out of `records`; octets: of all `records` and spellings; end: offset behind the last
+    record.
     """
 
     def __init__(self) -> None:
@@ -113,7 +119,16 @@ class Batch:
         self.spelling: Spelling = {}
         self.soas: list[int] = []
         self.outside: list[tuple[bytes, int, int]] = []
+        self.octets: int = 0
         self.end: int = 0
+
+    def add(self, record: bytes, spelling: tuple[bytes, bytes] | None = None) -> None:
+        """Take a record that does not come from a message, with its spelled owner and rdata."""
+        self.records.append(record)
+        self.octets += len(record)
+        if spelling is not None:
+            self.spelling[record] = spelling
+            self.octets += len(spelling[0]) + len(spelling[1])
 
 
 def _tail_key(tail: bytes, tails: dict[bytes, bytes], origin: bytes) -> bytes:
@@ -169,7 +184,10 @@ class RecordParser:
         spelled_owners: dict[int, bytes] = {}
         wires: dict[int, bytes] = {}
         tails: dict[bytes, bytes] = {}
-        heads: dict[bytes, _Head] = {}
+        heads: dict[int, _Head] = {}  # by type, class and TTL as one number
+        last_head: _Head | None = None
+        last_said: i64 = 0
+        octets: i64 = 0
         last_where: i64 = -1  # where the last owner stood, and its key
         last_key: bytes | None = None
         p: i64 = offset
@@ -228,10 +246,11 @@ class RecordParser:
                 # The relative part of the name has this many octets.
                 if parent is not None and len(parent) - 1 + q - where <= room:
                     label = msg[where + 1 : q]
-                    if label.islower() or label.lower() == label:
+                    copied = label.translate(_PLAIN) == label
+                    if copied or label.lower() == label:
                         if not single:
                             label = names.key_of(msg[where:q] + b"\0", b"\0")[:-2]
-                        elif 0 in label or 1 in label:
+                        elif not copied:
                             label = names.escape(label)
                         if len(parent) == 1:
                             key = label + b"\0\0"
@@ -261,11 +280,13 @@ class RecordParser:
                 raise WireError(
                     "a record's type, class, TTL and length", "the end of the message", p
                 )
-            eight = msg[p : p + 8]
-            head = heads.get(eight)
+            said: i64 = read_i64_be(msg, p)
+            head = last_head if said == last_said else heads.get(said)
             if head is None:
-                head = _Head(eight, p)
-                heads[eight] = head
+                head = _Head(msg[p : p + 8], p)
+                heads[said] = head
+            last_head = head
+            last_said = said
             start: i64 = p + 10
             end: i64 = start + (msg[p + 8] << 8 | msg[p + 9])
             if end > size:
@@ -336,7 +357,10 @@ class RecordParser:
                     if owner is None:
                         owner = names.wire_of(key, origin)
                     batch.spelling[record] = (owner, spelled)
+                    octets += len(owner) + len(spelled)
                 out.append(record)
+                octets += len(record)
             p = end
+        batch.octets = octets
         batch.end = p
         return batch

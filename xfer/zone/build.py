@@ -80,13 +80,10 @@ class Builder:
         """Take the records of one message. Raises TransferError where a limit is passed."""
         records = batch.records
         self.count += len(records)
-        octets = sum(map(len, records))
         if batch.spelling:
-            for owner, rdata in batch.spelling.values():
-                octets += len(owner) + len(rdata)
             self._spelling.update(batch.spelling)
-        self.octets += octets
-        self._fresh_octets += octets
+        self.octets += batch.octets
+        self._fresh_octets += batch.octets
         self._outside += len(batch.outside)
         if self._max_records and self.count + self._outside > self._max_records:
             raise TransferError(

@@ -13,6 +13,8 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+from mypy_extensions import i64
+
 from xfer.errors import ZoneRejected
 from xfer.wire.names import to_text, wire_of
 from xfer.wire.records import (
@@ -72,10 +74,9 @@ RULES: Final[dict[str, Rule]] = {
 RRSET_LIMIT: Final = 64_000
 OWNER_LIMIT: Final = 50_000  # records at one owner name; far above what an answer can hold
 # Types with rules of their own; and how many records, of how many octets, fit RRSET_LIMIT for sure.
-_RULED: Final = frozenset([bytes((0, rtype)) for rtype in (CNAME, SOA, DNAME)])
+_RULED: Final = bytes([rtype in (CNAME, SOA, DNAME) for rtype in range(256)])
 _FEW: Final = 16
 _SMALL: Final = RRSET_LIMIT // _FEW
-_RRSIG: Final = bytes((0, RRSIG))
 _KEPT: Final = 20  # findings of one rule that are kept whole; beyond it they are counted
 # What these rules find is mended, or left out, at once: a second look does not find it again.
 _FOUND_ONCE: Final = frozenset(("out-of-zone", "ttl-mismatch", "duplicate"))
@@ -187,7 +188,7 @@ class Checker:
             # Most owner names need no more than a look at each type: none that rules are about,
             # no two TTLs in an RRset, no record twice.
             before = _type_and_ttl(first, end)
-            usual = end > 1 and len(first) < _SMALL and before[:2] not in _RULED
+            usual = end > 1 and len(first) < _SMALL and not _is_ruled(first, end)
             while j < total:
                 record = records[j]
                 if not record.startswith(key):
@@ -199,7 +200,7 @@ class Checker:
                         usual = False
                     elif head == before:
                         usual = record != records[j - 2]
-                    elif head[:-4] == before[:-4] or head[:2] in _RULED:
+                    elif _same_rrset(head, before) or _is_ruled(record, end):
                         usual = False
                     before = head
             if usual and j - i < _FEW and not self._left_out:
@@ -373,9 +374,18 @@ def _number(four: bytes) -> int:
     return four[0] << 24 | four[1] << 16 | four[2] << 8 | four[3]
 
 
-def _type_and_ttl(record: bytes, end: int) -> bytes:
+def _is_ruled(record: bytes, end: i64) -> bool:
+    return record[end] == 0 and _RULED[record[end + 1]] != 0
+
+
+def _type_and_ttl(record: bytes, end: i64) -> bytes:
     """Type, covered type of an RRSIG, and TTL, of a record whose owner key has `end` octets."""
-    head = record[end : end + 6]
-    if head[:2] == _RRSIG:
-        return record[end : end + 8]
-    return head
+    signature = record[end] == 0 and record[end + 1] == RRSIG
+    return record[end : end + 8] if signature else record[end : end + 6]
+
+
+def _same_rrset(head: bytes, other: bytes) -> bool:
+    """Whether two results of `_type_and_ttl` say the same but for the TTL."""
+    if head[0] != other[0] or head[1] != other[1]:
+        return False
+    return len(head) == 6 or head[:4] == other[:4]

@@ -69,9 +69,8 @@ class _Sink:
             return
         canonical = records.canonical_rdata(rtype, spelled)
         record = records.make(names.key_of(low, self.origin), rtype, ttl, canonical)
-        if low != owner or canonical != spelled:
-            batch.spelling[record] = (owner, spelled)
-        batch.records.append(record)
+        plain = low == owner and canonical == spelled
+        batch.add(record, None if plain else (owner, spelled))
         if len(batch.records) >= _BATCH:
             self.flush()
 
