@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.strings import read_i64_be
+from librt.strings import read_i16_be, read_i64_be
 from mypy_extensions import i64
 
 from xfer.errors import WireError
@@ -40,6 +40,8 @@ _NAME: Final = 2  # octets, one name, nothing else
 _SIGNED: Final = 3  # RRSIG
 _NEXT: Final = 4  # NSEC
 _MIXED: Final = 5  # other arrangements of names
+
+_NO_POINTER: Final = 1 << 16  # no two octets read so, as a number with a sign
 
 # What changes a label is more than a copy away from its place in an owner key.
 _UPPER: Final = bytes(range(65, 91))
@@ -188,93 +190,101 @@ class RecordParser:
         last_head: _Head | None = None
         last_said: i64 = 0
         octets: i64 = 0
-        last_where: i64 = -1  # where the last owner stood, and its key
+        # The last owner: the pointer to it, its key, and its full name in another case.
+        last_pointer: i64 = _NO_POINTER
         last_key: bytes | None = None
+        last_owner: bytes | None = None
         p: i64 = offset
         for position in range(count):
             if p >= size:
                 raise WireError(f"{count} records", f"the end of the message after {position}", p)
-            first: i64 = msg[p]
-            where: i64 = p  # where the first label of the owner stands
-            behind: i64 = 0  # the offset behind the owner, where a pointer has led away from it
             key: bytes | None = None
             owner: bytes | None = None
-            if first >= 0xC0 and p + 1 < size:
-                where = (first & 0x3F) << 8 | msg[p + 1]
-                behind = p + 2
-                key = last_key if where == last_where else keys.get(where)
-                if key is not None and spelled_owners:
-                    owner = spelled_owners.get(where)
-            if key is None and where < size and (behind == 0 or where < p):
-                q: i64 = where
-                single = True
-                while q < size and 0 < msg[q] < 64:
-                    single = q == where
-                    q += 1 + msg[q]
-                parent: bytes | None = None
-                if q >= size or q == where:
-                    pass
-                elif msg[q] >= 0xC0 and q + 1 < size:
-                    target: i64 = (msg[q] & 0x3F) << 8 | msg[q + 1]
-                    if behind == 0:
-                        behind = q + 2
-                    parent = keys.get(target)
-                    if parent is None and target < where:
-                        suffix = wires.get(target)
-                        if suffix is None:
-                            suffix, _ = names.read(msg, target, wires)
-                            wires[target] = suffix
-                        if suffix.lower() == suffix:
-                            above = _tail_key(suffix, tails, origin)
-                            if len(above) > 0:
-                                parent = above
-                                keys[target] = above
-                    elif spelled_owners and target in spelled_owners:
-                        parent = None
-                elif msg[q] == 0:
-                    # The whole name: does it end in the origin, label by label?
-                    if behind == 0:
-                        behind = q + 1
-                    q -= origin_size - 1
-                    if q > where and msg[q : q + origin_size] == origin:
-                        label_at: i64 = where
-                        while label_at < q:
-                            single = label_at == where
-                            label_at += 1 + msg[label_at]
-                        if label_at == q:
-                            parent = b"\0"
-                # The relative part of the name has this many octets.
-                if parent is not None and len(parent) - 1 + q - where <= room:
-                    label = msg[where + 1 : q]
-                    copied = label.translate(_PLAIN) == label
-                    if copied or label.lower() == label:
-                        if not single:
-                            label = names.key_of(msg[where:q] + b"\0", b"\0")[:-2]
-                        elif not copied:
-                            label = names.escape(label)
-                        if len(parent) == 1:
-                            key = label + b"\0\0"
-                        else:
-                            key = parent[:-1] + label + b"\0\0"
-                        keys[where] = key
-            if key is not None:
-                p = behind
-                last_where = where
-                last_key = key
+            if p + 1 < size and read_i16_be(msg, p) == last_pointer:
+                key = last_key
+                owner = last_owner
+                p += 2
             else:
-                # Everything unusual: the apex, names outside the zone, upper case, errors.
-                name, after = names.read(msg, p, wires)
-                low = name.lower()
-                key = _owner_key(low, after - p, tails, origin)
+                first: i64 = msg[p]
+                where: i64 = p  # where the first label of the owner stands
+                behind: i64 = 0  # the offset behind the owner, where a pointer has led away from it
+                if first >= 0xC0 and p + 1 < size:
+                    where = (first & 0x3F) << 8 | msg[p + 1]
+                    behind = p + 2
+                    key = keys.get(where)
+                    if key is not None and spelled_owners:
+                        owner = spelled_owners.get(where)
+                if key is None and where < size and (behind == 0 or where < p):
+                    q: i64 = where
+                    single = True
+                    while q < size and 0 < msg[q] < 64:
+                        single = q == where
+                        q += 1 + msg[q]
+                    parent: bytes | None = None
+                    if q >= size or q == where:
+                        pass
+                    elif msg[q] >= 0xC0 and q + 1 < size:
+                        target: i64 = (msg[q] & 0x3F) << 8 | msg[q + 1]
+                        if behind == 0:
+                            behind = q + 2
+                        parent = keys.get(target)
+                        if parent is None and target < where:
+                            suffix = wires.get(target)
+                            if suffix is None:
+                                suffix, _ = names.read(msg, target, wires)
+                                wires[target] = suffix
+                            if suffix.lower() == suffix:
+                                above = _tail_key(suffix, tails, origin)
+                                if len(above) > 0:
+                                    parent = above
+                                    keys[target] = above
+                        elif spelled_owners and target in spelled_owners:
+                            parent = None
+                    elif msg[q] == 0:
+                        # The whole name: does it end in the origin, label by label?
+                        if behind == 0:
+                            behind = q + 1
+                        q -= origin_size - 1
+                        if q > where and msg[q : q + origin_size] == origin:
+                            label_at: i64 = where
+                            while label_at < q:
+                                single = label_at == where
+                                label_at += 1 + msg[label_at]
+                            if label_at == q:
+                                parent = b"\0"
+                    # The relative part of the name has this many octets.
+                    if parent is not None and len(parent) - 1 + q - where <= room:
+                        label = msg[where + 1 : q]
+                        copied = label.translate(_PLAIN) == label
+                        if copied or label.lower() == label:
+                            if not single:
+                                label = names.key_of(msg[where:q] + b"\0", b"\0")[:-2]
+                            elif not copied:
+                                label = names.escape(label)
+                            if len(parent) == 1:
+                                key = label + b"\0\0"
+                            else:
+                                key = parent[:-1] + label + b"\0\0"
+                            keys[where] = key
                 if key is not None:
-                    # Where the name begins with a pointer, what is known is known of its target.
-                    keys[where] = key
-                    if low != name:
-                        spelled_owners[where] = name
-                        owner = name
+                    p = behind
                 else:
-                    owner = name
-                p = after
+                    # Everything unusual: the apex, names outside the zone, upper case, errors.
+                    name, after = names.read(msg, p, wires)
+                    low = name.lower()
+                    key = _owner_key(low, after - p, tails, origin)
+                    if key is not None:
+                        # Where the name begins with a pointer, that is known of its target.
+                        keys[where] = key
+                        if low != name:
+                            spelled_owners[where] = name
+                            owner = name
+                    else:
+                        owner = name
+                    p = after
+                last_pointer = where - 0x4000 if where < 0x4000 else _NO_POINTER
+                last_key = key
+                last_owner = owner
 
             if p + 10 > size:
                 raise WireError(

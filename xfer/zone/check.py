@@ -13,8 +13,6 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-from mypy_extensions import i64
-
 from xfer.errors import ZoneRejected
 from xfer.wire.names import to_text, wire_of
 from xfer.wire.records import (
@@ -187,22 +185,33 @@ class Checker:
             j = i + 1
             # Most owner names need no more than a look at each type: none that rules are about,
             # no two TTLs in an RRset, no record twice.
-            before = _type_and_ttl(first, end)
-            usual = end > 1 and len(first) < _SMALL and not _is_ruled(first, end)
+            before = first[end : end + 6]
+            plain = before[0] == 0
+            usual = end > 1 and len(first) < _SMALL and not (plain and _RULED[before[1]])
+            signed = plain and before[1] == RRSIG  # of these the TTL stands two octets behind
             while j < total:
                 record = records[j]
                 if not record.startswith(key):
                     break
-                j += 1
                 if usual:
-                    head = _type_and_ttl(record, end)
+                    head = record[end : end + 6]
                     if len(record) >= _SMALL:
                         usual = False
                     elif head == before:
-                        usual = record != records[j - 2]
-                    elif _same_rrset(head, before) or _is_ruled(record, end):
-                        usual = False
-                    before = head
+                        if record == records[j - 1] or (
+                            signed and not _same_ttl(record, records[j - 1], end)
+                        ):
+                            usual = False
+                    elif head[0] == before[0] and head[1] == before[1]:
+                        # An RRset with two TTLs, or the signatures of two RRsets.
+                        usual = signed and head[:4] != before[:4]
+                        before = head
+                    else:
+                        plain = head[0] == 0
+                        usual = not (plain and _RULED[head[1]])
+                        signed = plain and head[1] == RRSIG
+                        before = head
+                j += 1
             if usual and j - i < _FEW and not self._left_out:
                 if kept is not None:
                     kept.extend(records[i:j])
@@ -374,18 +383,6 @@ def _number(four: bytes) -> int:
     return four[0] << 24 | four[1] << 16 | four[2] << 8 | four[3]
 
 
-def _is_ruled(record: bytes, end: i64) -> bool:
-    return record[end] == 0 and _RULED[record[end + 1]] != 0
-
-
-def _type_and_ttl(record: bytes, end: i64) -> bytes:
-    """Type, covered type of an RRSIG, and TTL, of a record whose owner key has `end` octets."""
-    signature = record[end] == 0 and record[end + 1] == RRSIG
-    return record[end : end + 8] if signature else record[end : end + 6]
-
-
-def _same_rrset(head: bytes, other: bytes) -> bool:
-    """Whether two results of `_type_and_ttl` say the same but for the TTL."""
-    if head[0] != other[0] or head[1] != other[1]:
-        return False
-    return len(head) == 6 or head[:4] == other[:4]
+def _same_ttl(record: bytes, other: bytes, end: int) -> bool:
+    """Whether two RRSIG records of one RRset have one TTL; end: octets of their owner key."""
+    return record[end + 4 : end + 8] == other[end + 4 : end + 8]
