@@ -53,6 +53,7 @@ primaries = ["hidden-primary"]
 secondaries = ["public-1"]
 allow_notify = ["office"]
 allow_transfer = ["office"]
+allow_query = ["office"]
 refresh = 300
 dnssec = "unsigned"
 """
@@ -92,6 +93,7 @@ def test_the_example_of_the_design_loads(tmp_path: Path) -> None:
     assert primary.key is config.tsig[b"\x02k1\x00"]
     assert zone.secondaries[0].source is not None
     assert zone.allow_transfer[0].entries[0].action is Action.ALLOW
+    assert [acl.name for acl in zone.allow_query] == ["office"]
     assert config.warnings == ()
 
 

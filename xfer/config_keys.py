@@ -252,6 +252,12 @@ class ZoneTable:
     allow_transfer: tuple[str, ...] = setting(
         parse.several(parse.text), "access lists that may transfer besides the secondaries", ()
     )
+    allow_query: tuple[str, ...] = setting(
+        parse.several(parse.text),
+        "access lists that may ask for its records, besides its primaries and secondaries; empty: "
+        "anyone",
+        (),
+    )
     refresh: int | None = setting(
         parse.integer(1, 2**31 - 1),
         "seconds between checks of the primaries, instead of the SOA's REFRESH",

@@ -23,7 +23,8 @@ from xfer.peers import MAX_PEERS_PER_ZONE, Acl, Peer
 class ZoneConfig:
     """One zone as configured. origin: lower-case wire name; refresh: seconds, None for the SOA's.
 
-    file: the zone file of a primary zone; declared_in: the config file that names the zone.
+    file: the zone file of a primary zone; declared_in: the config file that names the zone;
+    allow_query: empty for anyone.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ZoneConfig:
     dnssec: Dnssec
     file: Path | None
     declared_in: Path
+    allow_query: tuple[Acl, ...] = ()
 
     def peer(self, name: str) -> Peer | None:
         """The primary of that name."""
@@ -153,6 +155,7 @@ class _Builder:
         secondaries = self._peers(raw, "secondaries", table.secondaries)
         allow_notify = self._acls(raw, "allow_notify", table.allow_notify)
         allow_transfer = self._acls(raw, "allow_transfer", table.allow_transfer)
+        allow_query = self._acls(raw, "allow_query", table.allow_query)
         if table.role is Role.SECONDARY and not table.primaries:
             self.reader.error(
                 raw.file, raw.key, "a secondary zone needs primaries", "primaries = [a peer]"
@@ -181,6 +184,7 @@ class _Builder:
             dnssec=table.dnssec,
             file=None if table.file is None else self._file(raw, table),
             declared_in=raw.file,
+            allow_query=allow_query,
         )
 
     def _file(self, raw: Raw, table: ZoneTable) -> Path:

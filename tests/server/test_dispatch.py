@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+import attrs
 import dns.edns
 import dns.message
 import dns.opcode
@@ -165,6 +168,43 @@ def test_an_access_list_lets_others_transfer() -> None:
     handled = dispatcher(zone).handle(query("AXFR"), CLIENT, True)
     assert isinstance(handled.work, Transfer)
     assert handled.work.client == str(CLIENT)
+
+
+OFFICE = Acl("office", (AclEntry(Action.ALLOW, ip_network("198.51.100.0/24")),))
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        ("198.51.100.9", "NOERROR"),
+        ("203.0.113.9", "REFUSED"),
+        ("192.0.2.7", "NOERROR"),  # a secondary
+        ("192.0.2.8", "NOERROR"),  # a primary
+    ],
+)
+def test_who_may_ask_for_records(client: str, expected: str, tcp: bool) -> None:
+    config = attrs.evolve(
+        zone_config(primaries=[peer("pri", "192.0.2.8")], secondaries=[peer()]),
+        allow_query=(OFFICE,),
+    )
+    asked = dispatcher(Zone(config, snapshot=snapshot()))
+    handled = asked.handle(make_query(7, ORIGIN, 6), address_of(client), tcp)
+    assert rcode(handled) == expected
+    listed = [(item.source, item.reason) for item in asked.refusals.listed()]
+    reason = f"{client} is no peer of this zone and in no acl of it"
+    assert listed == ([(client, reason)] if expected == "REFUSED" else [])
+
+
+def test_a_secondary_with_a_key_signs_its_questions_where_not_everybody_may_ask() -> None:
+    config = attrs.evolve(zone_config(secondaries=[peer(keys=(KEY,))]), allow_query=(OFFICE,))
+    asked = dispatcher(Zone(config, snapshot=snapshot()))
+    wire = make_query(7, ORIGIN, 6)
+    assert rcode(asked.handle(wire, CLIENT, False)) == "REFUSED"
+    assert "must sign with its key" in asked.refusals.listed()[0].reason
+    reply = asked.handle(signed(wire)[0], CLIENT, False).reply
+    assert reply is not None
+    assert reply[3] & 15 == 0
 
 
 @pytest.mark.parametrize(

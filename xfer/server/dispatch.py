@@ -6,6 +6,7 @@ malformed                           FORMERR
 unknown opcode                      NOTIMP
 EDNS version above 0                BADVERS
 class not IN, zone not ours         REFUSED
+query of an address not allowed     REFUSED
 zone without a valid version        SERVFAIL
 AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUSED
 AXFR over UDP                       FORMERR (RFC 5936 §4.2 has it over TCP only)
@@ -142,7 +143,7 @@ class Dispatcher:
         if request.kind is Kind.NOTIFY:
             return self._notify(message, request, name, verified.key, client)
         if request.kind is Kind.QUERY:
-            return self._query(message, request, name, signer, tcp)
+            return self._query(message, request, name, verified.key, signer, client, tcp)
         if request.kind is Kind.AXFR and not tcp:
             return self._error(message, request, FORMERR)
         return self._transfer(message, request, name, verified.key, signer, client, tcp)
@@ -152,12 +153,20 @@ class Dispatcher:
         message: bytes,
         request: Request,
         name: bytes,
+        key: Key | None,
         signer: ResponseSigner | None,
+        client: IPAddress,
         tcp: bool,
     ) -> Handled:
         zone = self.table.find(name)
         if zone is None:
             return self._error(message, request, REFUSED, EDE_NOT_AUTHORITATIVE, NOT_OURS)
+        settings = zone.config
+        if settings.allow_query:
+            peers = (*settings.primaries, *settings.secondaries)
+            admission = admit(client, key, peers, settings.allow_query)
+            if not admission.allowed:
+                return self._refuse(message, request, client, admission.reason)
         now = self.clock.monotonic()
         snapshot = zone.serving(now)
         if snapshot is None:
