@@ -16,6 +16,7 @@ EXAMPLE = "sqlite:///var/lib/xfer/journal.db"
 KEEP_VERSIONS = 100
 JOURNAL_SHARE = 2.0  # times the size of a zone's largest kept version
 JOURNAL_FLOOR = 1 << 20  # octets
+KEEP_AGE = 0.0  # seconds since a version was replaced; 0: no limit
 
 
 class NoJournal(ValueError):

@@ -16,7 +16,13 @@ from typing import Any
 import attrs
 
 from xfer import config_parse as parse
-from xfer.config_journal import EXAMPLE, JOURNAL_FLOOR, JOURNAL_SHARE, KEEP_VERSIONS
+from xfer.config_journal import (
+    EXAMPLE,
+    JOURNAL_FLOOR,
+    JOURNAL_SHARE,
+    KEEP_AGE,
+    KEEP_VERSIONS,
+)
 from xfer.config_parse import Endpoint
 from xfer.config_read import REQUIRED, Unfit, setting
 from xfer.config_socket import DEFAULT_CONTROL
@@ -146,6 +152,12 @@ class Limits:
         parse.integer(1, MILLION),
         "versions of a zone kept in the journal at most, the newest included",
         KEEP_VERSIONS,
+    )
+    keep_age: float = setting(
+        parse.seconds(0, 100 * 366 * DAY),
+        "seconds for which a version of a zone is kept after a newer one replaced it; 0: as long "
+        "as keep_versions and journal_share let it",
+        KEEP_AGE,
     )
     journal_share: float = setting(
         parse.ratio(0, 1000),

@@ -65,14 +65,17 @@ def test_a_journal_of_schema_1_opens_and_goes_on(of_schema_1: Path, clock: Still
         assert held(journal.load(version)) == held(snapshot(41, range(4)))
         (following,) = journal.commit([new(snapshot(42, range(4)), parent=7)])
         assert following.id == 8
+        assert (version.added, version.removed) == (None, None)
+        assert journal.line(ZONE) == [following, version]
+        assert (journal.marks(), journal.peer_states()) == ([], [])
         assert journal.verify().ok
 
 
-def test_the_first_schema_is_what_a_new_journal_has(
+def test_the_ladder_leads_to_what_a_new_journal_has(
     of_schema_1: Path, tmp_path: Path, clock: StillClock
 ) -> None:
-    """Holds as long as there is one schema; a second one needs its step, and this test a ladder."""
-    assert tables.SCHEMA == 1
+    assert sorted(migrate.STEPS) == list(range(1, tables.SCHEMA))
+    Journal.open(str(of_schema_1), clock).close()
     fresh = tmp_path / "fresh.db"
     Journal.open(str(fresh), clock).close()
 

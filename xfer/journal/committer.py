@@ -1,8 +1,8 @@
 """Group commit: the versions of many zones in one transaction.
 
 A transaction costs a synchronised write whatever is in it, so what arrives while one is running
-goes into the next one together. One thread of its own does it, and prunes and collects when
-nobody waits.
+goes into the next one together, and with it what is waiting to be saved of zones and peers. One
+thread of its own does it, and prunes and collects when nobody waits.
 """
 
 from __future__ import annotations
@@ -11,20 +11,28 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Final
+from itertools import islice
+from typing import Final, TypeVar
 
 import attrs
 
 from xfer.errors import JournalError
+from xfer.journal import states
 from xfer.journal.flip import INLINE_BYTES
 from xfer.journal.store import Journal
-from xfer.journal.versions import NewVersion, Retention, Version, ZoneState
+from xfer.journal.versions import Mark, NewVersion, PeerState, Retention, Version, ZoneState
+
+T = TypeVar("T")
 
 GROUP_VERSIONS: Final = 512
 GROUP_BYTES: Final = 8 << 20
 """Block data that the versions of one group may bring along; see flip.INLINE_BYTES."""
 GROUPS_PER_CHORE: Final = 8
 ZONES_PER_CHORE: Final = 100
+LINGER: Final = 0.1
+"""Seconds that states wait for a commit to go along with, or for more states."""
+STATES_ALONG: Final = 200
+"""States, of zones and of peers each, that a group of versions takes along."""
 
 
 @attrs.frozen(eq=False)
@@ -32,6 +40,15 @@ class _Queued:
     number: int  # rises with every version and state that is handed in
     new: NewVersion
     future: Future[Version]
+
+
+@attrs.frozen(eq=False)
+class _Change:
+    """Of a mark: data as JSON, None to clear it."""
+
+    key: states.MarkKey
+    data: str | None
+    future: Future[None]
 
 
 @attrs.define(eq=False)
@@ -46,12 +63,16 @@ class GroupCommitter:
     _on_trouble: Callable[[JournalError], None] | None = None
     _wake: threading.Condition = attrs.field(factory=threading.Condition, init=False)
     _queue: deque[_Queued] = attrs.field(factory=deque, init=False)
+    _marks: list[_Change] = attrs.field(factory=list, init=False)
+    _forgetting: deque[tuple[bytes, Future[None]]] = attrs.field(factory=deque, init=False)
     _states: dict[bytes, tuple[int, ZoneState]] = attrs.field(factory=dict, init=False)
+    _peers: dict[states.PeerKey, str] = attrs.field(factory=dict, init=False)
     _number: int = attrs.field(default=0, init=False)
     _untidy: set[tuple[bytes, str]] = attrs.field(factory=set, init=False)
     _collect_after: int | None = attrs.field(default=0, init=False)
     _let_go: bool = attrs.field(default=False, init=False)
     _busy: bool = attrs.field(default=True, init=False)
+    _hurry: int = attrs.field(default=0, init=False)
     _closing: bool = attrs.field(default=False, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
     groups: int = attrs.field(default=0, init=False)
@@ -96,8 +117,7 @@ class GroupCommitter:
         """
         future: Future[Version] = Future()
         with self._wake:
-            if self._closing:
-                raise JournalError("expected an open committer, got one that is closing")
+            self._must_be_open()
             self._number += 1
             self._queue.append(_Queued(self._number, new, future))
             self._wake.notify_all()
@@ -106,16 +126,50 @@ class GroupCommitter:
     def commit(self, new: NewVersion) -> Version:
         """Write the version's blocks ahead where needed, and wait until it is durable."""
         with self._journal.write_ahead() as ahead:
-            if sum(len(block.data) for block in new.snapshot.blocks) > INLINE_BYTES:
+            if new.snapshot.size > INLINE_BYTES:
                 ahead.write(new.snapshot.blocks)
             return self.submit(new).result()
 
     def save(self, state: ZoneState) -> None:
         """Store a zone's state soon; of several for one zone, the last one counts. Never waits."""
         with self._wake:
+            first = not (self._states or self._peers)
             self._number += 1
             self._states[state.origin] = (self._number, state)
+            if first:
+                self._wake.notify_all()
+
+    def save_peer(self, state: PeerState) -> None:
+        """Store what is known of a peer soon; the last one counts. Never waits.
+
+        Raises JournalError for data that JSON cannot hold.
+        """
+        key, data = states.peer_row(state)
+        with self._wake:
+            first = not (self._states or self._peers)
+            self._peers[key] = data
+            if first:
+                self._wake.notify_all()
+
+    def set_mark(self, mark: Mark) -> Future[None]:
+        """Set a mark; the future ends when that is durable. Raises JournalError as `save_peer`."""
+        return self._change(*states.mark_row(mark))
+
+    def clear_mark(self, origin: bytes, name: str) -> Future[None]:
+        """Remove a mark, if it is there; the future ends when that is durable."""
+        return self._change((origin, name), None)
+
+    def forget(self, origin: bytes) -> Future[None]:
+        """Forget a zone, see `Journal.forget`, between the commits of others."""
+        future: Future[None] = Future()
+        with self._wake:
+            self._must_be_open()
+            self._states.pop(origin, None)
+            for key in [key for key in self._peers if key[0] == origin]:
+                del self._peers[key]
+            self._forgetting.append((origin, future))
             self._wake.notify_all()
+        return future
 
     def settle(self) -> None:
         """Wait until nothing is queued, and nothing left to save, prune or collect.
@@ -123,9 +177,12 @@ class GroupCommitter:
         Returns as well when the committer has closed.
         """
         with self._wake:
+            self._hurry += 1
+            self._wake.notify_all()
             self._wake.wait_for(
-                lambda: not self._busy and (self._closing or not (self._queue or self._has_chore()))
+                lambda: not self._busy and (self._closing or not (self._due() or self._waiting()))
             )
+            self._hurry -= 1
 
     def close(self) -> None:
         """Commit what is queued, then end. The journal stays open."""
@@ -141,43 +198,69 @@ class GroupCommitter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _must_be_open(self) -> None:
+        if self._closing:
+            raise JournalError("expected an open committer, got one that is closing")
+
+    def _change(self, key: states.MarkKey, data: str | None) -> Future[None]:
+        future: Future[None] = Future()
+        with self._wake:
+            self._must_be_open()
+            self._marks.append(_Change(key, data, future))
+            self._wake.notify_all()
+        return future
+
     # -- in the committer's thread
 
     def _run(self) -> None:
         since_chore = 0
-        while True:
+        while self._wait():
             with self._wake:
-                while not (self._queue or self._has_chore()):
-                    self._busy = False
-                    self._wake.notify_all()
-                    if self._closing:
-                        return
-                    self._wake.wait()
-                self._busy = True
-                if self._closing and not (self._queue or self._states):
-                    self._busy = False
-                    self._wake.notify_all()
-                    return  # tidying can wait for the next start
-                group = self._take()
+                group, changes = self._take(), self._marks
+                self._marks = []
+            if changes:
+                self._change_marks(changes)
             if group:
                 self._commit(group)
                 since_chore += 1
-            if self._has_chore() and (not group or since_chore >= GROUPS_PER_CHORE):
+            if not (group or changes) or since_chore >= GROUPS_PER_CHORE:
                 since_chore = 0
-                try:
-                    self._chore()
-                except Exception as unforeseen:
-                    # Whatever it was, versions must go on being committed.
-                    error = _journal_error(unforeseen)
-                    self.trouble = error
-                    self._untidy.clear()
-                    self._collect_after = None
-                    if self._on_trouble is not None:
-                        self._on_trouble(error)
+                self._do_chore()
 
-    def _has_chore(self) -> bool:
-        waiting = self._states or self._untidy or self._let_go
-        return bool(waiting) or self._collect_after is not None
+    def _wait(self) -> bool:
+        """Wait for work; False when closing, with all done that cannot wait for the next start."""
+        with self._wake:
+            while not self._due():
+                if self._waiting() and (self._closing or self._hurry):
+                    break
+                self._busy = False
+                self._wake.notify_all()
+                if self._closing:
+                    return False
+                if not self._wake.wait(LINGER if self._waiting() else None):
+                    break  # the states have waited for long enough
+            self._busy = True
+            if self._closing and not (self._queue or self._marks or self._waiting()):
+                self._busy = False
+                while self._forgetting:
+                    self._forgetting.popleft()[1].cancel()
+                self._wake.notify_all()
+                return False
+        return True
+
+    def _due(self) -> bool:
+        """Whether there is work that does not linger."""
+        return bool(
+            self._queue
+            or self._marks
+            or self._forgetting
+            or self._untidy
+            or self._let_go
+            or self._collect_after is not None
+        )
+
+    def _waiting(self) -> bool:
+        return bool(self._states or self._peers)
 
     def _take(self) -> list[_Queued]:
         group: list[_Queued] = []
@@ -186,13 +269,13 @@ class GroupCommitter:
             queued = self._queue.popleft()
             if queued.future.set_running_or_notify_cancel():
                 group.append(queued)
-                size = sum(len(block.data) for block in queued.new.snapshot.blocks)
-                room -= min(size, INLINE_BYTES)
+                room -= min(queued.new.snapshot.size, INLINE_BYTES)
         return group
 
     def _commit(self, group: list[_Queued]) -> None:
+        new = [queued.new for queued in group]
         try:
-            outcomes = self._journal.commit_each([queued.new for queued in group])
+            outcomes = self._commit_along(group) or self._journal.commit_each(new)
         except BaseException as error:  # nobody may be left waiting, whatever happened
             for queued in group:
                 queued.future.set_exception(error)
@@ -210,16 +293,71 @@ class GroupCommitter:
             self._untidy.add((outcome.origin, outcome.chain))
             queued.future.set_result(outcome)
 
+    def _commit_along(self, group: list[_Queued]) -> list[Version | JournalError] | None:
+        """Commit with the states that are waiting; None where there are none, or it fails.
+
+        A state that a version of the group replaces stays behind, for the case that this fails.
+        """
+        replacing = {queued.new.origin: queued.number for queued in group if queued.new.sets_state}
+        with self._wake:
+            if not self._waiting():
+                return None
+            zones = {
+                origin: self._states[origin]
+                for origin in islice(self._states, STATES_ALONG)
+                if self._states[origin][0] > replacing.get(origin, 0)
+            }
+            peers = dict(islice(self._peers.items(), STATES_ALONG))
+            for origin in zones:
+                del self._states[origin]
+            for key in peers:
+                del self._peers[key]
+        try:
+            return self._journal.commit_along(
+                [queued.new for queued in group], [state for _, state in zones.values()], peers
+            )
+        except Exception:  # of whichever: the versions are tried alone, and the states after them
+            with self._wake:
+                self._states = {**zones, **self._states}
+                self._peers = {**peers, **self._peers}
+            return None
+
+    def _change_marks(self, changes: list[_Change]) -> None:
+        changes = [one for one in changes if one.future.set_running_or_notify_cancel()]
+        try:
+            self._journal.change_marks({one.key: one.data for one in changes})
+        except BaseException as error:
+            for one in changes:
+                one.future.set_exception(error)
+            return
+        for one in changes:
+            one.future.set_result(None)
+
+    def _do_chore(self) -> None:
+        try:
+            self._chore()
+        except Exception as unforeseen:
+            # Whatever it was, versions must go on being committed.
+            error = _journal_error(unforeseen)
+            self.trouble = error
+            self._untidy.clear()
+            self._collect_after = None
+            if self._on_trouble is not None:
+                self._on_trouble(error)
+
     def _chore(self) -> None:
         """One bounded piece of what nobody waits for."""
         with self._wake:
-            states, self._states = self._states, {}
+            zones, self._states = self._states, {}
+            peers, self._peers = self._peers, {}
             if self._let_go:
                 self._let_go = False
                 self._collect_after = 0
-        if states:
+        if zones or peers:
             # What cannot be saved now is saved with the zone's next check.
-            self._journal.save_states(state for _, state in states.values())
+            self._journal.commit_along([], [state for _, state in zones.values()], peers)
+        elif self._forgetting:
+            self._forget_some(*self._forgetting.popleft())
         elif self._untidy:
             some = [self._untidy.pop() for _ in range(min(len(self._untidy), ZONES_PER_CHORE))]
             for origin, chain in self._journal.overgrown(some, self._retention):
@@ -227,6 +365,18 @@ class GroupCommitter:
                 self._collect_after = 0
         elif self._collect_after is not None:
             _, self._collect_after = self._journal.collect_some(self._collect_after)
+
+    def _forget_some(self, origin: bytes, future: Future[None]) -> None:
+        try:
+            more = self._journal.forget_some(origin)
+        except BaseException as error:
+            future.set_exception(error)
+            return
+        self._collect_after = 0
+        if more:
+            self._forgetting.append((origin, future))
+        else:
+            future.set_result(None)
 
 
 def _journal_error(error: Exception) -> JournalError:

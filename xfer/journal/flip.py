@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from xfer.errors import JournalError
-from xfer.journal import blocks
-from xfer.journal.tables import meta, version_blocks, versions, zone_state
+from xfer.journal import blocks, states
+from xfer.journal.tables import meta, version_blocks, versions
 from xfer.journal.versions import DIGEST_SIZE, NewVersion, StoredBlock, Version, ZoneState
 from xfer.wire import names
 
@@ -38,7 +38,8 @@ def flip(
     known = _known(conn, members, previous)
     outcome: list[Version | JournalError] = []
     lists: list[dict[str, object]] = []
-    states: dict[bytes, ZoneState] = {}
+    checked: dict[bytes, ZoneState] = {}
+    marks: dict[states.MarkKey, str] = {}
     for new in members:
         try:
             content = _content(new)
@@ -57,6 +58,7 @@ def flip(
                     f"{_named(new)}: expected its blocks written ahead, got {len(lacking)} of "
                     f"{len(content)} blocks ({room} octets) that are not stored"
                 )
+            own = _marks(new)
         except JournalError as error:
             outcome.append(error)
             continue
@@ -77,14 +79,17 @@ def flip(
             source=new.source,
             kind=new.kind,
             created=now,
+            added=new.added,
+            removed=new.removed,
         )
         parents[number] = new.origin
         lists.append({"version": number, "digests": b"".join(content)})
         outcome.append(version)
         number += 1
+        marks.update(own)
         if new.sets_state:
             at = now if new.received_at is None else new.received_at
-            states[new.origin] = ZoneState(
+            checked[new.origin] = ZoneState(
                 new.origin, last_check_ok=at, expire_at=new.expire_at, last_attempt=at
             )
     if number > first:
@@ -94,21 +99,23 @@ def flip(
         conn.execute(insert(versions), [attrs.asdict(version) for version in made])
         conn.execute(insert(version_blocks), lists)
         conn.execute(update(meta).where(here).values(value=number))
-        save_states(conn, states.values())
+        states.save_zones(conn, checked.values())
+        states.set_marks(conn, marks)
     return outcome
-
-
-def save_states(conn: Connection, states: Iterable[ZoneState]) -> None:
-    """Store the states, each in place of the one before."""
-    rows = [attrs.asdict(state) for state in states]
-    if rows:
-        for some in blocks.pieces([row["origin"] for row in rows], blocks.NAMES_AT_ONCE):
-            conn.execute(delete(zone_state).where(zone_state.c.origin.in_(some)))
-        conn.execute(insert(zone_state), rows)
 
 
 def _named(new: NewVersion) -> str:
     return f"{names.to_text(new.origin)} serial {new.serial}"
+
+
+def _marks(new: NewVersion) -> dict[states.MarkKey, str]:
+    for mark in new.marks:
+        if mark.origin != new.origin:
+            raise JournalError(
+                f"{_named(new)}: expected marks of its zone, got one of "
+                f"{names.to_text(mark.origin)}"
+            )
+    return dict(states.mark_row(mark) for mark in new.marks)
 
 
 def _content(new: NewVersion) -> dict[bytes, StoredBlock]:

@@ -17,7 +17,21 @@ from xfer.journal import tables
 
 Step = Callable[[Connection], None]
 
-STEPS: Final[Mapping[int, Step]] = {}
+
+def _to_2(conn: Connection) -> None:
+    """How many records a version added and removed; what is known of peers; marks."""
+    for statement in (
+        "ALTER TABLE versions ADD COLUMN added BIGINT",
+        "ALTER TABLE versions ADD COLUMN removed BIGINT",
+        "CREATE TABLE peer_states (origin BLOB NOT NULL, peer TEXT NOT NULL, role TEXT NOT NULL,"
+        " data TEXT NOT NULL, PRIMARY KEY (origin, peer, role))",
+        "CREATE TABLE marks (origin BLOB NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL,"
+        " PRIMARY KEY (origin, name))",
+    ):
+        conn.exec_driver_sql(statement)
+
+
+STEPS: Final[Mapping[int, Step]] = {1: _to_2}
 """From which version → the step that leads to the next one."""
 
 

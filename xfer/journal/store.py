@@ -1,4 +1,4 @@
-"""The journal: open it, write blocks ahead, flip versions, load them, forget old ones.
+"""The journal: open it, write blocks ahead, flip versions, forget old ones.
 
 All calls are synchronous and thread-safe, meant for worker threads; SQLite releases the GIL while
 it works. What `commit` returned is on disk.
@@ -6,26 +6,23 @@ it works. What `commit` returned is on disk.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import attrs
-from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from xfer.clock import Clock
-from xfer.errors import JournalDamaged, JournalError, JournalLocked, ZoneError
-from xfer.journal import audit, backup, blocks, flip, history, migrate
-from xfer.journal.audit import Figures, Verification
+from xfer.errors import JournalError, JournalLocked
+from xfer.journal import blocks, flip, history, migrate, states
 from xfer.journal.lock import WriterLock
+from xfer.journal.reading import Reading
 from xfer.journal.sqlite import SqliteDatabase, lock_of, path_of
-from xfer.journal.tables import version_blocks, versions, zone_state
 from xfer.journal.versions import (
     PUBLISHED,
+    Mark,
     NewVersion,
+    PeerState,
     Retention,
     StoredBlock,
     Version,
@@ -33,25 +30,12 @@ from xfer.journal.versions import (
 )
 from xfer.wire import names
 
-if TYPE_CHECKING:
-    from xfer.zone.block import Block
-    from xfer.zone.snapshot import Snapshot
-
 WRITE_AHEAD_BYTES: Final = 2 << 20
 """Block data in one write-ahead transaction: other zones' commits wait no longer than for that."""
 GATHER_BYTES: Final = 256 << 10
 """Block data for which a write-ahead opens a transaction; below flip.INLINE_BYTES."""
 OF_A_VALUE: Final = (DataError, IntegrityError, InterfaceError, ProgrammingError)
 """What the database raises because of one row, not because of its own state."""
-
-
-@attrs.frozen
-class Readable:
-    """The newest version of a zone that can be read, and what was wrong with newer ones."""
-
-    version: Version
-    snapshot: Snapshot = attrs.field(repr=False)
-    damaged: tuple[JournalDamaged, ...] = ()
 
 
 @attrs.define(eq=False)
@@ -95,19 +79,16 @@ class WriteAhead:
 
 
 @attrs.define(eq=False)
-class Journal:
-    """Every version of every zone, in one database.
+class Journal(Reading):
+    """Every version of every zone, in one database; what it can say is in `Reading`.
 
-    database: the file; pins: digests that may not be collected now; damaged: digests of blocks that
-    were found damaged, until they are written anew; on_let_go: called, in any thread, when blocks
-    that were written ahead may have become orphans.
+    pins: digests that may not be collected now; on_let_go: called, in any thread, when blocks that
+    were written ahead may have become orphans.
     """
 
-    database: SqliteDatabase
     clock: Clock
     _lock: WriterLock | None
     pins: blocks.Pins = attrs.field(factory=blocks.Pins, init=False)
-    damaged: set[bytes] = attrs.field(factory=set, init=False)
     on_let_go: Callable[[], None] | None = attrs.field(default=None, init=False)
 
     @classmethod
@@ -225,83 +206,44 @@ class Journal:
                 ]
         return [self.commit_each([one])[0] for one in new]
 
-    def save_states(self, states: Iterable[ZoneState]) -> None:
-        """Store zone states, each in place of the one before, in one transaction."""
+    def commit_along(
+        self,
+        new: Sequence[NewVersion],
+        zones: Iterable[ZoneState],
+        peers: Mapping[states.PeerKey, str],
+    ) -> list[Version | JournalError]:
+        """Like `commit_each`, in one transaction with states; raises where that fails as a whole.
+
+        The states count from after the versions.
+        """
         self._must_write()
-        with self.database.write("save zone states") as conn:
-            flip.save_states(conn, states)
+        with self.database.write("commit versions with states") as conn:
+            outcomes = flip.flip(conn, new, self.clock.wall())
+            states.save_zones(conn, zones)
+            states.save_peers(conn, peers)
+        return outcomes
 
-    # -- reading
+    def save_states(self, zones: Iterable[ZoneState], peers: Iterable[PeerState] = ()) -> None:
+        """Store states of zones and peers, each in place of the one before, in one transaction."""
+        self._must_write()
+        with self.database.write("save states of zones and peers") as conn:
+            states.save_zones(conn, zones)
+            states.save_peers(conn, dict(states.peer_row(state) for state in peers))
 
-    def latest(self, origin: bytes, chain: str = PUBLISHED) -> Version | None:
-        """The newest version of a zone, None where there is none."""
-        return next(iter(self.versions(origin, chain, limit=1)), None)
+    def set_mark(self, mark: Mark) -> None:
+        """Set a mark, in place of the one of that zone and name; durable on return."""
+        self.change_marks(dict([states.mark_row(mark)]))
 
-    def latest_all(self, chain: str = PUBLISHED) -> list[Version]:
-        """The newest version of every zone, by origin."""
-        newest = (
-            select(func.max(versions.c.id))
-            .where(versions.c.chain == chain)
-            .group_by(versions.c.origin)
-        )
-        return self._versions(
-            select(versions).where(versions.c.id.in_(newest)).order_by(versions.c.origin)
-        )
+    def clear_mark(self, origin: bytes, name: str) -> None:
+        """Remove a mark, if it is there; durable on return."""
+        self.change_marks({(origin, name): None})
 
-    def versions(self, origin: bytes, chain: str = PUBLISHED, limit: int = -1) -> list[Version]:
-        """The kept versions of a zone, newest first; `limit` many, -1 for all."""
-        query = select(versions).where(versions.c.origin == origin, versions.c.chain == chain)
-        query = query.order_by(versions.c.id.desc())
-        return self._versions(query if limit < 0 else query.limit(limit))
-
-    def states(self) -> list[ZoneState]:
-        """The saved state of every zone that has one."""
-        with self.database.read("read zone states") as conn:
-            return [ZoneState(*row) for row in conn.execute(select(zone_state))]
-
-    def state(self, origin: bytes) -> ZoneState | None:
-        """The saved state of one zone."""
-        with self.database.read("read a zone's state") as conn:
-            row = conn.execute(select(zone_state).where(zone_state.c.origin == origin)).first()
-            return None if row is None else ZoneState(*row)
-
-    def load(self, version: Version) -> Snapshot:
-        """The content of a version, checked against the blocks' digests and the root.
-
-        Raises JournalDamaged, naming zone, version and block, where that fails, and JournalError
-        where the version has been pruned.
-        """
-        from xfer.zone.snapshot import Snapshot
-
-        with _naming(version), self.database.read("load its blocks") as conn:
-            content = [self._checked(*pair) for pair in blocks.read(conn, _digests(conn, version))]
-        try:
-            snapshot = Snapshot(version.origin, content)
-        except ZoneError as error:
-            raise JournalDamaged(f"{version}: {error}") from error
-        if snapshot.root != version.root or snapshot.count != version.count:
-            raise JournalDamaged(
-                f"{version}: expected root {version.root.hex()} over {version.count} records, "
-                f"got {snapshot.root.hex()} over {snapshot.count}"
-            )
-        return snapshot
-
-    def latest_readable(self, origin: bytes, chain: str = PUBLISHED) -> Readable | None:
-        """The newest version that loads, skipping damaged ones; None where there is no version.
-
-        Raises JournalDamaged where there are versions, and none of them can be read.
-        """
-        damaged: list[JournalDamaged] = []
-        newest = self.versions(origin, chain, limit=1)  # nearly always enough
-        older = (version for version in self.versions(origin, chain) if version not in newest)
-        for version in itertools.chain(newest, older):
-            try:
-                return Readable(version, self.load(version), tuple(damaged))
-            except JournalDamaged as error:
-                damaged.append(error)
-        if damaged:
-            raise damaged[0]
-        return None
+    def change_marks(self, change: Mapping[states.MarkKey, str | None]) -> None:
+        """Set marks to data as JSON (`states.mark_row`), or clear them with None."""
+        self._must_write()
+        with self.database.write("set marks") as conn:
+            states.clear_marks(conn, [key for key, data in change.items() if data is None])
+            states.set_marks(conn, {k: data for k, data in change.items() if data is not None})
 
     # -- forgetting
 
@@ -314,17 +256,34 @@ class Journal:
         forgotten = 0
         while True:
             with self.database.write("prune a zone's history") as conn:
-                some = history.prune_some(conn, origin, chain, keep)
+                some = history.prune_some(conn, origin, chain, keep, self.clock.wall())
             if not some:
                 return forgotten
             forgotten += some
+
+    def forget(self, origin: bytes) -> None:
+        """Forget a zone: all its versions, its state, its peers' and its marks.
+
+        In many transactions; what is beside the versions goes last.
+        """
+        while self.forget_some(origin):
+            pass
+
+    def forget_some(self, origin: bytes) -> bool:
+        """One transaction of `forget`; returns whether there is more to do."""
+        self._must_write()
+        with self.database.write("forget a zone") as conn:
+            if history.forget_some(conn, origin):
+                return True
+            states.forget(conn, origin)
+        return False
 
     def overgrown(
         self, zones: Sequence[tuple[bytes, str]], keep: Retention
     ) -> list[tuple[bytes, str]]:
         """Those of the zones, by origin and chain, from which `prune` would take something."""
         with self.database.read("measure the history of zones") as conn:
-            return history.overgrown(conn, zones, keep)
+            return history.overgrown(conn, zones, keep, self.clock.wall())
 
     def collect(self) -> int:
         """Delete all orphaned blocks that nothing pins; returns their octets."""
@@ -343,20 +302,6 @@ class Journal:
             blocks.remove(conn, [number for number, _ in loose])
         return sum(size for _, size in loose), found[-1][0] if found else None
 
-    # -- looking after it
-
-    def verify(self) -> Verification:
-        """Read everything and check it; see `audit.verify`."""
-        return audit.verify(self.database)
-
-    def stats(self) -> Figures:
-        """The journal in numbers; see `audit.measure`."""
-        return audit.measure(self.database)
-
-    def backup(self, target: Path, *, force: bool = False) -> Verification:
-        """A verified copy in `target`; see `backup.backup`."""
-        return backup.backup(self.database, target, force=force)
-
     # -- inside
 
     def _must_write(self) -> None:
@@ -364,52 +309,6 @@ class Journal:
             raise JournalLocked(
                 f"{self.database.path}: expected a journal open for writing, got a reader"
             )
-
-    def _checked(self, digest: bytes, data: bytes | None) -> Block:
-        try:
-            return _checked(digest, data)
-        except JournalDamaged:
-            self.damaged.add(digest)
-            raise
-
-    def _versions(self, query: Select[Any]) -> list[Version]:
-        with self.database.read("read versions") as conn:
-            return [Version(*row) for row in conn.execute(query)]
-
-
-@contextmanager
-def _naming(version: Version) -> Iterator[None]:
-    """Put the version in front of damage that the database itself reports."""
-    try:
-        yield
-    except JournalDamaged as error:
-        raise JournalDamaged(f"{version}: {error}") from error
-
-
-def _digests(conn: Connection, version: Version) -> list[bytes]:
-    stored = conn.scalar(
-        select(version_blocks.c.digests).where(version_blocks.c.version == version.id)
-    )
-    if stored is None:
-        raise JournalError(f"{version}: expected a kept version, got one that has been pruned")
-    return blocks.split(stored)
-
-
-def _checked(digest: bytes, data: bytes | None) -> Block:
-    """The block with that digest; raises JournalDamaged where the data is not its own."""
-    from xfer.zone.block import Block
-
-    if data is None:
-        raise JournalDamaged(f"expected block {digest.hex()}, got none")
-    try:
-        block = Block.load(data)
-    except ZoneError as error:
-        raise JournalDamaged(f"expected block {digest.hex()}, got damaged data: {error}") from error
-    if block.digest != digest:
-        raise JournalDamaged(
-            f"expected block {digest.hex()}, got data with SHA-256 {block.digest.hex()}"
-        )
-    return block
 
 
 def _portions(new: Sequence[StoredBlock]) -> Iterator[list[StoredBlock]]:

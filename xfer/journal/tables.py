@@ -4,6 +4,8 @@
     versions ──1:1── version_blocks    ordered block digests, 32 octets each, in one value
     blocks   ──1:1── block_data        small rows that change, large ones that never do
     zone_state      one row a zone
+    peer_states     one row a zone, peer and role; data is JSON
+    marks           one row a zone and name; data is JSON
 
 `blocks.runs` counts, over all zones and chains, the maximal runs of consecutive versions that hold
 the block. A commit touches only blocks that its predecessor lacks, and pruning only those that the
@@ -32,7 +34,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 metadata: Final = MetaData()
 
@@ -61,6 +63,8 @@ versions: Final = Table(
     Column("source", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("created", Float, nullable=False),
+    Column("added", BigInteger),  # since schema 2, so unknown of older versions
+    Column("removed", BigInteger),
     Index("versions_of_zone", "origin", "chain", "id", unique=True),
 )
 
@@ -99,4 +103,21 @@ zone_state: Final = Table(
     Column("error_class", Text, nullable=False),
     Column("error", Text, nullable=False),
     Column("error_peer", Text, nullable=False),
+)
+
+peer_states: Final = Table(
+    "peer_states",
+    metadata,
+    Column("origin", LargeBinary, primary_key=True),
+    Column("peer", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("data", Text, nullable=False),
+)
+
+marks: Final = Table(
+    "marks",
+    metadata,
+    Column("origin", LargeBinary, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("data", Text, nullable=False),
 )

@@ -5,19 +5,26 @@ Times are Unix seconds of the wall clock, because they are compared after a rest
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
-from xfer.config_journal import JOURNAL_FLOOR, JOURNAL_SHARE, KEEP_VERSIONS
+from xfer.config_journal import JOURNAL_FLOOR, JOURNAL_SHARE, KEEP_AGE, KEEP_VERSIONS
 from xfer.wire import names
 
 PUBLISHED: Final = "published"
 """The chain of versions that were served. A zone whose received content differs from what it
 publishes keeps the received versions in a chain of their own (DESIGN §1)."""
 
+PRIMARY: Final = "primary"
+SECONDARY: Final = "secondary"
+ROLES: Final = (PRIMARY, SECONDARY)
+"""What a peer is for a zone, in PeerState."""
+
 DIGEST_SIZE: Final = 32
+
+JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
 
 
 class StoredBlock(Protocol):
@@ -40,7 +47,36 @@ class StoredContent(Protocol):
     def count(self) -> int: ...
 
     @property
+    def size(self) -> int: ...
+
+    @property
     def root(self) -> bytes: ...
+
+
+@attrs.frozen
+class Mark:
+    """A fact about a zone that outlasts a restart, e.g. that it is held at a version.
+
+    name: what kind of fact, one of each a zone; data: what belongs to it.
+    """
+
+    origin: bytes
+    name: str
+    data: Mapping[str, JSON] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class PeerState:
+    """What is known of a peer in one zone: advice for after a restart, nothing to rely on.
+
+    peer: its name in the config; role: PRIMARY or SECONDARY, what the peer is for the zone; data:
+    as its owner likes, empty to forget the peer.
+    """
+
+    origin: bytes
+    peer: str
+    role: str = attrs.field(validator=attrs.validators.in_(ROLES))
+    data: Mapping[str, JSON]
 
 
 @attrs.frozen
@@ -52,6 +88,8 @@ class NewVersion:
     kind: "axfr", "import", …; received_at: when it was complete, None for now; expire_at: when the
     zone expires unless a check succeeds before, None where the zone has no such time. With
     expire_at or received_at given, the zone's state says that this was a successful check.
+    added, removed: records by which it differs from its parent, None where nobody counted;
+    marks: of the same zone, set in the same transaction.
     """
 
     origin: bytes
@@ -63,6 +101,9 @@ class NewVersion:
     received_at: float | None = None
     expire_at: float | None = None
     chain: str = PUBLISHED
+    added: int | None = None
+    removed: int | None = None
+    marks: Sequence[Mark] = ()
 
     @property
     def sets_state(self) -> bool:
@@ -77,7 +118,8 @@ class Version:
     id: rises through the whole journal and is never given twice; parent: the version it follows,
     which may have been pruned since; root: 32 octets over its block digests; count: records;
     size: octets of its blocks; replaced: octets of the previous version's blocks that this one has
-    no more, which is what keeping the previous one costs; created: when it was committed.
+    no more, which is what keeping the previous one costs; created: when it was committed; added,
+    removed: records by which it differs from its parent, None where nobody counted.
     """
 
     id: int
@@ -92,6 +134,8 @@ class Version:
     source: str
     kind: str
     created: float
+    added: int | None = None
+    removed: int | None = None
 
     def __str__(self) -> str:
         return f"{names.to_text(self.origin)} version {self.id} (serial {self.serial})"
@@ -123,9 +167,11 @@ class Retention:
 
     versions: at most so many, the newest included; share: older versions may cost at most so many
     times the size of the largest one that stays; floor: octets that they may cost whatever the
-    share says, so that a tiny zone has a history too.
+    share says, so that a tiny zone has a history too; age: seconds for which a version stays after
+    it was replaced, 0 for no such limit. What any of them excludes goes.
     """
 
     versions: int = attrs.field(default=KEEP_VERSIONS, validator=attrs.validators.ge(1))
     share: float = attrs.field(default=JOURNAL_SHARE, validator=attrs.validators.ge(0))
     floor: int = attrs.field(default=JOURNAL_FLOOR, validator=attrs.validators.ge(0))
+    age: float = attrs.field(default=KEEP_AGE, validator=attrs.validators.ge(0))

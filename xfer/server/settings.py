@@ -7,7 +7,7 @@ import attrs
 from xfer.config import Config, Limits
 from xfer.journal import Retention
 from xfer.server.pull import PullLimits
-from xfer.transfer.inbound import StreamLimits
+from xfer.transfer.envelope import StreamLimits
 from xfer.zone.check import Grade, Policy
 
 #: Besides [server], what a reload leaves as it was at the start.
@@ -43,7 +43,12 @@ def policy_of(config: Config) -> Policy:
 
 def retention(limits: Limits) -> Retention:
     """How much history each zone keeps, out of [limits]."""
-    return Retention(limits.keep_versions, limits.journal_share, limits.journal_floor)
+    return Retention(
+        versions=limits.keep_versions,
+        share=limits.journal_share,
+        floor=limits.journal_floor,
+        age=limits.keep_age,
+    )
 
 
 def restart_keys(running: Config, wanted: Config) -> tuple[str, ...]:
