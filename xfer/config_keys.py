@@ -48,6 +48,14 @@ class Dnssec(enum.Enum):
     PRE_SIGNED = "pre-signed"
 
 
+class SerialPolicy(enum.Enum):
+    """How a version that is made here gets its serial."""
+
+    INCREMENT = "increment"
+    UNIXTIME = "unixtime"
+    DATE = "date"
+
+
 def _dnssec(value: object, base: Path) -> object:
     if value == "live-signed":
         raise Unfit("live signing comes with a later version", 'write "unsigned" or "pre-signed"')
@@ -136,6 +144,18 @@ class Limits:
         128 << 20,
         '"128 MiB"',
     )
+    changes_memory: int = setting(
+        parse.size(0),
+        "memory for recent differences of all zones together; older ones come from the journal",
+        64 << 20,
+        '"64 MiB"',
+    )
+    ixfr_share: float = setting(
+        parse.ratio(0, 1000),
+        "largest size of the differences that IXFR sends, in times the size of the zone; beyond "
+        "that, the whole zone is sent",
+        1.0,
+    )
     udp_batch: int = setting(
         parse.integer(1, 10000), "UDP queries answered between two looks at other work", 64
     )
@@ -183,6 +203,18 @@ class Limits:
     )
     control_body: int = setting(
         parse.size(1024), "largest request body on the control socket", 1 << 20, '"1 MiB"'
+    )
+    import_body: int = setting(
+        parse.size(1024), "largest zone file that is imported", 256 << 20, '"256 MiB"'
+    )
+    edit_records: int = setting(
+        parse.integer(1, MILLION), "records of a zone that `xfer zone edit` opens", 20_000
+    )
+    keep_removed: float = setting(
+        parse.ratio(0, 36500),
+        "days for which the versions of a zone that left the config are kept; back in the config "
+        "within that time, it serves what it had",
+        7.0,
     )
 
 
@@ -280,9 +312,18 @@ class ZoneTable:
     template: str | None = setting(parse.text, "template whose keys apply here", None, "none")
     file: str | None = setting(
         parse.text,
-        "zone file of a primary zone, relative to this file; {zone} stands for the name",
+        "zone file of a primary zone, relative to this file; {zone} stands for the name; published "
+        "when it has changed, unless the zone was edited meanwhile: then the zone stays as it is, "
+        "and `xfer status` says how to take either",
         None,
         "none",
+    )
+    serial: SerialPolicy = setting(
+        parse.member(SerialPolicy),
+        "serial of a version made by an edit, an import or a file whose own is not newer: "
+        "increment, unixtime, or date (YYYYMMDDnn, UTC); one more than the served one where the "
+        "time is not newer",
+        SerialPolicy.INCREMENT,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from xfer.config_keys import Dnssec, Role, ZonesFromTable, ZoneTable
+from xfer.config_keys import Dnssec, Role, SerialPolicy, ZonesFromTable, ZoneTable
 from xfer.config_read import Raw, Reader, nearest
 from xfer.errors import WireError
 from xfer.idn import absolute, wire_name
@@ -24,7 +24,7 @@ class ZoneConfig:
     """One zone as configured. origin: lower-case wire name; refresh: seconds, None for the SOA's.
 
     file: the zone file of a primary zone; declared_in: the config file that names the zone;
-    allow_query: empty for anyone.
+    allow_query: empty for anyone; serial: how versions made here get theirs.
     """
 
     name: str
@@ -39,6 +39,7 @@ class ZoneConfig:
     file: Path | None
     declared_in: Path
     allow_query: tuple[Acl, ...] = ()
+    serial: SerialPolicy = SerialPolicy.INCREMENT
 
     def peer(self, name: str) -> Peer | None:
         """The primary of that name."""
@@ -184,6 +185,7 @@ class _Builder:
             dnssec=table.dnssec,
             file=None if table.file is None else self._file(raw, table),
             declared_in=raw.file,
+            serial=table.serial,
             allow_query=allow_query,
         )
 

@@ -13,6 +13,7 @@ from xfer.zone.check import Grade, Policy
 #: Besides [server], what a reload leaves as it was at the start.
 RESTART_LIMITS = (
     "control_body",
+    "import_body",
     "parser_processes",
     "tcp_clients",
     "tcp_idle_timeout",
