@@ -20,7 +20,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
-from xfer.journal import NewVersion, Version
+from xfer.journal import Mark, NewVersion, Version
 from xfer.server import phases
 from xfer.server.executor import Executor
 from xfer.server.status import Phase
@@ -37,7 +37,7 @@ class Candidate:
     """Content that has passed every check and may be published.
 
     source: for the operator, "axfr from 192.0.2.1#53"; kind: "axfr", "file"; expire: the primary's
-    EXPIRE option in seconds, None without one.
+    EXPIRE option in seconds, None without one; marks: stored with the version.
     """
 
     snapshot: Snapshot
@@ -45,6 +45,7 @@ class Candidate:
     source: str
     kind: str
     expire: int | None = None
+    marks: tuple[Mark, ...] = ()
 
 
 class Ahead(Protocol):
@@ -88,6 +89,7 @@ class Publisher:
                 kind=candidate.kind,
                 received_at=now if zone.secondary else None,
                 expire_at=now + lifetime(snapshot, candidate.expire) if zone.secondary else None,
+                marks=candidate.marks,
             )
             version = await wait_for(self.commits.submit(new))
         except JournalError as error:
