@@ -33,7 +33,7 @@ from tests.badinput.primary import (
 from tests.badinput.secondary import pull
 from xfer.errors import Failure, TransferError
 from xfer.server.pull import READ, WAITING, PullLimits
-from xfer.transfer.inbound import StreamLimits
+from xfer.transfer.envelope import StreamLimits
 from xfer.wire.tsig import Key
 
 T = TypeVar("T")

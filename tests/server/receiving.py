@@ -26,7 +26,8 @@ from tests.badinput.primary import (
 from xfer.errors import TransferError
 from xfer.server.job import Job, Progress
 from xfer.server.parsing import LocalReception, RemoteReception
-from xfer.transfer.inbound import StreamLimits
+from xfer.transfer.envelope import StreamLimits
+from xfer.transfer.updates import Kind
 from xfer.wire.tsig import Key
 from xfer.zone.block import Block
 from xfer.zone.check import Grade, Policy
@@ -37,7 +38,9 @@ MSG_ID = 7
 MAC = b"\5" * 32  # of the request
 HOSTS = [rr(name(f"host-{n:05d}"), A, struct.pack("!I", n)) for n in range(6000)]
 SPELLED = [rr(name(f"HOST-{n:05d}x"), NS, name(f"Ns{n}")) for n in range(0, 6000, 7)]
-BEFORE_ANYTHING = Progress(False, None, 0, 0, None, "before the first octet of an answer")
+BEFORE_ANYTHING = Progress(
+    False, None, 0, 0, None, "before the first octet of an answer", Kind.AXFR
+)
 
 SIGNED = pytest.mark.parametrize("key", [None, KEY], ids=["unsigned", "signed"])
 

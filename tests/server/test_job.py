@@ -36,7 +36,7 @@ from tests.server.receiving import (
 from xfer.errors import Failure, TransferError
 from xfer.server.job import Job
 from xfer.server.parsing import Child, LocalReception, RemoteReception
-from xfer.transfer.inbound import StreamLimits
+from xfer.transfer.envelope import StreamLimits
 from xfer.wire.tsig import Key
 
 

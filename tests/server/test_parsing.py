@@ -55,7 +55,7 @@ from xfer.server.parsing import LARGE, Child, Parsers, RemoteReception, run_in
 from xfer.server.pull import PullLimits, PullResult, pull_zone
 from xfer.server.reception import Received
 from xfer.server.target import Target
-from xfer.transfer.inbound import StreamLimits
+from xfer.transfer.envelope import StreamLimits
 from xfer.wire.tsig import Key
 from xfer.zone.check import Policy
 

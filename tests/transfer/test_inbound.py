@@ -23,7 +23,8 @@ from tests.transfer.zone import (
     soa_rdata,
 )
 from xfer.errors import Failure, TransferError
-from xfer.transfer.inbound import TRANSITIONS, AxfrIn, Event, State, StreamLimits
+from xfer.transfer.envelope import TRANSITIONS, Event, State, StreamLimits
+from xfer.transfer.inbound import AxfrIn
 from xfer.transfer.updates import Abandon, Add, Begin, Finish, Kind, Update
 from xfer.wire import names
 

@@ -23,8 +23,11 @@ from typing import Any
 import attrs
 
 from xfer.errors import TransferError
-from xfer.server.reception import Reception
-from xfer.transfer.inbound import AxfrIn, StreamLimits
+from xfer.server.reception import Base, Reception
+from xfer.transfer.envelope import Inbound, StreamLimits
+from xfer.transfer.inbound import AxfrIn
+from xfer.transfer.ixfr_in import IxfrIn
+from xfer.transfer.updates import Kind
 from xfer.wire.edns import expire_of
 from xfer.wire.tsig import Algorithm, Key, ResponseVerifier
 from xfer.zone.build import Builder
@@ -41,7 +44,8 @@ class Job:
 
     key: name, algorithm and secret, None where nothing is signed; mac: of the request; unsigned:
     messages in a row that may come without TSIG; grades: rule → grade of the checks; cuts: where
-    the blocks of the present version begin (`Snapshot.cuts`).
+    the blocks of the present version begin (`Snapshot.cuts`); serial: of our version, where we
+    asked for the changes since (IXFR), else None.
     """
 
     origin: bytes
@@ -52,6 +56,7 @@ class Job:
     unsigned: int
     grades: dict[str, str]
     cuts: list[bytes]
+    serial: int | None = None
 
     @staticmethod
     def of(
@@ -62,37 +67,56 @@ class Job:
         unsigned: int,
         policy: Policy,
         previous: Snapshot | None,
+        serial: int | None = None,
     ) -> Job:
-        """signed: the request's key and MAC, None where it was not signed."""
+        """signed: the request's key and MAC, None where it was not signed; previous: for its cuts,
+        which an IXFR needs only where the whole zone comes in answer (`cut_as`)."""
         key = None
         mac = b""
         if signed is not None:
             with_key, mac = signed
             key = (with_key.name, with_key.algorithm.text, with_key.secret, with_key.min_mac)
         grades = {rule: grade.value for rule, grade in policy.grades.items()}
-        cuts = previous.cuts() if previous is not None else []
-        return Job(origin, msg_id, limits, key, mac, unsigned, grades, cuts)
+        job = Job(origin, msg_id, limits, key, mac, unsigned, grades, [], serial)
+        return job if serial is not None else job.cut_as(previous)
 
-    def reception(self) -> Reception:
-        """A new reception for this job."""
+    def cut_as(self, previous: Snapshot | None) -> Job:
+        """The job with the cuts of that version, for a whole zone to share blocks with it."""
+        return attrs.evolve(self, cuts=previous.cuts() if previous is not None else [])
+
+    def reception(self, previous: Snapshot | None = None) -> Reception:
+        """A new reception for this job. previous: the version that an IXFR is applied to."""
         verifier = None
         if self.key is not None:
             name, algorithm, secret, min_mac = self.key
             key = Key(name, Algorithm.from_text(algorithm), secret, min_mac)
             verifier = ResponseVerifier(key, self.mac, self.unsigned)
-        return Reception(AxfrIn(self.origin, self.msg_id, self.limits), verifier, self._new_builder)
+        if self.serial is None:
+            machine: Inbound = AxfrIn(self.origin, self.msg_id, self.limits)
+            return Reception(machine, verifier, self._new_builder)
+        limits = self.limits
+        base = Base(self.serial, previous, self._policy(), limits.records, limits.octets)
+        machine = IxfrIn(self.origin, self.msg_id, self.serial, limits)
+
+        def new_builder() -> Builder:
+            return (self if previous is None else self.cut_as(previous))._new_builder()
+
+        return Reception(machine, verifier, new_builder, base)
+
+    def _policy(self) -> Policy:
+        return Policy({rule: Grade(grade) for rule, grade in self.grades.items()})
 
     def _new_builder(self) -> Builder:
-        policy = Policy({rule: Grade(grade) for rule, grade in self.grades.items()})
         # Compression can make a small transfer a large zone: the limit holds for both.
-        builder = Builder(self.origin, policy, max_octets=self.limits.octets)
+        builder = Builder(self.origin, self._policy(), max_octets=self.limits.octets)
         builder.cut_at(self.cuts)
         return builder
 
 
 @attrs.frozen
 class Progress:
-    """Where a reception stands. where: `Reception.where()`; expire: seconds, None without one."""
+    """Where a reception stands. where: `Reception.where()`; expire: seconds, None without one;
+    kind: None until it is known."""
 
     complete: bool
     serial: int | None
@@ -100,6 +124,7 @@ class Progress:
     records: int
     expire: int | None
     where: str
+    kind: Kind | None
 
     @staticmethod
     def of(reception: Reception) -> Progress:
@@ -111,6 +136,7 @@ class Progress:
             machine.records,
             expire_of(machine.edns),
             reception.where(),
+            machine.kind,
         )
 
 
@@ -152,6 +178,7 @@ def serve(connection: Connection) -> None:
 
 def _finish(reception: Reception) -> Any:
     received = reception.finish()
+    assert received.snapshot is not None, "differences are not for a child"
     rest = [(block.data, block.digest) for block in reception.take_ready()]
     found = [(f.rule, f.grade.value, f.owner, f.rtype, f.detail) for f in received.findings]
     return [block.digest for block in received.snapshot.blocks], rest, found

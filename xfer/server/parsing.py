@@ -43,10 +43,10 @@ _BUFFER = 1 << 21  # octets that the socket pair may hold
 
 
 class LocalReception:
-    """A reception in this process."""
+    """A reception in this process. previous: the version that an IXFR is applied to."""
 
-    def __init__(self, job: Job) -> None:
-        self._reception = job.reception()
+    def __init__(self, job: Job, previous: Snapshot | None = None) -> None:
+        self._reception = job.reception(previous)
         self.progress = Progress.of(self._reception)
 
     def take(self, chunks: list[bytes], now: int) -> list[Block]:
@@ -55,6 +55,11 @@ class LocalReception:
             return self._reception.take(chunks, now)
         finally:
             self.progress = Progress.of(self._reception)
+
+    @property
+    def differing(self) -> int:
+        """As `Reception.differing`."""
+        return self._reception.differing
 
     def finish(self) -> tuple[Received, list[Block]]:
         """As `Reception.finish`, with the blocks that `take` has not returned."""
@@ -106,6 +111,11 @@ class RemoteReception:
         if failure is not None:
             raise failure
         return ready
+
+    @property
+    def differing(self) -> int:
+        """As `Reception.differing`: a child has whole zones only."""
+        return -1
 
     def finish(self) -> tuple[Received, list[Block]]:
         """As `LocalReception.finish`."""

@@ -3,77 +3,115 @@
 `Reception` is driven from worker threads, one call at a time: it frames messages (RFC 1035 §4.2.2),
 verifies their TSIG, feeds the inbound machine and applies its updates to a zone builder, a message
 at a time, so that no call into the kernel is longer than a message and nothing is kept but packed
-blocks and less than one message of input.
+blocks and less than one message of input. Differences (IXFR) are collected, and applied at the end
+to the version that they start from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
-from xfer.errors import Failure, TransferError, TsigError, TsigKind, ZoneError, ZoneRejected
-from xfer.transfer.inbound import HINTS, State, amount_text, octets_text, place_text, rcode_of
-from xfer.transfer.updates import Abandon, Add, Begin, Delete, Finish, Update
+from xfer.errors import (
+    ChangeRefused,
+    Failure,
+    TransferError,
+    TsigError,
+    TsigKind,
+    ZoneError,
+    ZoneRejected,
+)
+from xfer.transfer.envelope import AXFR_MAY_WORK, HINTS, Inbound, State, rcode_of
+from xfer.transfer.updates import Abandon, Add, Begin, Delete, Finish, Kind, Update
+from xfer.transfer.wording import amount_text, octets_text, place_text
 from xfer.wire.codes import rcode_text
-from xfer.wire.edns import Edns
 from xfer.wire.tsig import ResponseVerifier
 from xfer.wire.tsig_record import Unreadable
 from xfer.zone.block import Block
 from xfer.zone.build import Builder
-from xfer.zone.check import Finding
+from xfer.zone.check import Finding, Policy
 from xfer.zone.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from xfer.zone.changeset import Changeset, Deltas
 
-class Machine(Protocol):
-    """An inbound transfer machine, AXFR or IXFR."""
-
-    state: State
-    messages: int
-    records: int
-    octets: int
-    serial: int | None
-    edns: Edns | None
-
-    def feed(self, message: bytes) -> list[Update]: ...
-
-    def finish(self) -> None: ...
-
-    def abandon(self, reason: str) -> Abandon: ...
+FAILURES_OF_IXFR = (Failure.PROTOCOL, Failure.CONTENT, Failure.POLICY)
+"""Classes of failure after which an AXFR may bring what an IXFR could not: more differences than
+the limits allow may still be a zone that they do."""
 
 
 @attrs.frozen
 class Received:
-    """A complete transfer: every MAC verified, every check passed, nothing published yet."""
+    """A complete transfer: every MAC verified, every check passed, nothing published yet.
 
-    snapshot: Snapshot
+    kind: "axfr", "ixfr", or "soa" where there is nothing new; snapshot: None where there was none
+    to start from; changes: of an IXFR; differences: as they came, where they were only looked at.
+    """
+
+    snapshot: Snapshot | None
     findings: tuple[Finding, ...]
+    kind: str = "axfr"
+    changes: Changeset | None = None
+    differences: tuple[Add | Delete, ...] = ()
+
+
+@attrs.frozen
+class Base:
+    """What an IXFR starts from. serial: of our version; snapshot: None to look at what comes, and
+    apply nothing; max_records, max_octets: of the differences, 0 for no limit."""
+
+    serial: int
+    snapshot: Snapshot | None
+    policy: Policy
+    max_records: int = 0
+    max_octets: int = 0
+
+    def deltas(self, origin: bytes) -> Deltas | None:
+        """A collector for the differences, None to keep them as they come."""
+        if self.snapshot is None:
+            return None
+        from xfer.zone.changeset import Deltas
+
+        return Deltas(origin, self.serial, max_records=self.max_records, max_octets=self.max_octets)
 
 
 class Reception:
     """One transfer on its way in.
 
     machine: says what the messages mean; verifier: None where nothing was signed;
-    new_builder: makes the zone builder when the transfer begins.
+    new_builder: makes the zone builder when a whole zone comes; base: None where we asked for one.
     """
 
     def __init__(
         self,
-        machine: Machine,
+        machine: Inbound,
         verifier: ResponseVerifier | None,
         new_builder: Callable[[], Builder],
+        base: Base | None = None,
     ) -> None:
         self.machine = machine
         self._verifier = verifier
         self._new_builder = new_builder
+        self._base = base
         self._builder: Builder | None = None
+        self._deltas: Deltas | None = None
+        self._differences: list[Add | Delete] = []
         self._rest = b""
+        self._applied: list[Block] = []
 
     @property
     def complete(self) -> bool:
-        """Whether the closing SOA has come."""
-        return self.machine.state is State.COMPLETE
+        """Whether all has come that is needed."""
+        return self.machine.state in (State.COMPLETE, State.CURRENT)
+
+    @property
+    def differing(self) -> int:
+        """Records that `finish` has to delete or add; -1 where it builds a whole zone."""
+        if self._builder is not None:
+            return -1
+        return self._deltas.records if self._deltas is not None else 0
 
     def take(self, chunks: list[bytes], now: int) -> list[Block]:
         """Process what arrived, in order; `now` is Unix time for the signatures.
@@ -94,6 +132,8 @@ class Reception:
                     break
                 self._message(buffer[start + 2 : end], now)
                 start = end
+                if self.machine.state is State.CURRENT:
+                    start = size  # who knows no IXFR goes on with the zone that we have
             if self.complete and start < size:
                 raise _after_the_end(octets_text(size - start) + " more")
             if self._builder is not None:
@@ -116,7 +156,9 @@ class Reception:
 
     def abandon(self, failure: Failure, expected: str, got: str, hint: str = "") -> TransferError:
         """Give up for a reason outside the protocol; returns the error to raise."""
-        error = TransferError(failure, expected, got, hint=hint)
+        # Who does not know IXFR may close the connection, or say nothing.
+        try_axfr = failure is Failure.TRANSPORT and self.machine.axfr_may_work
+        error = TransferError(failure, expected, got, hint=hint, try_axfr=try_axfr)
         self._apply(self.machine.abandon(str(error)))
         return error
 
@@ -133,7 +175,8 @@ class Reception:
                 except TsigError as error:
                     raise auth_error(error) from error
             builder = self._builder
-            assert builder is not None
+            if builder is None:
+                return self._changed()
             while builder.step():
                 pass
             return Received(builder.snapshot(), tuple(builder.findings()))
@@ -142,7 +185,28 @@ class Reception:
 
     def take_ready(self) -> list[Block]:
         """Blocks finished since the last look."""
-        return self._builder.take_ready() if self._builder is not None else []
+        if self._builder is not None:
+            return self._builder.take_ready()
+        ready, self._applied = self._applied, []
+        return ready
+
+    def _changed(self) -> Received:
+        """What the differences make of the version that we have."""
+        base = self._base
+        assert base is not None
+        if self.machine.state is State.CURRENT:
+            return Received(base.snapshot, (), "soa")
+        if self._deltas is None or base.snapshot is None:
+            return Received(None, (), "ixfr", None, tuple(self._differences))
+        from xfer.zone.apply import Applier
+
+        applier = Applier(base.snapshot, self._deltas, base.policy)
+        while applier.step():
+            pass
+        snapshot = applier.snapshot()
+        had = {block.digest for block in base.snapshot.blocks}
+        self._applied = [block for block in snapshot.blocks if block.digest not in had]
+        return Received(snapshot, tuple(applier.findings()), "ixfr", applier.changeset())
 
     def _message(self, message: bytes, now: int) -> None:
         if self.complete:
@@ -158,7 +222,10 @@ class Reception:
         try:
             stripped = verifier.feed(message, now)
         except TsigError as error:
-            raise unverified(message, error, place) from error
+            failed = unverified(message, error, place)
+            if failed.failure is Failure.DENIED and rcode_of(message) in AXFR_MAY_WORK:
+                failed.try_axfr = self.machine.axfr_may_work
+            raise failed from error
         if stripped[:2] != message[:2]:
             # The TSIG covers the original ID; we are the one who asked, so it is the ID as well.
             raise TransferError(
@@ -170,25 +237,39 @@ class Reception:
 
     def _apply(self, update: Update) -> None:
         match update:
-            case Begin():
+            case Begin(Kind.AXFR):
                 self._builder = self._new_builder()
+            case Begin(Kind.IXFR):
+                assert self._base is not None, "only who asked with IXFR is answered so"
+                self._deltas = self._base.deltas(self.machine.origin)
             case Add(batch):
-                assert self._builder is not None
-                self._builder.add(batch)
-            case Delete():
-                raise TransferError(
-                    Failure.PROTOCOL, "a transfer of the whole zone", "records to delete"
-                )
+                if self._builder is not None:
+                    self._builder.add(batch)
+                elif self._deltas is not None:
+                    self._deltas.add(batch)
+                else:
+                    self._differences.append(update)
+            case Delete(batch):
+                if self._deltas is not None:
+                    self._deltas.delete(batch)
+                else:
+                    self._differences.append(update)
             case Finish():
                 pass
             case Abandon():
                 self._builder = None
+                self._deltas = None
+                self._differences = []
 
     def _abandoned(self, error: TransferError | ZoneError) -> TransferError:
         if isinstance(error, ZoneRejected):
             error = TransferError(Failure.CONTENT, error.expected, f"{error.got} ({error.rule})")
+        elif isinstance(error, ChangeRefused):
+            error = TransferError(Failure.CONTENT, error.expected, error.got)
         elif isinstance(error, ZoneError):
             error = TransferError(Failure.CONTENT, "a zone that can be served", str(error))
+        if error.failure in FAILURES_OF_IXFR and self.machine.axfr_may_work:
+            error.try_axfr = True
         self._apply(self.machine.abandon(str(error)))
         return error
 

@@ -12,7 +12,7 @@ from xfer.clock import Clock
 from xfer.errors import Failure, TransferError, TsigError, WireError
 from xfer.server.reception import unverified
 from xfer.server.target import Dial, Target, connect, dial_tcp, system_text, transport_error
-from xfer.transfer.inbound import HINTS
+from xfer.transfer.envelope import HINTS
 from xfer.wire import names
 from xfer.wire.codes import OPCODE_QUERY, rcode_text
 from xfer.wire.message import (
