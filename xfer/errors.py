@@ -7,6 +7,7 @@
     ├── TsigError               RFC 8945; its `kind` tells name, algorithm, MAC and clock apart
     ├── ZoneError               zone content that is refused
     │   ├── ZoneRejected        the checks refuse it; names the rule
+    │   ├── ChangeRefused       a change that does not fit the version it is for
     │   └── ZoneFileError       a zone file: names file and line
     ├── JournalError            the database under the journal
     │   ├── JournalDamaged      a stored blob does not match its checksum
@@ -114,6 +115,19 @@ class ZoneRejected(ZoneError):
         self.expected = expected
         self.got = got
         super().__init__(f"{rule}: expected {expected}, got {got}")
+
+
+class ChangeRefused(ZoneError):
+    """A change that does not fit what it is applied to: another version, a record that is to be
+    removed and is not there, or to be added and is.
+
+    expected, got: the halves of the sentence.
+    """
+
+    def __init__(self, expected: str, got: str) -> None:
+        self.expected = expected
+        self.got = got
+        super().__init__(f"expected {expected}, got {got}")
 
 
 class ZoneFileError(ZoneError):

@@ -32,6 +32,9 @@ PATTERNS = (
     "xfer/zone/build.py",
     "xfer/zone/check.py",
     "xfer/zone/image.py",
+    "xfer/zone/cut.py",
+    "xfer/zone/changeset.py",
+    "xfer/zone/apply.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.
 MANIFEST = "_kernel.json"

@@ -15,9 +15,10 @@ from typing import Final
 
 from xfer.errors import Failure, TransferError
 from xfer.wire.parse import Batch
-from xfer.wire.records import Spelling, key_end, rrset_end
+from xfer.wire.records import Spelling, key_end
 from xfer.zone.block import LARGEST, OCTETS, SMALLEST, TARGET, Block
 from xfer.zone.check import OWNER_LIMIT, Checker, Finding, Policy, owner_refused
+from xfer.zone.cut import octets, rrset_start, within_octets
 from xfer.zone.snapshot import Snapshot
 
 # Records sorted at once. The last of them stay behind for the next chunk: TAIL, or half where there
@@ -190,7 +191,7 @@ class Builder:
     def _block_size(self, start: int, final: bool) -> int:
         """How many records from `start` of the checked ones make the next block; 0: wait."""
         size = self._size_by_count(start, final)
-        return _within_octets(self._open, start, size)
+        return within_octets(self._open, start, size)
 
     def _size_by_count(self, start: int, final: bool) -> int:
         records = self._open
@@ -203,15 +204,15 @@ class Builder:
             if cut > records[start]:
                 at = bisect_left(records, cut, start) - start
                 if at > LARGEST:
-                    return _rrset_start(records, start + TARGET, start) - start
+                    return rrset_start(records, start + TARGET, start) - start
                 if at == rest:
                     return rest if final else 0
-                if at >= SMALLEST or _octets(records, start, start + at) >= OCTETS // 4:
+                if at >= SMALLEST or octets(records, start, start + at) >= OCTETS // 4:
                     return at
             self._cut += 1
         if rest <= LARGEST:
             return rest if final else 0
-        return _rrset_start(records, start + TARGET, start) - start
+        return rrset_start(records, start + TARGET, start) - start
 
     def take_ready(self) -> list[Block]:
         """The blocks finished since the last call; they are part of the version unless disorder
@@ -359,41 +360,3 @@ def _owner_start(records: list[bytes], most: int) -> int:
             return at
         at -= 1
     return 0
-
-
-def _octets(records: list[bytes], start: int, stop: int) -> int:
-    total = 0
-    for i in range(start, stop):
-        total += len(records[i])
-    return total
-
-
-def _within_octets(records: list[bytes], start: int, size: int) -> int:
-    """The size of a block from `start`, made smaller where it would pass OCTETS; 0 stays to wait
-    where not even all records pass that."""
-    total = 0
-    for i in range(start, start + size if size > 0 else len(records)):
-        total += len(records[i])
-        if total > OCTETS:
-            at = i
-            while at > start:
-                before = records[at - 1]
-                if not records[at].startswith(before[: rrset_end(before)]):
-                    return at - start
-                at -= 1
-            return _rrset_start(records, i + 1, i) - start
-    return size
-
-
-def _rrset_start(records: list[bytes], at: int, start: int) -> int:
-    """Where an RRset begins: the first place from `at` on, else the last one above `start`, else
-    the end."""
-    for i in range(at, len(records)):
-        before = records[i - 1]
-        if not records[i].startswith(before[: rrset_end(before)]):
-            return i
-    for i in range(at - 1, start, -1):
-        before = records[i - 1]
-        if not records[i].startswith(before[: rrset_end(before)]):
-            return i
-    return len(records)

@@ -46,6 +46,11 @@ class Snapshot:
         """Where its blocks begin: key, type and covered type of their first RRsets."""
         return [first[: rrset_end(first)] for first in self._firsts]
 
+    def block_at(self, prefix: bytes) -> int:
+        """Index of the last block that begins at or below `prefix`; 0 where none does."""
+        at = bisect_right(self._firsts, prefix) - 1
+        return at if at > 0 else 0
+
     def rrset(self, key: bytes, rtype: int, covered: int = 0) -> list[bytes]:
         """The records of an RRset, in canonical order; of RRSIGs those that cover `covered`."""
         prefix = key + bytes((rtype >> 8, rtype & 255))
@@ -60,9 +65,7 @@ class Snapshot:
     def having(self, prefix: bytes) -> list[bytes]:
         """The records that begin with `prefix`, in order."""
         out: list[bytes] = []
-        at = bisect_right(self._firsts, prefix) - 1
-        if at < 0:
-            at = 0
+        at = self.block_at(prefix)
         while at < len(self.blocks):
             block = self.blocks[at]
             index = block.find(prefix)
