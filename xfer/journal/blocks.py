@@ -22,6 +22,32 @@ NAMES_AT_ONCE: Final = 500
 COLLECT_AT_ONCE: Final = 64
 """Orphans deleted in one transaction: about 4 MB."""
 
+# Statements are built once: building one takes as long as running it.
+_SIZES: Final = select(blocks.c.digest, blocks.c.size).where(
+    blocks.c.digest.in_(bindparam("digests", expanding=True))
+)
+_COUNTED: Final = select(blocks.c.digest).where(
+    blocks.c.digest.in_(bindparam("digests", expanding=True)), blocks.c.runs > 0
+)
+_NUMBERS: Final = select(meta.c.name, meta.c.value).where(
+    meta.c.name.in_(("next_version", "next_block"))
+)
+_SET_NUMBER: Final = (
+    update(meta).where(meta.c.name == bindparam("which")).values(value=bindparam("number"))
+)
+_ADD: Final = insert(blocks)
+_ADD_DATA: Final = insert(block_data)
+_COUNT: Final = (
+    update(blocks)
+    .where(blocks.c.digest == bindparam("d"))
+    .values(runs=blocks.c.runs + bindparam("n"))
+)
+_READ: Final = (
+    select(blocks.c.digest, block_data.c.data)
+    .join_from(blocks, block_data)
+    .where(blocks.c.digest.in_(bindparam("digests", expanding=True)))
+)
+
 
 def split(digests: bytes) -> list[bytes]:
     """A version's stored list as digests."""
@@ -38,29 +64,64 @@ def sizes(conn: Connection, digests: Collection[bytes]) -> dict[bytes, int]:
     """digest → octets, for those of `digests` that are stored."""
     found: dict[bytes, int] = {}
     for some in pieces(list(digests), NAMES_AT_ONCE):
-        rows = conn.execute(select(blocks.c.digest, blocks.c.size).where(blocks.c.digest.in_(some)))
-        found.update((row.digest, row.size) for row in rows)
+        found.update(tuple(row) for row in conn.execute(_SIZES, {"digests": some}))
     return found
+
+
+def counted(conn: Connection, digests: Collection[bytes]) -> set[bytes]:
+    """Those of `digests` that some version holds."""
+    found: set[bytes] = set()
+    for some in pieces(list(digests), NAMES_AT_ONCE):
+        found.update(conn.scalars(_COUNTED, {"digests": some}))
+    return found
+
+
+def next_numbers(conn: Connection) -> tuple[int, int]:
+    """The ids that the next version and the next block get."""
+    found: dict[str, int] = dict(map(tuple, conn.execute(_NUMBERS)))
+    return found["next_version"], found["next_block"]
+
+
+def set_next_numbers(conn: Connection, version: int, block: int) -> None:
+    """Store what `next_numbers` will say."""
+    conn.execute(
+        _SET_NUMBER,
+        [{"which": "next_version", "number": version}, {"which": "next_block", "number": block}],
+    )
 
 
 def add(conn: Connection, new: Mapping[bytes, StoredBlock]) -> None:
     """Store blocks that are not stored yet, as orphans until a version counts them."""
-    if not new:
-        return
-    here = meta.c.name == "next_block"
-    first = conn.scalar(select(meta.c.value).where(here)) or 1
-    conn.execute(update(meta).where(here).values(value=first + len(new)))
-    numbered = list(enumerate(new.items(), first))
-    conn.execute(
-        insert(blocks),
-        [
-            {"id": number, "digest": digest, "size": len(block.data), "runs": 0}
-            for number, (digest, block) in numbered
-        ],
-    )
-    conn.execute(
-        insert(block_data), [{"id": number, "data": block.data} for number, (_, block) in numbered]
-    )
+    if new:
+        version, block = next_numbers(conn)
+        set_next_numbers(conn, version, insert_numbered(conn, new, block, {}))
+
+
+def insert_numbered(
+    conn: Connection, new: Mapping[bytes, StoredBlock], first: int, runs: Mapping[bytes, int]
+) -> int:
+    """Store blocks that are not stored yet under ids from `first` on, with their runs.
+
+    Returns the next id, for `set_next_numbers`.
+    """
+    if new:
+        numbered = list(enumerate(new.items(), first))
+        conn.execute(
+            _ADD,
+            [
+                {
+                    "id": number,
+                    "digest": digest,
+                    "size": len(block.data),
+                    "runs": runs.get(digest, 0),
+                }
+                for number, (digest, block) in numbered
+            ],
+        )
+        conn.execute(
+            _ADD_DATA, [{"id": number, "data": block.data} for number, (_, block) in numbered]
+        )
+    return first + len(new)
 
 
 def replace(conn: Connection, new: Mapping[bytes, StoredBlock]) -> None:
@@ -79,20 +140,13 @@ def count(conn: Connection, change: Mapping[bytes, int]) -> None:
     """Add to the number of runs of each block."""
     rows = [{"d": digest, "n": number} for digest, number in change.items() if number]
     if rows:
-        conn.execute(
-            update(blocks)
-            .where(blocks.c.digest == bindparam("d"))
-            .values(runs=blocks.c.runs + bindparam("n")),
-            rows,
-        )
+        conn.execute(_COUNT, rows)
 
 
 def read(conn: Connection, digests: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
     """Each digest with its data, in the given order; None for data that is not there."""
-    joined = select(blocks.c.digest, block_data.c.data).join_from(blocks, block_data)
     for some in pieces(digests, READ_AT_ONCE):
-        rows = conn.execute(joined.where(blocks.c.digest.in_(some)))
-        found = {row.digest: row.data for row in rows}
+        found: dict[bytes, bytes] = dict(map(tuple, conn.execute(_READ, {"digests": some})))
         for digest in some:
             yield digest, found.pop(digest, None)
 

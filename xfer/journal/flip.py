@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import attrs
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from xfer.errors import JournalError
 from xfer.journal import blocks, states
-from xfer.journal.tables import meta, version_blocks, versions
+from xfer.journal.tables import version_blocks, versions
 from xfer.journal.versions import DIGEST_SIZE, NewVersion, StoredBlock, Version, ZoneState
 from xfer.wire import names
 
@@ -19,6 +18,25 @@ INLINE_BYTES: Final = 1 << 20
 """Blocks of one version that may be stored in the flipping transaction itself: a tiny zone then
 costs one transaction instead of two."""
 ZONES_AT_ONCE: Final = 200
+
+# Statements are built once: building one takes as long as running it.
+_NEWEST: Final = (
+    select(versions.c.id, versions.c.origin, versions.c.chain, version_blocks.c.digests)
+    .join_from(versions, version_blocks)
+    .where(
+        versions.c.id.in_(
+            select(func.max(versions.c.id))
+            .where(versions.c.origin.in_(bindparam("origins", expanding=True)))
+            .group_by(versions.c.origin, versions.c.chain)
+        )
+    )
+)
+_ORIGINS: Final = select(versions.c.id, versions.c.origin).where(
+    versions.c.id.in_(bindparam("ids", expanding=True))
+)
+_FIELDS: Final = tuple(column.name for column in versions.c)
+_ADD_VERSIONS: Final = insert(versions)
+_ADD_LISTS: Final = insert(version_blocks)
 
 
 def flip(
@@ -29,10 +47,9 @@ def flip(
     A member is left out when its parent is not a version of the same zone, when its serial, root or
     digests are no such thing, or when blocks of more than INLINE_BYTES are not stored.
     """
-    previous = _previous(conn, members)
-    parents = _parents(conn, [new.parent for new in members if new.parent is not None])
-    here = meta.c.name == "next_version"
-    number = first = conn.scalar(select(meta.c.value).where(here)) or 1
+    previous, parents = _previous(conn, members)
+    _parents(conn, members, parents)
+    number, block_number = blocks.next_numbers(conn)
     runs: Counter[bytes] = Counter()
     missing: dict[bytes, StoredBlock] = {}
     known = _known(conn, members, previous)
@@ -74,7 +91,7 @@ def flip(
             serial=new.serial,
             root=new.snapshot.root,
             count=new.snapshot.count,
-            size=sum(len(block.data) for block in content.values()),
+            size=new.snapshot.size,
             replaced=sum(known[digest] for digest in gone if digest in known),
             source=new.source,
             kind=new.kind,
@@ -92,13 +109,13 @@ def flip(
             checked[new.origin] = ZoneState(
                 new.origin, last_check_ok=at, expire_at=new.expire_at, last_attempt=at
             )
-    if number > first:
-        blocks.add(conn, missing)
-        blocks.count(conn, runs)
-        made = [version for version in outcome if isinstance(version, Version)]
-        conn.execute(insert(versions), [attrs.asdict(version) for version in made])
-        conn.execute(insert(version_blocks), lists)
-        conn.execute(update(meta).where(here).values(value=number))
+    made = [version for version in outcome if isinstance(version, Version)]
+    if made:
+        block_number = blocks.insert_numbered(conn, missing, block_number, runs)
+        blocks.count(conn, {d: n for d, n in runs.items() if d not in missing})
+        conn.execute(_ADD_VERSIONS, [_row(version) for version in made])
+        conn.execute(_ADD_LISTS, lists)
+        blocks.set_next_numbers(conn, number, block_number)
         states.save_zones(conn, checked.values())
         states.set_marks(conn, marks)
     return outcome
@@ -106,6 +123,10 @@ def flip(
 
 def _named(new: NewVersion) -> str:
     return f"{names.to_text(new.origin)} serial {new.serial}"
+
+
+def _row(version: Version) -> dict[str, object]:
+    return {name: getattr(version, name) for name in _FIELDS}
 
 
 def _marks(new: NewVersion) -> dict[states.MarkKey, str]:
@@ -140,24 +161,16 @@ def _content(new: NewVersion) -> dict[bytes, StoredBlock]:
 
 def _previous(
     conn: Connection, members: Sequence[NewVersion]
-) -> dict[tuple[bytes, str], frozenset[bytes]]:
-    """(origin, chain) → digests of its newest version, for the zones of the members."""
+) -> tuple[dict[tuple[bytes, str], frozenset[bytes]], dict[int, bytes]]:
+    """Of the members' zones: (origin, chain) → digests of its newest version; its id → origin."""
     found: dict[tuple[bytes, str], frozenset[bytes]] = {}
+    ids: dict[int, bytes] = {}
     origins = list({new.origin for new in members})
     for some in blocks.pieces(origins, ZONES_AT_ONCE):
-        newest = (
-            select(func.max(versions.c.id))
-            .where(versions.c.origin.in_(some))
-            .group_by(versions.c.origin, versions.c.chain)
-        )
-        rows = conn.execute(
-            select(versions.c.origin, versions.c.chain, version_blocks.c.digests)
-            .join_from(versions, version_blocks)
-            .where(versions.c.id.in_(newest))
-        )
-        for row in rows:
-            found[row.origin, row.chain] = frozenset(blocks.split(row.digests))
-    return found
+        for number, origin, chain, digests in conn.execute(_NEWEST, {"origins": some}):
+            found[origin, chain] = frozenset(blocks.split(digests))
+            ids[number] = origin
+    return found, ids
 
 
 def _known(
@@ -177,11 +190,9 @@ def _known(
     return blocks.sizes(conn, wanted)
 
 
-def _parents(conn: Connection, ids: Sequence[int]) -> dict[int, bytes]:
-    """id → origin of the versions that members name as their parents."""
-    found: dict[int, bytes] = {}
+def _parents(conn: Connection, members: Sequence[NewVersion], known: dict[int, bytes]) -> None:
+    """Complete id → origin by the versions that members name as their parents."""
+    ids = [new.parent for new in members if new.parent is not None and new.parent not in known]
     for start in range(0, len(ids), blocks.NAMES_AT_ONCE):
         some = ids[start : start + blocks.NAMES_AT_ONCE]
-        rows = conn.execute(select(versions.c.id, versions.c.origin).where(versions.c.id.in_(some)))
-        found.update((row.id, row.origin) for row in rows)
-    return found
+        known.update((row.id, row.origin) for row in conn.execute(_ORIGINS, {"ids": some}))

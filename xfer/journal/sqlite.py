@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import attrs
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, Insert, QueuePool, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 
 from xfer.config_journal import NoJournal, sqlite_path
@@ -232,6 +233,14 @@ def _connect(path: Path, mode: str, writable: bool) -> sqlite3.Connection:
         raw.close()
         raise
     return raw
+
+
+def upsert(table: Table) -> Insert:
+    """A statement that inserts a row, in place of the one with the same primary key if any."""
+    statement = sqlite_insert(table)
+    keys = list(table.primary_key.columns)
+    rest = {c.name: statement.excluded[c.name] for c in table.columns if c not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
 def _raw(conn: Connection) -> sqlite3.Connection:

@@ -9,11 +9,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import attrs
-from sqlalchemy import Connection, Table, delete, insert, select, tuple_
+from sqlalchemy import Connection, Table, delete, select, tuple_
 
 from xfer.errors import JournalDamaged, JournalError
-from xfer.journal import blocks
+from xfer.journal.sqlite import upsert
 from xfer.journal.tables import marks, peer_states, zone_state
 from xfer.journal.versions import JSON, Mark, PeerState, ZoneState
 from xfer.wire import names
@@ -21,6 +20,12 @@ from xfer.wire import names
 DATA_CHARACTERS: Final = 65536
 """Length of one peer's or mark's data as JSON: it is for facts, not for content."""
 ROWS_AT_ONCE: Final = 100
+
+# Statements are built once: building one takes as long as running it.
+_FIELDS: Final = tuple(column.name for column in zone_state.c)
+_SAVE_ZONE: Final = upsert(zone_state)
+_SAVE_PEER: Final = upsert(peer_states)
+_SET_MARK: Final = upsert(marks)
 
 PeerKey = tuple[bytes, str, str]
 """Origin, peer, role."""
@@ -75,23 +80,21 @@ def of_mark(origin: bytes, name: str) -> str:
 
 def save_zones(conn: Connection, states: Iterable[ZoneState]) -> None:
     """Store zone states, each in place of the one before."""
-    rows = [attrs.asdict(state) for state in states]
+    rows = [{name: getattr(state, name) for name in _FIELDS} for state in states]
     if rows:
-        for some in blocks.pieces([row["origin"] for row in rows], blocks.NAMES_AT_ONCE):
-            conn.execute(delete(zone_state).where(zone_state.c.origin.in_(some)))
-        conn.execute(insert(zone_state), rows)
+        conn.execute(_SAVE_ZONE, rows)
 
 
 def save_peers(conn: Connection, states: Mapping[PeerKey, str]) -> None:
     """Store peers' data as JSON, each in place of the one before; "{}" only removes that."""
-    _remove(conn, peer_states, list(states))
+    _remove(conn, peer_states, [key for key, data in states.items() if data == "{}"])
     rows = [
         {"origin": origin, "peer": peer, "role": role, "data": data}
         for (origin, peer, role), data in states.items()
         if data != "{}"
     ]
     if rows:
-        conn.execute(insert(peer_states), rows)
+        conn.execute(_SAVE_PEER, rows)
 
 
 def peers(conn: Connection, origin: bytes | None) -> list[PeerState]:
@@ -114,10 +117,9 @@ def peers(conn: Connection, origin: bytes | None) -> list[PeerState]:
 
 def set_marks(conn: Connection, new: Mapping[MarkKey, str]) -> None:
     """Store marks' data as JSON, each in place of the one before."""
-    clear_marks(conn, list(new))
     rows = [{"origin": origin, "name": name, "data": data} for (origin, name), data in new.items()]
     if rows:
-        conn.execute(insert(marks), rows)
+        conn.execute(_SET_MARK, rows)
 
 
 def clear_marks(conn: Connection, keys: Sequence[MarkKey]) -> None:

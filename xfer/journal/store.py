@@ -25,6 +25,7 @@ from xfer.journal.versions import (
     PeerState,
     Retention,
     StoredBlock,
+    StoredContent,
     Version,
     ZoneState,
 )
@@ -43,8 +44,10 @@ class WriteAhead:
     """Blocks written before their version; `collect` spares them until `close`."""
 
     _journal: Journal
+    _base: frozenset[bytes]  # digests of a version that is stored
     _held: set[bytes] = attrs.field(factory=set, init=False)
     _gathered: list[StoredBlock] = attrs.field(factory=list, init=False)
+    _octets: int = attrs.field(default=0, init=False)
     _wrote: bool = attrs.field(default=False, init=False)
 
     def write(self, new: Sequence[StoredBlock]) -> None:
@@ -53,15 +56,23 @@ class WriteAhead:
         Less than 256 kB waits for more, or for the commit, which brings it along: so a tiny zone
         costs one transaction. Raises JournalError; what was stored before that is harmless.
         """
-        fresh = {block.digest: block for block in new if block.digest not in self._held}
+        base, held = self._base, self._held
+        fresh = {
+            block.digest: block
+            for block in new
+            if block.digest not in base and block.digest not in held
+        }
+        if not fresh:
+            return
         self._journal.pins.hold(fresh.keys())
         self._held.update(fresh.keys())
         self._gathered.extend(fresh.values())
+        self._octets += sum([len(block.data) for block in fresh.values()])
         self._journal.mend(fresh)
-        if sum(len(block.data) for block in self._gathered) >= GATHER_BYTES:
-            self._journal.write_blocks(self._gathered)
+        if self._octets >= GATHER_BYTES:
+            self._wrote = self._journal.write_blocks(self._gathered) or self._wrote
             self._gathered = []
-            self._wrote = True
+            self._octets = 0
 
     def close(self) -> None:
         """Let go of the blocks: either a version has them now, or they are orphans."""
@@ -141,23 +152,34 @@ class Journal(Reading):
 
     # -- writing
 
-    def write_ahead(self) -> WriteAhead:
-        """Start writing the blocks of a version to come; `with` it, and commit before its end."""
-        self._must_write()
-        return WriteAhead(self)
+    def write_ahead(self, base: StoredContent | None = None) -> WriteAhead:
+        """Start writing the blocks of a version to come; `with` it, and commit before its end.
 
-    def write_blocks(self, new: Sequence[StoredBlock]) -> None:
-        """Store blocks without a hold on them: `collect` may remove them again before a commit.
-
-        Blocks that are stored already, or come twice, are written once. Raises JournalError.
+        base: the zone's newest stored version, whose blocks then cost nothing, not even a look.
         """
         self._must_write()
-        for some in _portions(new):
+        stored = () if base is None else [block.digest for block in base.blocks]
+        return WriteAhead(self, frozenset(stored))
+
+    def write_blocks(self, new: Sequence[StoredBlock]) -> bool:
+        """Store blocks without a hold on them: `collect` may remove them again before a commit.
+
+        Blocks that are stored already, or come twice, are written once. Returns whether there were
+        others. Raises JournalError.
+        """
+        self._must_write()
+        with self.database.read("look for blocks") as conn:
+            # Whoever pinned them before may rely on this: what a version holds now is no orphan
+            # of any collection that runs already.
+            stored = blocks.counted(conn, [block.digest for block in new])
+        unstored = [block for block in new if block.digest not in stored]
+        for some in _portions(unstored):
             with self.database.write("write blocks ahead") as conn:
                 lacking = {block.digest: block for block in some}
                 for digest in blocks.sizes(conn, lacking):
                     del lacking[digest]
                 blocks.add(conn, lacking)
+        return bool(unstored)
 
     def mend(self, new: Mapping[bytes, StoredBlock]) -> None:
         """Write those blocks anew that were found damaged; new: by digest.
