@@ -62,7 +62,7 @@ class World:
         self.asked: list[str] = []
         self.zone = Zone(zone_config(primaries=[FIRST, SECOND]))
 
-    def write_ahead(self) -> Ahead:
+    def write_ahead(self, base: object = None) -> Ahead:
         return Ahead()
 
     def attempt(self, meanwhile: Callable[[], None] | None = None, **options: object) -> Outcome:

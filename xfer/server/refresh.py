@@ -34,6 +34,7 @@ from xfer.server.target import Dial, Target, dial_tcp
 from xfer.server.zones import Zone
 from xfer.transfer.outbound import newer
 from xfer.zone.check import Policy
+from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
 
@@ -43,7 +44,7 @@ SLOT_PATIENCE = 3600.0  # a zone waits for a slot as long as others need; its pr
 class Writes(Protocol):
     """Opens a hold on blocks written ahead (`xfer.journal.Journal`)."""
 
-    def write_ahead(self) -> WriteAhead: ...
+    def write_ahead(self, base: Snapshot | None = None) -> WriteAhead: ...
 
 
 @attrs.define(eq=False)
@@ -124,7 +125,7 @@ class Refresher:
                         try_next=False,
                     )
                 with ExitStack() as stack:
-                    ahead = stack.enter_context(self.journal.write_ahead())
+                    ahead = stack.enter_context(self.journal.write_ahead(zone.snapshot))
                     result = await self._pull(zone, peer, ahead)
                     published = await self._publish(zone, peer, result, ahead, force)
         finally:

@@ -51,7 +51,7 @@ async def publish_file(
                 hint="raise the serial in the file and reload",
             )
         candidate = Candidate(snapshot, tuple(findings), f"file {path}", "file")
-        with journal.write_ahead() as ahead:
+        with journal.write_ahead(zone.snapshot) as ahead:
             await publisher.publish(zone, candidate, ahead)
     except XferError as error:
         failure = error.failure if isinstance(error, TransferError) else Failure.CONTENT
