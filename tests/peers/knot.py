@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from tests.peers.process import Remote, SecondaryZone, Server, Zone
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.peers.process import PrimaryZone, Remote, SecondaryZone, Server, Zone
 
 
 class Knot(Server):
-    """Knot's `knotd`, with its default journal and zone file settings."""
+    """Knot's `knotd`, with its default journal and zone file settings.
+
+    zone_options: more items for every zone ("zonefile-sync: -1").
+    """
 
     program = "knotd"
+
+    def __init__(
+        self,
+        zones: Sequence[Zone] = (),
+        *,
+        address: str = "127.0.0.1",
+        port: int | None = None,
+        directory: Path | None = None,
+        zone_options: Sequence[str] = (),
+    ) -> None:
+        super().__init__(zones, address=address, port=port, directory=directory)
+        self.zone_options = list(zone_options)
 
     def configure(self) -> None:
         parts = [
@@ -54,11 +72,14 @@ class Knot(Server):
             return name
 
         acl = [rule("transfer", key=key.name) for key in zone.keys] or [rule("transfer")]
+        if isinstance(zone, PrimaryZone):
+            acl += [rule("update", key=key.name) for key in zone.updaters]
         lines = [
             f"domain: {zone.name}",
             f"file: {self.zone_file(zone.name)}",
             f"storage: {self.directory}",
             "semantic-checks: off",
+            *self.zone_options,
         ]
         if zone.notify:
             lines.append(f"notify: [{', '.join(remote(other) for other in zone.notify)}]")

@@ -16,7 +16,11 @@ RNDC_KEY = TsigKey.make("rndc-key")
 
 
 class Named(Server):
-    """BIND's `named`. `one_answer` sends one record per message (`transfer-format one-answer`)."""
+    """BIND's `named`. `one_answer` sends one record per message (`transfer-format one-answer`).
+
+    options: more statements for the options block; debug: the debug level, 3 logs what kind of
+    transfer came.
+    """
 
     program = "named"
     keeps_case = True
@@ -29,9 +33,13 @@ class Named(Server):
         port: int | None = None,
         directory: Path | None = None,
         one_answer: bool = False,
+        options: str = "",
+        debug: int = 0,
     ) -> None:
         super().__init__(zones, address=address, port=port, directory=directory)
         self.one_answer = one_answer
+        self.options = options
+        self.debug = debug
         self.control_port = free_port(address)
 
     def configure(self) -> None:
@@ -56,6 +64,7 @@ options {{
     transfer-format {transfer_format};
     allow-transfer {{ none; }};
     max-cache-size 4M;
+    {self.options}
 }};
 controls {{
     inet {self.address} port {self.control_port} allow {{ any; }} keys {{ "rndc-key"; }};
@@ -79,6 +88,8 @@ controls {{
         if isinstance(zone, PrimaryZone):
             # Test zones hold names that BIND's host name rules would refuse.
             lines += ["type primary", "check-names ignore", "check-integrity no"]
+            updaters = " ".join(f'key "{key.name}";' for key in zone.updaters) or "none;"
+            lines.append(f"allow-update {{ {updaters} }}")
         else:
             allowed = "".join(f" {address};" for address in zone.allow_notify)
             lines += [
@@ -90,7 +101,7 @@ controls {{
         return f'zone "{zone.name}" {{\n{body}}};\n'
 
     def command(self) -> list[str]:
-        return ["named", "-g", "-c", str(self.directory / "named.conf")]
+        return ["named", "-g", "-d", str(self.debug), "-c", str(self.directory / "named.conf")]
 
     def rndc(self, *words: str) -> str:
         return self._run("rndc", "-c", str(self.directory / "rndc.conf"), *words)

@@ -72,7 +72,7 @@ class PrimaryZone:
     """A zone served from a zone file: `text`, or the `path` of a file that is used in place.
 
     Who signs with one of `keys` may transfer; without keys everybody may. `notify` are told of
-    new versions.
+    new versions. Who signs with one of `updaters` may send dynamic updates (BIND and Knot).
     """
 
     name: str
@@ -80,6 +80,7 @@ class PrimaryZone:
     path: Path | None = None
     keys: Sequence[TsigKey] = ()
     notify: Sequence[Remote] = ()
+    updaters: Sequence[TsigKey] = ()
 
 
 @attrs.frozen
@@ -326,9 +327,12 @@ class Server(ABC):
         keys: dict[str, TsigKey] = {}
         for zone in self.zones:
             remotes = list(zone.notify)
+            updaters: Sequence[TsigKey] = ()
             if isinstance(zone, SecondaryZone):
                 remotes += zone.primaries
-            for key in [*zone.keys, *(r.key for r in remotes if r.key is not None)]:
+            else:
+                updaters = zone.updaters
+            for key in [*zone.keys, *updaters, *(r.key for r in remotes if r.key is not None)]:
                 if keys.setdefault(key.name, key) != key:
                     raise PeerError(f"two different keys are called {key.name}")
         return list(keys.values())
