@@ -333,7 +333,9 @@ def test_a_call_that_is_done_leaves_its_child_alone(shared: Child) -> None:
         await run_in(shared, threads, reception.take, [stream], NOW)
         return (await run_in(shared, threads, reception.finish))[0]
 
-    assert trio.run(main).snapshot.count == 303
+    snapshot = trio.run(main).snapshot
+    assert snapshot is not None
+    assert snapshot.count == 303
     assert shared.usable()
 
 

@@ -19,7 +19,8 @@ from xfer.server.quotas import Slots
 from xfer.server.sender import ZoneSender
 from xfer.server.tcp import TcpService
 from xfer.server.zones import Zone
-from xfer.transfer.inbound import AxfrIn, State
+from xfer.transfer.envelope import State
+from xfer.transfer.inbound import AxfrIn
 from xfer.wire.request import make_query
 
 Pair = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]

@@ -8,7 +8,8 @@ import pytest
 
 from tests.transfer.zone import IXFR, MSG_ID, NS, ORIGIN, SOA, A, frames, record, soa_rdata
 from xfer.errors import ZoneError
-from xfer.transfer.inbound import AxfrIn, State
+from xfer.transfer.envelope import State
+from xfer.transfer.inbound import AxfrIn
 from xfer.transfer.outbound import (
     AXFR,
     Decision,

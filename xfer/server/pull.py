@@ -1,4 +1,5 @@
-"""Pulling a zone: one TCP connection, from the request to a checked snapshot (RFC 5936 §4.1).
+"""Pulling a zone: one TCP connection, from the request to a checked snapshot (RFC 5936 §4.1), or
+to the changes of one (RFC 1995).
 
 Three things go on at once, with bounded buffers between them:
 
@@ -10,6 +11,11 @@ Three things go on at once, with bounded buffers between them:
 The reader stops while a megabyte waits for the parser, and the parser while the writer is behind,
 so a fast peer meets TCP's back-pressure and memory stays bounded. Nothing here publishes: the
 result is complete, every MAC verified and every check passed, or there is a TransferError.
+
+An answer to IXFR is read here, and only a whole zone goes to the other process. For an edit, the
+way to a thread and back takes longer than the work: up to INLINE octets are parsed, and up to
+INLINE_RECORDS records changed, in the event loop, which that holds up for no longer than a bounded
+step of the kernel does. The journal gets the blocks of so small a change with its commit.
 """
 
 from __future__ import annotations
@@ -35,22 +41,28 @@ from xfer.server.parsing import (
     RemoteReception,
     run_in,
 )
+from xfer.server.reception import Received
 from xfer.server.soa import broken_text
 from xfer.server.target import Dial, Target, connect, dial_tcp, transport_error
-from xfer.transfer.inbound import AXFR, StreamLimits
+from xfer.transfer.envelope import AXFR, IXFR, StreamLimits
+from xfer.transfer.updates import Add, Delete, Kind
 from xfer.wire.edns import Edns, expire_request
-from xfer.wire.request import make_query
+from xfer.wire.request import make_query, serial_soa
 from xfer.wire.tsig import Key, sign_request
 from xfer.zone.block import Block
+from xfer.zone.changeset import Changeset
 from xfer.zone.check import Finding, Policy
 from xfer.zone.snapshot import Snapshot
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
+INLINE = 1 << 13  # octets of an answer to IXFR that are parsed in the event loop
+INLINE_RECORDS = 16  # records to delete and add, the SOAs among them, that are applied there
 READ = 1 << 17  # octets asked of the socket at once
 WAITING = 1 << 20  # octets that may wait for the parser
 WRITE_AHEAD = 32  # blocks given to the journal at once
+WHOLE, CHANGES, NOTHING = "axfr", "ixfr", "soa"  # kinds of result
 GO_ON = "the transfer to go on to its closing SOA"
 
 
@@ -79,10 +91,16 @@ class PullProgress:
 
 @attrs.frozen
 class PullResult:
-    """A complete transfer, not yet published. source: the address we asked from; expire: the
-    EXPIRE option in seconds, None without one; seconds: from the connection to the last check."""
+    """A complete transfer, not yet published.
 
-    snapshot: Snapshot
+    kind: "axfr" for a whole zone, "ixfr" for changes, "soa" where the peer has nothing newer;
+    content: the version that results, for "soa" the one we had, None where there was none to start
+    from; serial: of the peer's SOA; changes: of an IXFR, against the version we had; differences:
+    of one without such a version, as they came; source: the address we asked from; expire: the
+    EXPIRE option in seconds, None without one; seconds: from the connection to the last check.
+    """
+
+    content: Snapshot | None
     findings: tuple[Finding, ...]
     expire: int | None
     source: str
@@ -90,6 +108,16 @@ class PullResult:
     records: int
     octets: int
     seconds: float
+    kind: str
+    serial: int
+    changes: Changeset | None = None
+    differences: tuple[Add | Delete, ...] = ()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The content, which is there whenever a whole zone came, or `previous` was given."""
+        assert self.content is not None
+        return self.content
 
 
 WriteAhead = Callable[[Sequence[Block]], None]
@@ -112,25 +140,29 @@ async def pull_zone(
     checking: Callable[[], None] | None = None,
     parsers: Parsers | None = None,
     dial: Dial = dial_tcp,
+    ixfr_from: int | None = None,
 ) -> PullResult:
-    """Transfer the whole zone (AXFR).
+    """Transfer the whole zone (AXFR), or the changes since a serial (IXFR).
 
     origin: lower-case wire name; policy: of the zone checks; previous: the version whose blocks may
-    be shared; progress: called in the event loop after each batch; receiving: called once, when
-    the request was sent; checking: when the last message was read; parsers: processes for large
-    transfers, None to parse all in this one.
-    Raises TransferError with the target and our source address in it.
+    be shared; ixfr_from: ask for the changes since this serial, that of `previous`, without which
+    they are not applied but returned as they came; progress: called in the event loop after each
+    batch; receiving: called once, when the request was sent; checking: when the last message was
+    read; parsers: processes for large transfers, None to parse all in this one.
+    Raises TransferError with the target and our source address in it; after an IXFR that failed,
+    `try_axfr` says whether an AXFR from the same target is worth trying.
     """
     limits = limits or PullLimits()
     pull = _Pull(target, origin, limits, clock, executor, write_ahead, progress, parsers)
+    pull.previous = previous
 
     def new_job(msg_id: int, signed: tuple[Key, bytes] | None) -> Job:
         unsigned = target.unsigned_messages
-        return Job.of(origin, msg_id, limits.stream, signed, unsigned, policy, previous)
+        return Job.of(origin, msg_id, limits.stream, signed, unsigned, policy, previous, ixfr_from)
 
     try:
         with trio.move_on_after(limits.total):
-            return await pull.run(rng, dial, receiving, checking, new_job)
+            return await pull.run(rng, dial, receiving, checking, new_job, ixfr_from)
         raise pull.stopped(
             f"the whole transfer within {limits.total:g} s", "total_timeout in [limits]"
         )
@@ -168,6 +200,7 @@ class _Pull:
         self.target = target
         self.origin = origin
         self.limits = limits
+        self.previous: Snapshot | None = None
         self.source = target.source or ""
         self._clock = clock
         self._executor = executor
@@ -193,10 +226,11 @@ class _Pull:
         receiving: Callable[[], None] | None,
         checking: Callable[[], None] | None,
         new_job: Callable[[int, tuple[Key, bytes] | None], Job],
+        ixfr_from: int | None,
     ) -> PullResult:
         limits = self.limits
         msg_id = rng.getrandbits(16)
-        request = make_query(msg_id, self.origin, AXFR, Edns(options=[expire_request()]))
+        request = make_request(msg_id, self.origin, ixfr_from)
         connection = await connect(self.target, dial, limits.connect)
         self.source = connection.source
         async with connection.stream as stream:
@@ -206,7 +240,7 @@ class _Pull:
                 request, mac = sign_request(request, key, int(self._clock.wall()))
                 signed = key, mac
             job = new_job(msg_id, signed)
-            self._reception = LocalReception(job)
+            self._reception = LocalReception(job, self.previous)
             await self._send(stream, request)
             if receiving is not None:
                 receiving()
@@ -220,11 +254,17 @@ class _Pull:
                         reading.cancel_scope.cancel()
                     if checking is not None:
                         checking()
-                    received, rest = await self._run(reception.finish)
-                    await send_blocks.send(rest)
-        progress = reception.progress
+                    if 0 <= reception.differing <= INLINE_RECORDS:
+                        received, _ = reception.finish()
+                    else:
+                        received, rest = await self._run(reception.finish)
+                        await send_blocks.send(rest)
+        return self.result(received, reception.progress)
+
+    def result(self, received: Received, progress: Progress) -> PullResult:
+        assert progress.serial is not None
         return PullResult(
-            snapshot=received.snapshot,
+            content=received.snapshot,
             findings=received.findings,
             expire=progress.expire,
             source=self.source,
@@ -232,6 +272,10 @@ class _Pull:
             records=progress.records,
             octets=self._received,
             seconds=trio.current_time() - self._start,
+            kind=received.kind,
+            serial=progress.serial,
+            changes=received.changes,
+            differences=received.differences,
         )
 
     def release(self) -> None:
@@ -331,17 +375,29 @@ class _Pull:
             chunks, self._chunks = self._chunks, []
             self._waiting = 0
             self._wake_reader.set()
+            now = math.floor(self._clock.wall())
+            kind = reception.progress.kind
+            if kind is Kind.IXFR:
+                self._first = None
+            if kind is not Kind.AXFR and sum(map(len, chunks)) <= INLINE:
+                if self._first is not None:
+                    self._first += chunks
+                pending += reception.take(chunks, now)
+                self._report(reception.progress)
+                continue
             if self._first is not None:
                 self._first += chunks
-                if self._received >= LARGE and self._parsers is not None:
+                if self._received >= LARGE and kind is Kind.AXFR and self._parsers is not None:
                     self._child = self._parsers.acquire()
                     if self._child is not None:
                         chunks, pending = self._first, []
+                        if job.serial is not None:
+                            job = job.cut_as(self.previous)
                         reception = self._reception = await self._run(
                             RemoteReception, self._child, job, reception.progress
                         )
                     self._first = None  # from now on it stays where it is
-            pending += await self._run(reception.take, chunks, math.floor(self._clock.wall()))
+            pending += await self._run(reception.take, chunks, now)
             if len(pending) >= WRITE_AHEAD:
                 await send.send(pending)
                 pending = []
@@ -384,6 +440,14 @@ class _Pull:
                         hint="nothing can be published while the journal fails",
                         try_next=False,
                     ) from error
+
+
+def make_request(msg_id: int, origin: bytes, ixfr_from: int | None) -> bytes:
+    """The request, unsigned: for the whole zone, or for the changes since a serial."""
+    edns = Edns(options=[expire_request()])
+    if ixfr_from is None:
+        return make_query(msg_id, origin, AXFR, edns)
+    return make_query(msg_id, origin, IXFR, edns, serial_soa(ixfr_from))
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> TransferError:

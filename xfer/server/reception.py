@@ -10,7 +10,6 @@ to the version that they start from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -29,13 +28,12 @@ from xfer.transfer.wording import amount_text, octets_text, place_text
 from xfer.wire.codes import rcode_text
 from xfer.wire.tsig import ResponseVerifier
 from xfer.wire.tsig_record import Unreadable
+from xfer.zone.apply import Applier
 from xfer.zone.block import Block
 from xfer.zone.build import Builder
+from xfer.zone.changeset import Changeset, Deltas
 from xfer.zone.check import Finding, Policy
 from xfer.zone.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from xfer.zone.changeset import Changeset, Deltas
 
 FAILURES_OF_IXFR = (Failure.PROTOCOL, Failure.CONTENT, Failure.POLICY)
 """Classes of failure after which an AXFR may bring what an IXFR could not: more differences than
@@ -72,8 +70,6 @@ class Base:
         """A collector for the differences, None to keep them as they come."""
         if self.snapshot is None:
             return None
-        from xfer.zone.changeset import Deltas
-
         return Deltas(origin, self.serial, max_records=self.max_records, max_octets=self.max_octets)
 
 
@@ -198,8 +194,6 @@ class Reception:
             return Received(base.snapshot, (), "soa")
         if self._deltas is None or base.snapshot is None:
             return Received(None, (), "ixfr", None, tuple(self._differences))
-        from xfer.zone.apply import Applier
-
         applier = Applier(base.snapshot, self._deltas, base.policy)
         while applier.step():
             pass
