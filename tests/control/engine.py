@@ -14,6 +14,7 @@ from xfer.control.engine import (
     FailureReport,
     NoContent,
     NoSuchPeer,
+    NoSuchVersion,
     NoSuchZone,
     Outcome,
     Phase,
@@ -24,6 +25,7 @@ from xfer.control.engine import (
     ReloadOutcome,
     SecondaryStatus,
     ServerStatus,
+    VersionStatus,
     ZoneState,
     ZoneStatus,
 )
@@ -117,14 +119,30 @@ class SmallEngine:
         self.orders.append(("notify", zone))
         return Outcome(True, True, "NOTIFY sent to 1 secondary", self.find(zone).name)
 
-    async def zone_file(self, zone: str) -> AsyncIterator[bytes]:
+    async def zone_file(self, zone: str, named: str = "") -> AsyncIterator[bytes]:
         if self.find(zone).serial is None:
             raise NoContent(f"zone {zone} has no version yet")
+        if named:
+            if named not in ("7", "v1", "@1000.0"):
+                raise NoSuchVersion(f"expected a kept version, got {named!r}")
+            yield f"; the version {named}\n".encode()
         for number in range(self.pieces):
             if number == self.broken_after:
                 raise RuntimeError("the disk went away")
             await trio.lowlevel.checkpoint()
             yield f"r{number}.example.com. 3600 IN A 192.0.2.{number % 250}\n".encode()
+
+    async def versions(self, zone: str, limit: int) -> list[VersionStatus]:
+        self.orders.append(("versions", self.find(zone).name, limit))
+        source = "ixfr from 192.0.2.1#53"
+        first = VersionStatus(1, 6, 900.0, "axfr from 192.0.2.1#53", "axfr", 3)
+        return [VersionStatus(2, 7, 1000.0, source, "ixfr", 3, 1, 1, True), first][:limit]
+
+    async def diff(self, zone: str, old: str, new: str) -> AsyncIterator[bytes]:
+        self.orders.append(("diff", self.find(zone).name, old, new))
+        yield b"--- example.com. serial 6, version v1\n+++ example.com. serial 7, version v2\n"
+        await trio.lowlevel.checkpoint()
+        yield b"-example.com.\t300\tIN\tA\t192.0.2.1\n+example.com.\t300\tIN\tA\t192.0.2.2\n"
 
     async def reload(self) -> ReloadOutcome:
         if self.config_error is not None:

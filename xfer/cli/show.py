@@ -174,3 +174,32 @@ def _when(at: float, now: float) -> str:
 
 def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
+
+
+def print_versions(versions: list[dict[str, Any]]) -> None:
+    """One line a version, newest first; the one that is served has a star."""
+    now = time.time()
+    if not versions:
+        typer.echo("no version is kept")
+        return
+    typer.echo(
+        f"  {'VERSION':<8}  {'SERIAL':>10}  {'RECORDS':>9}  {'CHANGES':<16}  WHEN, FROM WHOM"
+    )
+    for item in versions:
+        changes = "-"
+        if item["added"] is not None and item["removed"] is not None:
+            changes = f"+{item['added']} −{item['removed']}"
+        star = "*" if item["served"] else " "
+        typer.echo(
+            f"{star} {'v' + str(item['version']):<8}  {item['serial']:>10}  {item['records']:>9}  "
+            f"{changes:<16}  {_when(item['at'], now)}, {item['source']}"
+        )
+
+
+def print_diff(text: str) -> None:
+    """Lines of a diff; on a terminal in the colours that diffs have."""
+    if not sys.stdout.isatty():
+        typer.echo(text, nl=False)
+        return
+    for line in text.splitlines():
+        typer.echo(typer.style(line, fg={"-": "red", "+": "green"}.get(line[:1])))

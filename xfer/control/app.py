@@ -22,6 +22,7 @@ from xfer.control.engine import (
     EngineApi,
     NoContent,
     NoSuchPeer,
+    NoSuchVersion,
     NoSuchZone,
     Outcome,
     Refused,
@@ -32,6 +33,7 @@ from xfer.idn import absolute
 
 BASE = "/xfer/v1"
 MOST_ZONES = 5000  # in one answer
+MOST_VERSIONS = 10_000
 BODY_LIMIT = 1 << 20
 PIECE = 1 << 16  # octets of a streamed answer sent at once
 
@@ -79,11 +81,24 @@ def _add_routes(app: FastAPI, engine: EngineApi) -> None:
         return _answer(await engine.zone_status(absolute(name)))
 
     @app.get(BASE + "/zones/{name}/zonefile")
-    async def zone_file(name: str) -> StreamingResponse:
-        """The served version as a zone file, in canonical order (RFC 4027 names the type)."""
-        pieces = engine.zone_file(absolute(name))
-        first = await anext(pieces, b"")
-        return StreamingResponse(_joined(first, pieces), media_type="text/dns")
+    async def zone_file(name: str, version: str = "") -> StreamingResponse:
+        """A version as a zone file, in canonical order (RFC 4027 names the type).
+
+        version: a serial, "v17", or "@" and a Unix time; the served one when left out.
+        """
+        return await _streamed(engine.zone_file(absolute(name), version), "text/dns")
+
+    @app.get(BASE + "/zones/{name}/versions")
+    async def versions(
+        name: str, limit: Annotated[int, Query(ge=1, le=MOST_VERSIONS)] = MOST_VERSIONS
+    ) -> JSONResponse:
+        """The kept versions, newest first."""
+        return JSONResponse({"versions": to_json(await engine.versions(absolute(name), limit))})
+
+    @app.get(BASE + "/zones/{name}/diff")
+    async def diff(name: str, old: str, new: str) -> StreamingResponse:
+        """What changed from one version to another, named as for the zone file."""
+        return await _streamed(engine.diff(absolute(name), old, new), "text/plain")
 
     @app.post(BASE + "/zones/{name}/force-axfr")
     async def force_axfr(name: str, body: ForceAxfr | None = None) -> JSONResponse:
@@ -129,7 +144,7 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _status_of(error: XferError) -> int:
-    if isinstance(error, (NoSuchZone, NoSuchPeer)):
+    if isinstance(error, (NoSuchZone, NoSuchPeer, NoSuchVersion)):
         return 404
     if isinstance(error, (NoContent, Refused)):
         return 409
@@ -161,6 +176,12 @@ def _answer(value: object) -> JSONResponse:
 def _outcome(outcome: Outcome) -> JSONResponse:
     status = 200 if outcome.done else 202
     return JSONResponse(to_json(outcome), status if outcome.ok else 502)
+
+
+async def _streamed(pieces: AsyncIterator[bytes], media_type: str) -> StreamingResponse:
+    """What fails before the first piece is an error; later it breaks the answer off."""
+    first = await anext(pieces, b"")
+    return StreamingResponse(_joined(first, pieces), media_type=media_type)
 
 
 async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -13,6 +13,7 @@ from xfer.server.status import (
     FailureReport,
     NoContent,
     NoSuchPeer,
+    NoSuchVersion,
     NoSuchZone,
     Outcome,
     Phase,
@@ -23,6 +24,7 @@ from xfer.server.status import (
     ReloadOutcome,
     SecondaryStatus,
     ServerStatus,
+    VersionStatus,
     ZoneState,
     ZoneStatus,
 )
@@ -32,6 +34,7 @@ __all__ = [
     "FailureReport",
     "NoContent",
     "NoSuchPeer",
+    "NoSuchVersion",
     "NoSuchZone",
     "Outcome",
     "Phase",
@@ -42,6 +45,7 @@ __all__ = [
     "ReloadOutcome",
     "SecondaryStatus",
     "ServerStatus",
+    "VersionStatus",
     "ZoneState",
     "ZoneStatus",
 ]
@@ -74,11 +78,18 @@ class EngineApi(Protocol):
     async def notify(self, zone: str) -> Outcome:
         """Send NOTIFY for the served version to every secondary now."""
 
-    def zone_file(self, zone: str) -> AsyncIterator[bytes]:
-        """The served version as a zone file, in pieces of bounded size, canonical order.
+    def zone_file(self, zone: str, named: str = "") -> AsyncIterator[bytes]:
+        """A version as a zone file, in pieces of bounded size, canonical order.
 
-        Raises before the first piece where there is nothing to show.
+        named: a serial, "v17", or "@" and a Unix time; "" for the served one. Raises before the
+        first piece where there is nothing to show.
         """
+
+    async def versions(self, zone: str, limit: int) -> list[VersionStatus]:
+        """Up to `limit` kept versions, newest first; -1 for all."""
+
+    def diff(self, zone: str, old: str, new: str) -> AsyncIterator[bytes]:
+        """What changed between two versions, named as in `zone_file`, as text in pieces."""
 
     async def reload(self) -> ReloadOutcome:
         """Read the config again; ConfigError leaves the old one in force."""

@@ -13,6 +13,7 @@ import xfer
 from xfer import kernel
 from xfer.peers import Peer
 from xfer.server.core import Core
+from xfer.server.history import History, Named
 from xfer.server.status import (
     NoContent,
     NoSuchPeer,
@@ -22,6 +23,7 @@ from xfer.server.status import (
     Refused,
     ReloadOutcome,
     ServerStatus,
+    VersionStatus,
     ZoneStatus,
 )
 from xfer.server.tcp import TcpService
@@ -35,6 +37,7 @@ class Engine:
     def __init__(self, core: Core, tcp: TcpService) -> None:
         self._core = core
         self._tcp = tcp
+        self._history = History(core.journal, core.executor)
 
     def busy(self) -> bool:
         return self._core.active > 0
@@ -116,15 +119,26 @@ class Engine:
             serial_to=found.serial,
         )
 
-    async def zone_file(self, zone: str) -> AsyncIterator[bytes]:
-        snapshot = self._zone(zone).snapshot
+    async def zone_file(self, zone: str, named: str = "") -> AsyncIterator[bytes]:
+        found = self._zone(zone)
+        snapshot = found.snapshot
+        if named:
+            version = await self._history.find(found, Named.parse(named))
+            snapshot = await self._history.load(found, version)
         if snapshot is None:
             raise NoContent(f"{zone} has no version to show yet")
         from xfer.zone.zonefile import zone_file_pieces
 
-        pieces = zone_file_pieces(snapshot)
-        while (piece := await self._core.executor.run(next, pieces, None)) is not None:
-            yield piece.encode()
+        async for piece in self._history.pieces(zone_file_pieces(snapshot)):
+            yield piece
+
+    async def versions(self, zone: str, limit: int) -> list[VersionStatus]:
+        return await self._history.versions(self._zone(zone), limit)
+
+    async def diff(self, zone: str, old: str, new: str) -> AsyncIterator[bytes]:
+        found = self._zone(zone)
+        async for piece in self._history.diff(found, Named.parse(old), Named.parse(new)):
+            yield piece
 
     async def reload(self) -> ReloadOutcome:
         return await self._core.reload()
@@ -175,7 +189,7 @@ class Engine:
             error=zone.error,
             primaries=tuple(zone.primary(peer) for peer in zone.config.primaries),
             secondaries=tuple(zone.secondary_status(peer) for peer in zone.config.secondaries),
-            findings=zone.findings,
+            findings=zone.warnings(),
         )
 
 
@@ -186,7 +200,7 @@ def _progress(zone: Zone) -> Progress | None:
     known = zone.progress
     return Progress(
         peer=peer.name,
-        kind="axfr",
+        kind=zone.transfer_kind or "axfr",
         phase=zone.phase,
         started=zone.transfer_started,
         serial=known.serial if known is not None else None,

@@ -22,6 +22,10 @@ class NoSuchPeer(ControlError):
     """The peer is not configured, or not a peer of this zone (HTTP 404)."""
 
 
+class NoSuchVersion(ControlError):
+    """No kept version of the zone is meant (HTTP 404)."""
+
+
 class NoContent(ControlError):
     """The zone is configured, but has no version to show yet (HTTP 409)."""
 
@@ -79,6 +83,15 @@ class Progress:
     bytes: int = 0
 
 
+class IxfrState(enum.Enum):
+    """What a primary makes of IXFR."""
+
+    UNKNOWN = "unknown"  # not asked yet
+    WORKS = "works"
+    FULL = "full"  # it answers with the whole zone
+    BROKEN = "broken"  # the last one failed; AXFR took its place
+
+
 @attrs.frozen
 class PrimaryStatus:
     """What is known of one primary of a zone."""
@@ -89,19 +102,60 @@ class PrimaryStatus:
     checked_at: float | None = None  # last answer of any kind
     transferred_at: float | None = None  # last transfer from it that was published
     error: FailureReport | None = None  # of the last attempt; None when that succeeded
+    failures: int = 0  # in a row
+    rtt: float | None = None  # seconds until it answered the last SOA query
+    behind: bool = False  # it told a lower serial than ours, which we do not follow
+    diverged: int | None = None  # the serial under which its content was not what we served
+    ixfr: IxfrState = IxfrState.UNKNOWN
+    ixfr_broken: int | None = None  # the serial from which IXFR failed, and is not asked again
+    ixfr_timeouts: int = 0  # in a row
+    ixfr_error: FailureReport | None = None  # why AXFR took the place of IXFR; None since it works
+    notified_serial: int | None = None  # what its last NOTIFY hinted at
+    notified_at: float | None = None
+    notifies: int = 0  # NOTIFYs from it since the start
+    checks: int = 0  # SOA queries that it answered since the start
+    transfers: int = 0  # transfers from it since the start
+
+
+@attrs.frozen
+class Planned:
+    """What is planned for a zone. action: "check the primaries", "retry", "expires", …"""
+
+    at: float
+    zone: str
+    action: str
 
 
 @attrs.frozen
 class SecondaryStatus:
-    """What is known of one secondary of a zone."""
+    """What is known of one secondary of a zone: what it was told, what it fetched, what it has.
+
+    The lag is what separates it from the served version by the best that is known: what it last
+    fetched, or what it said when we asked for its SOA. None where nothing is known.
+    """
 
     peer: str
     address: str
     notified_serial: int | None = None  # the newest serial it was sent NOTIFY for
-    notified_at: float | None = None
-    notify_result: str = ""  # "NOERROR", "no answer", "REFUSED", …
-    fetched_serial: int | None = None
+    notified_at: float | None = None  # when that was answered, or given up for the time being
+    notify_result: str = ""  # "NOERROR", "REFUSED", … or a sentence
+    fetched_serial: int | None = None  # the last version it transferred whole
     fetched_at: float | None = None
+    delivered_serial: int | None = None  # the newest serial of a NOTIFY answered with NOERROR
+    pending: int | None = None  # the serial it is still to be told of
+    tries: int = 0  # rounds of NOTIFYs for that which failed
+    next_at: float | None = None  # when the next round begins
+    given_up_at: float | None = None  # no further round follows
+    asked_at: float | None = None  # when it last asked for a transfer
+    fetched_kind: str = ""  # "axfr", "ixfr", or "soa" where it had the serial already
+    fetched_from: int | None = None  # the serial that its IXFR started from
+    seen_serial: int | None = None  # in its answer to our last SOA query that it answered
+    seen_at: float | None = None
+    probed_at: float | None = None  # when we last asked for its SOA
+    probe_error: str = ""  # why that gave no serial
+    lag_serials: int | None = None  # 0: it has what we serve
+    lag_versions: int | None = None  # kept versions that are newer than what it has
+    lag_seconds: float | None = None  # since the first of those was published
 
 
 @attrs.frozen
@@ -126,6 +180,22 @@ class ZoneStatus:
     primaries: tuple[PrimaryStatus, ...] = ()
     secondaries: tuple[SecondaryStatus, ...] = ()
     findings: tuple[str, ...] = ()  # what the checks said about the served version
+
+
+@attrs.frozen
+class VersionStatus:
+    """One kept version of a zone. kind: "axfr", "ixfr", "import", …; added, removed: records that
+    it has and the one before has not, and the other way round, None where that is not known."""
+
+    version: int  # its number in the journal
+    serial: int
+    at: float  # when it was published
+    source: str
+    kind: str
+    records: int
+    added: int | None = None
+    removed: int | None = None
+    served: bool = False
 
 
 @attrs.frozen
