@@ -126,9 +126,16 @@ class Limits:
     max_message_count: int = setting(
         parse.integer(1, 1 << 32), "DNS messages of an incoming transfer", 20 * MILLION
     )
-    transfers_in: int = setting(parse.integer(1, 10000), "incoming transfers running at once", 10)
+    transfers_in: int = setting(
+        parse.integer(1, 10000),
+        "incoming transfers running at once; a fifth of them is kept for what NOTIFYs ask for",
+        10,
+    )
     transfers_in_per_peer: int = setting(
-        parse.integer(1, 10000), "incoming transfers running at once from one peer", 4
+        parse.integer(1, 10000),
+        "incoming transfers running at once from one peer; a fifth, at least one of two or more, "
+        "is kept for what NOTIFYs ask for",
+        4,
     )
     transfers_out: int = setting(parse.integer(1, 10000), "outgoing transfers running at once", 64)
     transfers_out_per_peer: int = setting(
@@ -163,10 +170,78 @@ class Limits:
         parse.integer(512, 4096), "largest UDP answer in bytes, and the EDNS size we offer", 1232
     )
     notify_timeout: float = setting(
-        parse.seconds(0.1, 60), "seconds to wait for the answer to a NOTIFY", 3.0
+        parse.seconds(0.1, 60),
+        "seconds to wait for the answer to a NOTIFY over UDP; each time it is sent again, twice as "
+        "long as before",
+        1.0,
     )
     notify_attempts: int = setting(
-        parse.integer(1, 20), "times a NOTIFY is sent to a secondary that does not answer", 4
+        parse.integer(1, 20),
+        "times a NOTIFY is sent over UDP to a secondary that does not answer; then once over TCP",
+        3,
+    )
+    notify_ladder: tuple[float, ...] = setting(
+        parse.several(parse.seconds(1, 7 * DAY)),
+        "seconds until a NOTIFY that was not answered with NOERROR is tried again: after the first "
+        "failure, the second, and so on; the last one is used from then on",
+        (10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
+        "[10, 30, 60, 300, 900, 3600]",
+    )
+    notify_give_up: float = setting(
+        parse.seconds(0, 365 * DAY),
+        "seconds after which a NOTIFY is not tried again, until there is a newer version",
+        float(DAY),
+    )
+    notifies_out: int = setting(
+        parse.integer(1, 10000),
+        "NOTIFYs waiting for their answer at once; each holds a socket",
+        256,
+    )
+    notifies_out_per_peer: int = setting(
+        parse.integer(1, 10000), "NOTIFYs waiting for their answer at once from one secondary", 64
+    )
+    probe_ladder: tuple[float, ...] = setting(
+        parse.several(parse.seconds(0.1, 7 * DAY)),
+        "seconds of quiet after a secondary was told of a version until it is asked which serial "
+        "it has (at the latest after ten times that), then between further questions while it "
+        "lacks the version; []: never asked",
+        (1.0, 3.0, 10.0, 30.0, 120.0, 600.0),
+        "[1, 3, 10, 30, 120, 600]",
+    )
+    probes_out: int = setting(
+        parse.integer(1, 10000),
+        "such questions waiting for their answer at once; a quarter of them to one secondary",
+        32,
+    )
+    probe_rate: float = setting(
+        parse.seconds(0.1, 100_000), "such questions asked a second at most", 100.0
+    )
+    notify_retries: tuple[float, ...] = setting(
+        parse.several(parse.seconds(0.1, DAY)),
+        "seconds between tries for what a NOTIFY told of and could not be had, besides RETRY",
+        (1.0, 3.0, 10.0, 30.0),
+        "[1, 3, 10, 30]",
+    )
+    retry_max: float = setting(
+        parse.seconds(1, 7 * DAY),
+        "seconds between tries at most, as RETRY doubles with each failure; never below RETRY",
+        3600.0,
+    )
+    soa_rate: int = setting(
+        parse.integer(1, MILLION),
+        "scheduled SOA checks per second, of all primaries; what a NOTIFY asks for is not counted",
+        5000,
+    )
+    soa_rate_per_peer: int = setting(
+        parse.integer(1, MILLION), "scheduled SOA checks per second of one primary", 1000
+    )
+    soa_checks: int = setting(
+        parse.integer(1, 10000),
+        "scheduled checks running at once, and as many again that NOTIFYs asked for",
+        256,
+    )
+    soa_checks_per_peer: int = setting(
+        parse.integer(1, 10000), "scheduled checks of one primary running at once", 128
     )
     keep_versions: int = setting(
         parse.integer(1, MILLION),

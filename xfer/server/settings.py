@@ -6,6 +6,10 @@ import attrs
 
 from xfer.config import Config, Limits
 from xfer.journal import Retention
+from xfer.server.notify import NotifyPolicy
+from xfer.server.notify_exchange import NotifyTries
+from xfer.server.probe import ProbePolicy
+from xfer.server.pace import Paces
 from xfer.server.pull import PullLimits
 from xfer.transfer.envelope import StreamLimits
 from xfer.zone.check import Grade, Policy
@@ -34,6 +38,32 @@ def pull_limits(limits: Limits) -> PullLimits:
             records=limits.max_zone_records,
             messages=limits.max_message_count,
         ),
+    )
+
+
+def notify_policy(limits: Limits) -> NotifyPolicy:
+    """The limits of outgoing NOTIFYs out of [limits]."""
+    return NotifyPolicy(
+        tries=NotifyTries(limits.notify_timeout, limits.notify_attempts, limits.connect_timeout),
+        ladder=limits.notify_ladder or (limits.notify_give_up,),
+        give_up=limits.notify_give_up,
+        total=limits.notifies_out,
+        each=limits.notifies_out_per_peer,
+    )
+
+
+def probe_policy(limits: Limits) -> ProbePolicy:
+    """The limits of SOA queries to secondaries out of [limits]."""
+    return ProbePolicy(limits.probe_ladder, limits.probes_out, limits.probe_rate)
+
+
+def paces(limits: Limits) -> Paces:
+    """How fast scheduled checks go, out of [limits]."""
+    return Paces(
+        rate=float(limits.soa_rate),
+        rate_each=float(limits.soa_rate_per_peer),
+        at_once=limits.soa_checks,
+        at_once_each=limits.soa_checks_per_peer,
     )
 
 
