@@ -9,6 +9,7 @@ class not IN, zone not ours         REFUSED
 query of an address not allowed     REFUSED
 zone without a valid version        SERVFAIL
 AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUSED
+IXFR over UDP                       the differences where they fit, else the SOA (RFC 1995 §2)
 AXFR over UDP                       FORMERR (RFC 5936 §4.2 has it over TCP only)
 NOTIFY from a primary of the zone   NOERROR, and `Notified`; from others REFUSED
 apex                                the answer; names below it REFUSED (`xfer.answer.apex`)
@@ -17,6 +18,7 @@ apex                                the answer; names below it REFUSED (`xfer.an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 import structlog
@@ -33,10 +35,11 @@ from xfer.answer.apex import (
 )
 from xfer.clock import Clock
 from xfer.errors import WireError
+from xfer.journal import Version
 from xfer.peers import IPAddress, admit
 from xfer.server.refusals import Refusals
 from xfer.server.zones import Zone, ZoneTable
-from xfer.transfer.outbound import Decision, decide
+from xfer.transfer.outbound import Decision, decide, in_one_message
 from xfer.wire.codes import BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
 from xfer.wire.edns import Edns
 from xfer.wire.header import bumped
@@ -44,6 +47,9 @@ from xfer.wire.names import lower, to_text
 from xfer.wire.request import Kind, Request, edns_of, make_error, parse_request
 from xfer.wire.tsig import Key, RequestRefused, ResponseSigner, VerifiedRequest, verify_request
 from xfer.zone.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from xfer.server.changes import Changes
 
 log = structlog.get_logger()
 
@@ -53,17 +59,38 @@ NOT_OURS = "not a zone of this server"
 
 
 @attrs.frozen
+class Sent:
+    """What a client has got. client: name of the peer, or its address; kind: "axfr", "ixfr", or
+    "soa" for the SOA alone; serial_from: what an IXFR's client said it has."""
+
+    zone: Zone
+    client: str
+    kind: str
+    serial_from: int | None
+    serial_to: int
+
+
+@attrs.frozen
 class Transfer:
-    """An authorised transfer to make. request: as parsed; only_soa: the client is up to date."""
+    """An authorised transfer to make.
+
+    snapshot, version: what is served; request: as parsed; only_soa: the client is up to date.
+    """
 
     zone: Zone
     snapshot: Snapshot
+    version: Version | None
     request: Request
     message: bytes
     signer: ResponseSigner | None
     opt: bytes
     only_soa: bool
     client: str
+
+    def sent(self, kind: str) -> Sent:
+        """It was sent whole, as `kind`."""
+        serial = self.request.ixfr_serial
+        return Sent(self.zone, self.client, kind, serial, self.snapshot.serial)
 
 
 @attrs.frozen
@@ -80,14 +107,15 @@ class Handled:
     """What to send now, if anything, and what else to do."""
 
     reply: bytes | None = None
-    work: Transfer | Notified | None = None
+    work: Transfer | Notified | Sent | None = None
 
 
 @attrs.define(eq=False)
 class Dispatcher:
     """Everything that answering needs to know.
 
-    keys: by lower-case wire name; payload: the largest UDP answer and what our OPT offers.
+    keys: by lower-case wire name; payload: the largest UDP answer and what our OPT offers;
+    changes: the differences that IXFR over UDP may get, None for its SOA alone.
     """
 
     table: ZoneTable
@@ -95,6 +123,7 @@ class Dispatcher:
     clock: Clock
     payload: int = 1232
     refusals: Refusals = attrs.Factory(Refusals)
+    changes: Changes | None = None
 
     def handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
         """What the request gets. Never raises, whatever the octets."""
@@ -205,21 +234,35 @@ class Dispatcher:
         if snapshot is None or decision is Decision.SERVFAIL:
             return self._error(message, request, SERVFAIL, EDE_NOT_READY, "no valid version")
         edns = edns_for(request, self.payload, zone.expires_in(now))
-        if not tcp:
-            limit = self._room(request, signer, tcp)
-            return Handled(answer_soa_only(request, snapshot, limit, edns))
-        return Handled(
-            work=Transfer(
-                zone=zone,
-                snapshot=snapshot,
-                request=request,
-                message=message,
-                signer=signer,
-                opt=edns.build() if edns is not None else b"",
-                only_soa=decision is Decision.SOA_ONLY,
-                client=admission.peer.name if admission.peer is not None else str(client),
-            )
+        transfer = Transfer(
+            zone=zone,
+            snapshot=snapshot,
+            version=zone.version,
+            request=request,
+            message=message,
+            signer=signer,
+            opt=edns.build() if edns is not None else b"",
+            only_soa=decision is Decision.SOA_ONLY,
+            client=admission.peer.name if admission.peer is not None else str(client),
         )
+        if tcp:
+            return Handled(work=transfer)
+        limit = self._room(request, signer, tcp)
+        reply = None if transfer.only_soa else self._ixfr_in_one(transfer, limit)
+        if reply is not None:
+            return Handled(reply, transfer.sent("ixfr"))
+        return Handled(answer_soa_only(request, snapshot, limit, edns), transfer.sent("soa"))
+
+    def _ixfr_in_one(self, transfer: Transfer, limit: int) -> bytes | None:
+        """All differences in one datagram, where they are in memory and fit (RFC 1995 §2)."""
+        request = transfer.request
+        if self.changes is None or transfer.version is None or request.ixfr_serial is None:
+            return None
+        found = self.changes.ready(transfer.version, transfer.snapshot, request.ixfr_serial)
+        if found is None:
+            return None
+        question = request.question.name, request.question.rtype
+        return in_one_message(found, request.id, request.rd, question, limit, transfer.opt)
 
     def _notify(
         self, message: bytes, request: Request, name: bytes, key: Key | None, client: IPAddress

@@ -1,9 +1,9 @@
 """Publishing: the one function through which a version comes to be served (DESIGN §1).
 
     TSIG of the last message verified → checks passed     the candidate exists only after both
-    → blocks written ahead                                phase writing
+    → differences known, blocks written ahead             phase writing
     → journal commit durable                              phase flipping
-    → snapshot swapped                                    phase swapping
+    → snapshot swapped, differences noted for IXFR        phase swapping
     → NOTIFY queued                                       phase notifying
 
 A failure before the swap raises and leaves the old version serving.
@@ -21,11 +21,14 @@ import trio
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.journal import Mark, NewVersion, Version
+from xfer.journal.store import GATHER_BYTES
 from xfer.server import phases
+from xfer.server.changes import Changes, difference
 from xfer.server.executor import Executor
 from xfer.server.status import Phase
 from xfer.server.zones import Zone, lifetime
 from xfer.zone.block import Block
+from xfer.zone.changeset import Changeset
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
 
@@ -37,7 +40,8 @@ class Candidate:
     """Content that has passed every check and may be published.
 
     source: for the operator, "axfr from 192.0.2.1#53"; kind: "axfr", "file"; expire: the primary's
-    EXPIRE option in seconds, None without one; marks: stored with the version.
+    EXPIRE option in seconds, None without one; marks: stored with the version; changes: against
+    what is served, where they are known (IXFR, an edit), else they are looked for.
     """
 
     snapshot: Snapshot
@@ -46,6 +50,14 @@ class Candidate:
     kind: str
     expire: int | None = None
     marks: tuple[Mark, ...] = ()
+    changes: Changeset | None = None
+
+    def changes_from(self, served: Snapshot) -> Changeset | None:
+        """Its changes where they are indeed those from what is served."""
+        changes = self.changes
+        if changes is None or changes.old_soa != served.soa:
+            return None
+        return changes if changes.new_soa == self.snapshot.soa else None
 
 
 class Ahead(Protocol):
@@ -62,22 +74,24 @@ class Commits(Protocol):
 
 @attrs.define(eq=False)
 class Publisher:
-    """notify: queues NOTIFY for the version that the zone now serves."""
+    """notify: queues NOTIFY for the version that the zone now serves; changes: remembers what each
+    version changed, None where nobody asks for it."""
 
     commits: Commits
     executor: Executor
     clock: Clock
     notify: Callable[[Zone], None]
+    changes: Changes | None = None
 
     async def publish(self, zone: Zone, candidate: Candidate, ahead: Ahead) -> Version:
         """Make the candidate durable, serve it, tell the secondaries; returns its version.
 
         Raises TransferError (POLICY) where the journal fails.
         """
-        snapshot = candidate.snapshot
+        snapshot, served = candidate.snapshot, zone.snapshot
         try:
             phases.enter_phase(zone, Phase.WRITING)
-            await self.executor.run(ahead.write, snapshot.blocks)
+            changes = await self._prepare(served, candidate, ahead)
             phases.enter_phase(zone, Phase.FLIPPING)
             now = self.clock.wall()
             new = NewVersion(
@@ -90,6 +104,8 @@ class Publisher:
                 received_at=now if zone.secondary else None,
                 expire_at=now + lifetime(snapshot, candidate.expire) if zone.secondary else None,
                 marks=candidate.marks,
+                added=len(changes.added) if changes is not None else None,
+                removed=len(changes.removed) if changes is not None else None,
             )
             version = await wait_for(self.commits.submit(new))
         except JournalError as error:
@@ -102,12 +118,42 @@ class Publisher:
             ) from error
         phases.enter_phase(zone, Phase.SWAPPING)
         zone.snapshot, zone.version = snapshot, version
+        if changes is not None and self.changes is not None:
+            self.changes.note(version, changes)
         zone.findings = tuple(str(finding) for finding in candidate.findings)
         if zone.secondary:
             zone.keep_alive(self.clock.monotonic(), candidate.expire, True)
         phases.enter_phase(zone, Phase.NOTIFYING)
         self.notify(zone)
         return version
+
+    async def _prepare(
+        self, served: Snapshot | None, candidate: Candidate, ahead: Ahead
+    ) -> Changeset | None:
+        """Write the blocks ahead; the changes from what is served, None for a first version and for
+        changes that outweigh the zone."""
+        snapshot = candidate.snapshot
+        changes = candidate.changes_from(served) if served is not None else None
+        if served is None or changes is None:
+            return await self.executor.run(self._write_and_compare, served, snapshot, ahead)
+        held = {block.digest for block in served.blocks}
+        fresh = [block for block in snapshot.blocks if block.digest not in held]
+        if sum(len(block.data) for block in fresh) < GATHER_BYTES:
+            # So few are gathered for the commit, which is no work for a thread.
+            ahead.write(fresh)
+        else:
+            await self.executor.run(ahead.write, fresh)
+        return changes
+
+    def _write_and_compare(
+        self, served: Snapshot | None, snapshot: Snapshot, ahead: Ahead
+    ) -> Changeset | None:
+        """In a worker thread."""
+        ahead.write(snapshot.blocks)
+        if served is None:
+            return None
+        room = self.changes.room(snapshot) if self.changes is not None else snapshot.size
+        return difference(served, snapshot, room)
 
 
 async def wait_for(future: Future[T]) -> T:

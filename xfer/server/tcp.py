@@ -146,7 +146,7 @@ class _Connection:
                 raise trio.BrokenResourceError("the client takes no answer")
         if isinstance(handled.work, Notified):
             self._service.on_notify(handled.work)
-        elif handled.work is not None:
+        elif isinstance(handled.work, Transfer):
             while self._running >= PIPELINED:
                 self._room = trio.Event()
                 await self._room.wait()

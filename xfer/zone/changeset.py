@@ -197,6 +197,11 @@ class Differ:
         self._edits = Edits()
         self._done = old.root == new.root
 
+    @property
+    def records(self) -> int:
+        """How many records it has found in one version only, so far."""
+        return len(self._edits.removed) + len(self._edits.added)
+
     def step(self) -> bool:
         """Do a bounded piece of the work; False when all is done."""
         if self._done:

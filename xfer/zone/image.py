@@ -1,4 +1,4 @@
-"""The AXFR image of a block: its records as ready-made messages (DESIGN §2).
+"""Records as messages of a transfer: the AXFR image of a block (DESIGN §2), and those of an IXFR.
 
 RFC 1035 §4.1.4 and RFC 3597 §4 (which names may be compressed), RFC 5936 §2.2 (only the first
 message of a transfer needs a question, so these have none) and §3.4 (case is preserved: a name is
@@ -23,9 +23,9 @@ from librt.strings import (
 )
 from mypy_extensions import i16, i32, i64, u8
 
-from xfer.wire.names import unescape
-from xfer.wire.records import IN, MINFO, MX, RRSIG, SOA, Spelling
-from xfer.wire.render import COMPRESSIBLE, write_name, write_rdata
+from xfer.wire.names import unescape, wire_of
+from xfer.wire.records import IN, MINFO, MX, RRSIG, SOA, Spelling, split
+from xfer.wire.render import COMPRESSIBLE, Renderer, write_name, write_rdata
 from xfer.zone.block import HEAD, Block
 
 # Offsets below 2^14 can be pointed to, so in messages of this size every name can be reused.
@@ -214,6 +214,40 @@ def render_block(block: Block, origin: bytes, with_soa: bool = False) -> list[by
     if count > 0:
         messages.append(_finish(w, count))
     return messages
+
+
+def add_records(
+    renderer: Renderer,
+    records: list[bytes],
+    spelling: Spelling,
+    origin: bytes,
+    start: int,
+    soa: bool,
+) -> int:
+    """Add records[start:] to the answer section, as far as they fit; the index of the next one,
+    `start` where none fits.
+
+    spelling, origin: as for `render_block`; soa: whether the apex's SOA is to be added, too. The
+    renderer's limit bounds the work.
+    """
+    index = start
+    added = False
+    while index < len(records):
+        record = records[index]
+        key, rtype, _, ttl, rdata = split(record)
+        if rtype == SOA and len(key) == 1 and not soa:
+            index += 1
+            continue
+        found = spelling.get(record)
+        if found is None:
+            owner = wire_of(key, origin)
+        else:
+            owner, rdata = found
+        if not renderer.record(1, owner, rtype, ttl, rdata):
+            return index if added else start
+        added = True
+        index += 1
+    return index
 
 
 def _copy(w: BytesWriter, data: bytes, start: i64, stop: i64) -> None:
