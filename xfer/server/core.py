@@ -7,41 +7,38 @@ a nursery, in which checks, transfers and NOTIFYs run.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
-import attrs
 import structlog
 import trio
 
 from xfer.clock import Clock
 from xfer.config import Config
-from xfer.errors import Failure, XferError
-from xfer.journal import GroupCommitter, Journal
+from xfer.errors import XferError
+from xfer.journal import GroupCommitter, Journal, PeerState
 from xfer.journal import ZoneState as SavedState
 from xfer.peers import Peer
-from xfer.server import zonefiles
+from xfer.server.attempts import Attempts
 from xfer.server.changes import Changes
 from xfer.server.dispatch import Dispatcher, Handled, Notified, Sent
+from xfer.server.downstream import Downstream
+from xfer.server.editing import Editor, Rules
 from xfer.server.executor import Executor
+from xfer.server.hints import Hint
 from xfer.server.image import ImageCache
-from xfer.server.notify import Notifier
 from xfer.server.outgoing import Outgoing
 from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
-from xfer.server.schedule import Schedule
 from xfer.server.sender import ZoneSender
-from xfer.server.settings import policy_of, pull_limits, restart_keys, retention
-from xfer.server.status import FailureReport, Outcome, ReloadOutcome
+from xfer.server.settings import paces, policy_of, pull_limits, restart_keys, retention
+from xfer.server.status import Outcome, ReloadOutcome
+from xfer.server.zonefiles import ZoneFiles
 from xfer.server.zones import Zone, ZoneTable, lifetime
 
 log = structlog.get_logger()
-
-CHECKS = 64  # SOA checks on their way at once
-JITTER = 0.1  # share of an interval by which a check may come early, so that zones spread
-CHECK, RETRY, FIRST = "check the primaries", "retry", "first transfer"
 
 
 class Core:
@@ -72,16 +69,18 @@ class Core:
         self._nursery = nursery
         self._rng = rng
         self._load = load
-        self._working: set[Zone] = set()
         self.loaded = trio.Event()
-        self.stopping = False
         self.images = ImageCache(limits.image_memory)
-        self.slots_in = Slots(limits.transfers_in, limits.transfers_in_per_peer)
+        self.slots_in = Slots(limits.transfers_in, limits.transfers_in_per_peer, spare=True)
         self.slots_out = Slots(limits.transfers_out, limits.transfers_out_per_peer)
-        self.schedule = Schedule(clock, self.start_attempt)
-        self.notifier = Notifier(nursery, clock, rng, limits.notify_timeout, limits.notify_attempts)
+        self.downstream = Downstream(nursery, clock, rng, limits, committer)
+        self.notifier = self.downstream.notifier
         self.changes = Changes(journal, executor, limits.changes_memory, limits.ixfr_share)
         self.publisher = Publisher(committer, executor, clock, self.notifier.notify, self.changes)
+        self.files = ZoneFiles(journal, self.publisher, executor, clock)
+        self.editor = Editor(
+            journal, self.publisher, self.files, executor, clock, self._turn, self._edit_rules
+        )
         self.refresher = Refresher(
             journal=journal,
             publisher=self.publisher,
@@ -91,9 +90,20 @@ class Core:
             slots=self.slots_in,
             policy=policy_of(config),
             limits=pull_limits(limits),
-            checks=trio.CapacityLimiter(CHECKS),
             parsers=parsers,
         )
+        self.attempts = Attempts(
+            nursery,
+            self.refresher,
+            committer,
+            clock,
+            rng,
+            paces(limits),
+            limits.notify_retries,
+            limits.retry_max,
+        )
+        self.refresher.pace = self.attempts.paced
+        self.schedule = self.attempts.schedule
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, changes=self.changes
         )
@@ -108,16 +118,22 @@ class Core:
         """Read what the journal has of every zone, then plan their first checks."""
         saved = {state.origin: state for state in await self.executor.run(self.journal.states)}
         stored = {version.origin for version in await self.executor.run(self.journal.latest_all)}
+        peers = defaultdict(list)
+        for peer in await self.executor.run(self.journal.peer_states):
+            peers[peer.origin].append(peer)
         for zone in list(self.table.zones.values()):
             if zone.origin in stored:
-                await self._load_zone(zone, saved.get(zone.origin))
+                known = peers.pop(zone.origin, [])
+                await self._load_zone(zone, saved.get(zone.origin), known)
             else:
                 self._loaded(zone)
         self.schedule.run_due()
         await trio.lowlevel.checkpoint()  # lets what is due take its place in `until_idle`
         self.loaded.set()
 
-    async def _load_zone(self, zone: Zone, saved: SavedState | None) -> None:
+    async def _load_zone(
+        self, zone: Zone, saved: SavedState | None, peers: Sequence[PeerState]
+    ) -> None:
         try:
             readable = await self.executor.run(self.journal.latest_readable, zone.origin)
         except XferError as error:
@@ -128,27 +144,28 @@ class Core:
                 log.error("version damaged", zone=zone.name, error=str(damage))
             zone.snapshot, zone.version = readable.snapshot, readable.version
             self._restore(zone, saved)
+        if not zone.removed:
+            self.downstream.loaded(zone, peers)
         self._loaded(zone)
 
     async def _load_added(self, zone: Zone) -> None:
         """A zone that a reload brought; it may have been served here before."""
         try:
             saved = await self.executor.run(self.journal.state, zone.origin)
+            peers = await self.executor.run(self.journal.peer_states, zone.origin)
         except XferError as error:
             log.error("zone state unreadable", zone=zone.name, error=str(error))
-            saved = None
-        await self._load_zone(zone, saved)
+            saved, peers = None, []
+        await self._load_zone(zone, saved, peers)
 
     def _loaded(self, zone: Zone) -> None:
         zone.loading = False
-        zone.idle.set()
+        zone.rest()
         log.debug("loaded", zone=zone.name, serial_to=zone.serial)
         if zone.removed:
             return
         if zone.secondary:
-            self.schedule.at(
-                zone, self.clock.monotonic(), FIRST if zone.snapshot is None else CHECK
-            )
+            self.attempts.loaded(zone)
         else:
             self._nursery.start_soon(self.read_file, zone)
 
@@ -168,103 +185,36 @@ class Core:
 
     def start_attempt(self, zone: Zone) -> None:
         """Check the zone's primaries in the background; once more after a check that runs."""
-        if self.stopping or zone.removed or zone.loading or not zone.secondary:
-            return  # once loaded, a secondary zone is checked anyway
-        if zone.busy:
-            zone.again = True
-            return
-        self._nursery.start_soon(self.attempt, zone)
+        self.attempts.start(zone)
 
     def spawn(self, zone: Zone, force: bool, only: Peer | None) -> None:
         """An attempt in the background, after the one that runs."""
-        self._nursery.start_soon(self.attempt, zone, force, only)
+        self.attempts.spawn(zone, force, only)
 
     async def attempt(self, zone: Zone, force: bool = False, only: Peer | None = None) -> Outcome:
         """One attempt, when none runs, and the plan for the next."""
-        async with self._turn(zone):
-            if zone.removed or not zone.secondary:
-                return Outcome(False, True, "no secondary zone any more", zone.name)
-            try:
-                outcome = await self.refresher.attempt(zone, force=force, only=only)
-            except Exception as error:
-                # A mistake of ours with one zone must not take the others down.
-                outcome = self._crashed(zone, error)
-        if not zone.removed and zone.secondary:
-            self._plan(zone, outcome.ok)
-            self._save(zone)
-        return outcome
-
-    @asynccontextmanager
-    async def _turn(self, zone: Zone) -> AsyncIterator[None]:
-        """The block has the zone for itself, once it is loaded. Of two zones of one name, the one
-        that a reload removed may still be at work when the other one starts."""
-        while zone.busy or zone.loading:
-            await zone.idle.wait()
-        zone.busy = True
-        zone.idle = trio.Event()
-        self._working.add(zone)
-        try:
-            yield
-        finally:
-            zone.busy = False
-            self._working.discard(zone)
-            zone.idle.set()
-
-    def _crashed(self, zone: Zone, error: Exception) -> Outcome:
-        sentence = f"expected no error inside xfer, got {type(error).__name__}: {error}"
-        log.error("internal error", zone=zone.name, error=sentence, exc_info=error)
-        zone.failures += 1
-        zone.error = FailureReport(Failure.POLICY.value, sentence, self.clock.wall())
-        return Outcome(False, True, sentence, zone.name, failure=zone.error)
-
-    def _plan(self, zone: Zone, succeeded: bool) -> None:
-        now = self.clock.monotonic()
-        if zone.expires is not None and now >= zone.expires and not zone.expired:
-            zone.expired = True
-            log.error("zone expired", zone=zone.name, serial_from=zone.serial)
-        if zone.again:
-            zone.again = False
-            self.schedule.at(zone, now, CHECK)
-            return
-        after = zone.refresh_after() if succeeded else zone.retry_after()
-        after *= 1 - JITTER * self._rng.random()
-        self.schedule.at(zone, now + after, CHECK if succeeded else RETRY)
-
-    def _save(self, zone: Zone) -> None:
-        """What a restart has to know."""
-        wall = self.clock.wall()
-        error = zone.error
-        expire_at = None
-        if zone.expires is not None:
-            expire_at = wall + zone.expires - self.clock.monotonic()
-        self._committer.save(
-            SavedState(
-                zone.origin,
-                last_check_ok=zone.checked_at,
-                expire_at=expire_at,
-                last_attempt=wall,
-                failures=zone.failures,
-                error_class=error.failure if error is not None else "",
-                error=error.sentence if error is not None else "",
-            )
-        )
+        return await self.attempts.attempt(zone, force, only)
 
     async def read_file(self, zone: Zone) -> Outcome:
         """Publish a primary zone's file where its content is new."""
-        async with self._turn(zone):
+        async with self.attempts.turn(zone):
             if zone.removed or zone.secondary:
                 return Outcome(False, True, "no primary zone any more", zone.name)
             policy = self.refresher.policy
             try:
-                outcome = await zonefiles.publish_file(
-                    zone, policy, self.journal, self.publisher, self.executor, self.clock
+                outcome = await self.files.publish(
+                    zone, policy, self.refresher.limits.stream.records
                 )
             except Exception as error:
-                outcome = self._crashed(zone, error)
+                outcome = self.attempts.crashed(zone, error)
         if zone.again:  # a reload made it a secondary zone meanwhile
             zone.again = False
             self.start_attempt(zone)
         return outcome
+
+    def _edit_rules(self) -> Rules:
+        limits = self.config.limits
+        return Rules(self.refresher.policy, limits.max_zone_records, limits.edit_records)
 
     # -- what listeners report
 
@@ -287,18 +237,11 @@ class Core:
             serial_from=zone.serial,
             serial_to=notified.serial,
         )
-        self.start_attempt(zone)
+        self.attempts.notified(zone, Hint(notified.serial, notified.source))
 
     def _sent(self, sent: Sent) -> None:
         """A client has got an answer to AXFR or IXFR."""
-        zone = sent.zone
-        for peer in zone.config.secondaries:
-            if peer.name == sent.client and sent.kind != "soa":
-                zone.secondaries[peer.name] = attrs.evolve(
-                    zone.secondary_status(peer),
-                    fetched_serial=sent.serial_to,
-                    fetched_at=self.clock.wall(),
-                )
+        self.downstream.fetched(sent.zone, sent.client, sent.kind, sent.serial_from, sent.serial_to)
 
     # -- reload and end
 
@@ -312,8 +255,10 @@ class Core:
         """Wait until no transfer runs."""
         while self.slots_out.running:
             await self.slots_out.released()
-        for zone in list(self._working):
-            await zone.idle.wait()
+        while self.outgoing.small.running:
+            await self.outgoing.small.released()
+        for zone in list(self.attempts.working):
+            await zone.until_idle()
 
     async def reload(self) -> ReloadOutcome:
         """Read the config again and apply it; raises ConfigError and changes nothing.
@@ -328,14 +273,15 @@ class Core:
         self.images.shrink(limits.image_memory)
         self.changes.resize(limits.changes_memory, limits.ixfr_share)
         self.slots_in.resize(limits.transfers_in, limits.transfers_in_per_peer)
-        self.slots_out.resize(limits.transfers_out, limits.transfers_out_per_peer)
+        for slots in (self.slots_out, self.outgoing.small):
+            slots.resize(limits.transfers_out, limits.transfers_out_per_peer)
         self.refresher.policy = policy_of(config)
         self.refresher.limits = pull_limits(limits)
+        self.attempts.resize(paces(limits), limits.notify_retries, limits.retry_max)
         self._committer.retain(retention(limits))
         sender = self.outgoing.sender
         sender.idle, sender.total = limits.idle_timeout, limits.total_timeout
-        self.notifier.timeout = limits.notify_timeout
-        self.notifier.attempts = limits.notify_attempts
+        self.downstream.apply(limits)
         added, removed, changed = self._apply_zones(config)
         restart = restart_keys(self._started_with, config)
         log.info("reloaded", added=added, removed=removed, changed=changed, restart=restart)
@@ -350,7 +296,8 @@ class Core:
         for origin in gone:
             zone = zones.pop(origin)
             zone.removed = True
-            self.schedule.cancel(zone)
+            self.schedule.forget(zone)
+            self.downstream.removed(zone)
         added = changed = 0
         for origin, settings in wanted.items():
             known = zones.get(origin)
@@ -361,13 +308,15 @@ class Core:
             elif known.config != settings:
                 known.config = settings
                 changed += 1
+                if not known.loading:
+                    self.downstream.changed(known)
                 if known.secondary:
                     if known.expires is None:  # it was a primary zone
                         known.keep_alive(self.clock.monotonic(), None, True)
                     self.start_attempt(known)
                 else:
                     known.expires = None
-                    self.schedule.cancel(known)
+                    self.schedule.forget(known)
             if known is not None and not known.secondary:
                 self._nursery.start_soon(self.read_file, known)
         return added, len(gone), changed
