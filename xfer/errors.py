@@ -202,8 +202,12 @@ class TransferError(XferError):
 
 
 class ControlError(XferError):
-    """The control socket cannot be reached (`unreachable`), or the daemon said no."""
+    """The control socket cannot be reached (`unreachable`), or the daemon said no.
 
-    def __init__(self, message: str, *, unreachable: bool = False) -> None:
+    kind: the daemon's word for the error, "" where it said none.
+    """
+
+    def __init__(self, message: str, *, unreachable: bool = False, kind: str = "") -> None:
         self.unreachable = unreachable
+        self.kind = kind
         super().__init__(message)

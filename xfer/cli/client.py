@@ -46,6 +46,10 @@ class Daemon:
         """The JSON answer to POST; wait: the work itself may take hours."""
         return self._json("POST", path, body, None if wait else QUICK)
 
+    def send(self, path: str, content: bytes) -> Any:
+        """The JSON answer to POST of a zone file; however long its work takes."""
+        return self._json("POST", path, content, None)
+
     def zones(self) -> Iterator[dict[str, Any]]:
         """Every zone's status, fetched page by page."""
         after = ""
@@ -98,8 +102,10 @@ class Daemon:
                 "or name its socket with --control or XFER_CONTROL",
                 unreachable=True,
             ) from None
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} if data is not None else {}
+        if body is None or isinstance(body, bytes):
+            data, headers = body, {"Content-Type": "text/dns"} if body is not None else {}
+        else:
+            data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
         try:
             connection.request(method, BASE + path, data, headers)
         except (BrokenPipeError, ConnectionResetError):
@@ -118,7 +124,7 @@ class Daemon:
         if not isinstance(problem, dict):
             raise ControlError(f"expected an answer of xfer, got HTTP status {status}")
         lines = [str(problem.get("message")), *map(str, problem.get("details", ()))]
-        raise ControlError("\n".join(dict.fromkeys(lines)))
+        raise ControlError("\n".join(dict.fromkeys(lines)), kind=str(problem.get("kind", "")))
 
 
 def zone_path(zone: str, rest: str = "") -> str:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import typer
 
+from xfer.cli import edit
 from xfer.cli.common import (
     ConfigOfDaemon,
     ControlOption,
@@ -46,12 +47,16 @@ SerialOption = Annotated[
     ),
 ]
 
+app.command("import")(edit.import_)
+app.command("edit")(edit.edit)
+
 
 @app.callback()
 def _zone() -> None:
     pass
 
 
+@app.command("export")
 @app.command()
 def show(
     zone: ZoneArgument,

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 import xfer
 from xfer.control.body import BodyLimit
+from xfer.control.editing import add_editing
 from xfer.control.engine import (
     EngineApi,
     NoContent,
@@ -28,13 +29,14 @@ from xfer.control.engine import (
     Refused,
 )
 from xfer.control.values import Problem, to_json
-from xfer.errors import ConfigError, WireError, XferError
+from xfer.errors import ConfigError, WireError, XferError, ZoneError
 from xfer.idn import absolute
 
 BASE = "/xfer/v1"
 MOST_ZONES = 5000  # in one answer
 MOST_VERSIONS = 10_000
 BODY_LIMIT = 1 << 20
+IMPORT_LIMIT = 256 << 20
 PIECE = 1 << 16  # octets of a streamed answer sent at once
 
 
@@ -51,12 +53,15 @@ class ForceAxfr(Wait):
     peer: str | None = None
 
 
-def make_app(engine: EngineApi, body_limit: int = BODY_LIMIT) -> FastAPI:
-    """The API over `engine`; body_limit: octets of a request body."""
+def make_app(
+    engine: EngineApi, body_limit: int = BODY_LIMIT, import_limit: int = IMPORT_LIMIT
+) -> FastAPI:
+    """The API over `engine`; body_limit: octets of a request body; import_limit: of a zone file."""
     app = FastAPI(title="xfer control API", version=xfer.__version__, docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(BodyLimit, limit=body_limit, import_limit=import_limit)
     _add_errors(app)
     _add_routes(app, engine)
+    add_editing(app, engine, BASE)
     return app
 
 
@@ -150,7 +155,7 @@ def _status_of(error: XferError) -> int:
         return 409
     if isinstance(error, WireError):
         return 400
-    if isinstance(error, ConfigError):
+    if isinstance(error, (ConfigError, ZoneError)):
         return 422
     return 500
 

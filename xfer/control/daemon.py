@@ -16,6 +16,8 @@ class UnixControl:
         """Take the right to the socket. Raises ControlError where another daemon has it."""
         return ControlSocket(path)
 
-    async def serve(self, engine: EngineApi, claim: ControlSocket, body_limit: int) -> None:
+    async def serve(
+        self, engine: EngineApi, claim: ControlSocket, body_limit: int, import_limit: int
+    ) -> None:
         """Serve until cancelled; the socket is then removed."""
-        await serve_control(engine, claim, body_limit=body_limit)
+        await serve_control(engine, claim, body_limit=body_limit, import_limit=import_limit)

@@ -7,8 +7,9 @@ and errors live below, in `xfer.server.status`, and are found here too.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, TextIO
 
+from xfer.server.edited import Conflict, Edited, EditText, RemovedZone, TooLarge
 from xfer.server.status import (
     FailureReport,
     NoContent,
@@ -30,6 +31,9 @@ from xfer.server.status import (
 )
 
 __all__ = [
+    "Conflict",
+    "EditText",
+    "Edited",
     "EngineApi",
     "FailureReport",
     "NoContent",
@@ -41,10 +45,12 @@ __all__ = [
     "PrimaryStatus",
     "Progress",
     "Refused",
+    "RemovedZone",
     "RefusedSource",
     "ReloadOutcome",
     "SecondaryStatus",
     "ServerStatus",
+    "TooLarge",
     "VersionStatus",
     "ZoneState",
     "ZoneStatus",
@@ -90,6 +96,27 @@ class EngineApi(Protocol):
 
     def diff(self, zone: str, old: str, new: str) -> AsyncIterator[bytes]:
         """What changed between two versions, named as in `zone_file`, as text in pieces."""
+
+    async def edit_text(self, zone: str) -> EditText:
+        """A primary zone as text to be edited. Raises TooLarge above limits.edit_records."""
+
+    async def import_zone(
+        self,
+        zone: str,
+        text: TextIO,
+        *,
+        kind: str,
+        source: str,
+        digest: str,
+        dry_run: bool,
+        if_version: int | None,
+    ) -> Edited:
+        """Publish a zone file as a primary zone's new content, or only say what that would change.
+
+        kind: "import" or "edit"; source: name of the file, or who edits; digest: SHA-256 of the
+        text in hex; if_version: journal id of the version it was made for, 0 for none, None for
+        any. Raises Conflict where another is served, ZoneError where the content is refused.
+        """
 
     async def reload(self) -> ReloadOutcome:
         """Read the config again; ConfigError leaves the old one in force."""

@@ -19,6 +19,7 @@ from xfer.control.sockets import ControlSocket
 QUIET = 10.0  # seconds after which, without a client, it is looked whether transfers run
 IDLE = 60.0  # seconds a connection may stay open without a request
 BODY_LIMIT = 1 << 20
+IMPORT_LIMIT = 256 << 20
 
 
 async def serve_control(
@@ -26,6 +27,7 @@ async def serve_control(
     control: Path | ControlSocket,
     *,
     body_limit: int = BODY_LIMIT,
+    import_limit: int = IMPORT_LIMIT,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; the socket is then removed.
@@ -38,7 +40,9 @@ async def serve_control(
         listener = claimed.bind()
         task_status.started()
         await _until_wanted(listener, engine)
-        app, config, serve = await trio.to_thread.run_sync(_prepare, engine, body_limit)
+        app, config, serve = await trio.to_thread.run_sync(
+            _prepare, engine, body_limit, import_limit
+        )
         # hypercorn closes what it is given; the file stays ours to remove.
         config.bind = [f"fd://{listener.dup().detach()}"]
         await serve(app, config)
@@ -52,7 +56,7 @@ async def _until_wanted(listener: socket.socket, engine: EngineApi) -> None:
             return
 
 
-def _prepare(engine: EngineApi, body_limit: int) -> tuple[Any, Any, Any]:
+def _prepare(engine: EngineApi, body_limit: int, import_limit: int) -> tuple[Any, Any, Any]:
     """The slow imports, in a worker thread."""
     from functools import partial
 
@@ -68,7 +72,7 @@ def _prepare(engine: EngineApi, body_limit: int) -> tuple[Any, Any, Any]:
     config.keep_alive_timeout = IDLE
     config.graceful_timeout = 1.0
     config.include_server_header = False
-    return make_app(engine, body_limit), config, partial(serve, mode="asgi")
+    return make_app(engine, body_limit, import_limit), config, partial(serve, mode="asgi")
 
 
 def _quiet_logger() -> Any:

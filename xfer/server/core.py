@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import structlog
 import trio
@@ -121,9 +122,13 @@ class Core:
         peers = defaultdict(list)
         for peer in await self.executor.run(self.journal.peer_states):
             peers[peer.origin].append(peer)
+        marks = defaultdict(list)
+        for mark in await self.executor.run(self.journal.marks):
+            marks[mark.origin].append(mark)
         for zone in list(self.table.zones.values()):
             if zone.origin in stored:
                 known = peers.pop(zone.origin, [])
+                rollback.restore(zone, marks[zone.origin])
                 await self._load_zone(zone, saved.get(zone.origin), known)
             else:
                 self._loaded(zone)
@@ -153,6 +158,7 @@ class Core:
         try:
             saved = await self.executor.run(self.journal.state, zone.origin)
             peers = await self.executor.run(self.journal.peer_states, zone.origin)
+            rollback.restore(zone, await self.executor.run(self.journal.marks, zone.origin))
         except XferError as error:
             log.error("zone state unreadable", zone=zone.name, error=str(error))
             saved, peers = None, []
@@ -182,6 +188,9 @@ class Core:
         zone.expires = self.clock.monotonic() + left
 
     # -- attempts
+
+    def _turn(self, zone: Zone) -> AbstractAsyncContextManager[None]:
+        return self.attempts.turn(zone)
 
     def start_attempt(self, zone: Zone) -> None:
         """Check the zone's primaries in the background; once more after a check that runs."""

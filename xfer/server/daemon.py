@@ -59,7 +59,7 @@ class Control(Protocol[C]):
     def claim(self, path: Path) -> C:
         """Take the right to the socket; raises ControlError where another daemon has it."""
 
-    async def serve(self, engine: Engine, claim: C, body_limit: int) -> None:
+    async def serve(self, engine: Engine, claim: C, body_limit: int, import_limit: int) -> None:
         """Serve until cancelled."""
 
 
@@ -79,7 +79,8 @@ def run(config: Config, read: Callable[[], Config], control: Control[C], parsers
         gc.freeze()
 
         async def serve(engine: Engine) -> None:
-            await control.serve(engine, claim, config.limits.control_body)
+            limits = config.limits
+            await control.serve(engine, claim, limits.control_body, limits.import_body)
 
         trio.run(_Daemon(config, serve, journal, committer, parsers, read).run)
 
@@ -191,7 +192,7 @@ class _Daemon:
     async def _stop(self, core: Core, work: trio.Nursery, services: trio.Nursery) -> None:
         grace = core.config.limits.shutdown_grace
         log.info("stopping", transfers=core.active, grace=grace)
-        core.stopping = True
+        core.attempts.stopping = True
         services.cancel_scope.cancel()
         with trio.CancelScope(shield=True), trio.move_on_after(grace):
             await core.until_idle()

@@ -6,6 +6,7 @@ import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import TextIO
 
 import trio
 
@@ -13,6 +14,8 @@ import xfer
 from xfer import kernel
 from xfer.peers import Peer
 from xfer.server.core import Core
+from xfer.server.edited import Edited, EditText
+from xfer.server.editing import Order
 from xfer.server.history import History, Named
 from xfer.server.status import (
     NoContent,
@@ -139,6 +142,23 @@ class Engine:
         found = self._zone(zone)
         async for piece in self._history.diff(found, Named.parse(old), Named.parse(new)):
             yield piece
+
+    async def edit_text(self, zone: str) -> EditText:
+        return await self._core.editor.text(self._zone(zone))
+
+    async def import_zone(
+        self,
+        zone: str,
+        text: TextIO,
+        *,
+        kind: str,
+        source: str,
+        digest: str,
+        dry_run: bool,
+        if_version: int | None,
+    ) -> Edited:
+        order = Order(kind, source, dry_run, if_version, digest)
+        return await self._core.editor.take(self._zone(zone), text, order)
 
     async def reload(self) -> ReloadOutcome:
         return await self._core.reload()

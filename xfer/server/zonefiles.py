@@ -1,83 +1,201 @@
-"""Primary zones from files: published at the start and at a reload, where their content is new."""
+"""Primary zones from files: published at the start and at a reload, where their content is new.
+
+A primary zone may change in two places, its file and the journal (edits, imports, rollbacks). Mark
+"file" holds the digest of the file as it last was when file and zone agreed, and of what was served
+then; so it is known which of the two has changed since:
+
+    file      zone
+    same      same       nothing to do, and the file is not even parsed
+    same      changed    the zone goes on serving
+    changed   same       the file is published, under its own serial where that is newer
+    changed   changed    the zone goes on serving, and its error says how to take either
+
+A zone that came from a primary before it became one itself, and never had a file, takes the file.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
 import structlog
 
 from xfer.clock import Clock
-from xfer.errors import Failure, TransferError, XferError
+from xfer.config_keys import SerialPolicy
+from xfer.errors import Failure, TransferError, XferError, ZoneFileError
+from xfer.journal import JSON, Journal, Mark, Version
 from xfer.server.executor import Executor
+from xfer.server.following import Following, follow
 from xfer.server.publish import Candidate, Publisher
-from xfer.server.refresh import Writes
 from xfer.server.status import FailureReport, Outcome
 from xfer.server.zones import Zone
-from xfer.transfer.outbound import newer
 from xfer.zone.check import Finding, Policy
 from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
 
+MARK = "file"
+TRANSFERRED = ("axfr", "ixfr")  # kinds of versions that came from primaries
+_PIECE = 1 << 20
 
-async def publish_file(
-    zone: Zone,
-    policy: Policy,
-    journal: Writes,
-    publisher: Publisher,
-    executor: Executor,
-    clock: Clock,
-) -> Outcome:
-    """Read the zone's file, and publish it where it differs from what is served.
 
-    Secondaries follow only a rising serial, so a file with new content under an old one is refused.
-    What fails is recorded in `zone.error`, and the old version goes on serving.
-    """
-    start = clock.monotonic()
-    path = zone.config.file
-    served = zone.snapshot
-    if path is None:
-        return Outcome(True, True, "the zone has no file", zone.name)
-    try:
-        snapshot, findings = await executor.run(_read, str(path), zone.origin, policy, served)
-        if served is not None and served.root == snapshot.root:
-            zone.error = None
-            return Outcome(
-                True, True, f"{path} has what is served (serial {served.serial})", zone.name
+class BothChanged(XferError):
+    """The zone file and the zone have both changed since they agreed."""
+
+
+@attrs.frozen
+class _Readable:
+    """A zone file and how it is read."""
+
+    origin: bytes
+    path: Path
+    policy: Policy
+    max_records: int
+
+    def parse(self, served: Snapshot | None) -> tuple[Snapshot, list[Finding]]:
+        # dnspython is slow to import, and most daemons have no zone files.
+        from xfer.zone.zonefile import read_zone_file
+
+        return read_zone_file(self.path, self.origin, self.policy, served, self.max_records)
+
+
+@attrs.define(eq=False)
+class ZoneFiles:
+    """Publishes zone files, and remembers what of them was published."""
+
+    journal: Journal
+    publisher: Publisher
+    executor: Executor
+    clock: Clock
+
+    async def publish(self, zone: Zone, policy: Policy, max_records: int = 0) -> Outcome:
+        """Read the zone's file where it has changed, and publish it where nothing else has.
+
+        The caller has the zone for itself. What fails is recorded in `zone.error`, and the old
+        version goes on serving.
+        """
+        start = self.clock.monotonic()
+        path = zone.config.file
+        if path is None:
+            return Outcome(True, True, "the zone has no file", zone.name)
+        serial_from = zone.serial
+        readable = _Readable(zone.origin, path, policy, max_records)
+        try:
+            message, candidate = await self.executor.run(
+                self._read, readable, zone.config.serial, zone.snapshot, zone.version
             )
-        if served is not None and not newer(snapshot.serial, served.serial):
-            raise TransferError(
-                Failure.CONTENT,
-                f"a serial above {served.serial} with new content",
-                f"{snapshot.serial} in {path}",
-                hint="raise the serial in the file and reload",
+            if candidate is not None:
+                with self.journal.write_ahead() as ahead:
+                    await self.publisher.publish(zone, candidate, ahead)
+        except XferError as error:
+            return self._refused(zone, path, error)
+        zone.error = None
+        if candidate is None:
+            return Outcome(True, True, message, zone.name)
+        log.info(
+            "zone file",
+            zone=zone.name,
+            file=str(path),
+            kind="file",
+            serial_from=serial_from,
+            serial_to=candidate.snapshot.serial,
+            records=candidate.snapshot.count,
+            seconds=round(self.clock.monotonic() - start, 6),
+            note=message,
+        )
+        return Outcome(True, True, message, zone.name, kind="file")
+
+    def _refused(self, zone: Zone, path: Path, error: XferError) -> Outcome:
+        failure = Failure.CONTENT
+        if isinstance(error, TransferError):
+            failure = error.failure
+        elif isinstance(error, BothChanged):
+            failure = Failure.POLICY
+        hint = ""
+        if isinstance(error, BothChanged):
+            hint = (
+                f"`xfer zone import {zone.name} {path}` takes the file, `xfer zone export "
+                f"{zone.name} -o {path}` and then `xfer reload` keeps the zone"
             )
-        candidate = Candidate(snapshot, tuple(findings), f"file {path}", "file")
-        with journal.write_ahead(zone.snapshot) as ahead:
-            await publisher.publish(zone, candidate, ahead)
-    except XferError as error:
-        failure = error.failure if isinstance(error, TransferError) else Failure.CONTENT
-        zone.error = FailureReport(failure.value, str(error), clock.wall())
+        zone.error = FailureReport(failure.value, str(error), self.clock.wall(), hint)
         log.error("zone file refused", zone=zone.name, file=str(path), error=str(error))
         return Outcome(False, True, str(error), zone.name, failure=zone.error)
-    zone.error = None
-    log.info(
-        "zone file",
-        zone=zone.name,
-        file=str(path),
-        kind="file",
-        serial_from=served.serial if served is not None else None,
-        serial_to=snapshot.serial,
-        records=snapshot.count,
-        seconds=round(clock.monotonic() - start, 6),
+
+    # -- in a worker thread
+
+    def _read(
+        self,
+        file: _Readable,
+        serial: SerialPolicy,
+        served: Snapshot | None,
+        version: Version | None,
+    ) -> tuple[str, Candidate | None]:
+        """What there is to say, and what to publish, None for nothing."""
+        origin, path = file.origin, file.path
+        digest = digest_of(path)
+        mark = self._mark(origin)
+        as_marked = served is not None and mark.get("root") == served.root.hex()
+        if version is not None and mark.get("digest") == digest:
+            if as_marked:
+                return f"{path} has what is served (serial {version.serial})", None
+            if version.kind != "file":
+                return _unchanged(path, version), None
+            # An older version, because the one from this file cannot be read any more.
+        snapshot, findings = file.parse(served)
+        found = follow(snapshot, served, serial, self.clock.wall())
+        if served is not None and not found.changed:
+            self.journal.set_mark(mark_of(origin, digest, snapshot.serial, served))
+            return f"{path} has what is served (serial {served.serial})", None
+        if version is not None and not found.only_serial and not as_marked:
+            if version.kind != "file" and (mark or version.kind not in TRANSFERRED):
+                raise BothChanged(_both(path, snapshot.serial, version, mark))
+        return _published(path, found, snapshot.serial), Candidate(
+            found.snapshot,
+            tuple(findings),
+            f"file {path}" + (f" (its serial {snapshot.serial} was not newer)" * bool(found.note)),
+            "file",
+            changes=found.changes,
+            marks=(mark_of(origin, digest, snapshot.serial, found.snapshot),),
+        )
+
+    def _mark(self, origin: bytes) -> Mapping[str, JSON]:
+        return next((mark.data for mark in self.journal.marks(origin) if mark.name == MARK), {})
+
+
+def mark_of(origin: bytes, digest: str, serial: int, served: Snapshot) -> Mark:
+    """That the file with that digest and serial, and what is served, agree."""
+    return Mark(origin, MARK, {"digest": digest, "serial": serial, "root": served.root.hex()})
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hex. Raises ZoneFileError."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+    except OSError as error:
+        raise ZoneFileError(str(path), 0, error.strerror or str(error)) from None
+    return digest.hexdigest()
+
+
+def _unchanged(path: Path, version: Version) -> str:
+    return (
+        f"{path} has not changed since it was published, and the zone has: serial "
+        f"{version.serial} ({version.source}) goes on serving"
     )
-    return Outcome(
-        True, True, f"serial {snapshot.serial} from {path} is served", zone.name, kind="file"
+
+
+def _both(path: Path, serial: int, version: Version, mark: Mapping[str, JSON]) -> str:
+    since = f"since serial {mark['serial']} was published from {path}" if mark else "until now"
+    return (
+        f"expected the file or the zone to change {since}, got both: serial {version.serial} "
+        f"({version.source}) goes on serving, and serial {serial} in {path} does not"
     )
 
 
-def _read(
-    path: str, origin: bytes, policy: Policy, served: Snapshot | None
-) -> tuple[Snapshot, list[Finding]]:
-    # dnspython is slow to import, and most daemons have no zone files.
-    from xfer.zone.zonefile import read_zone_file
-
-    return read_zone_file(path, origin, policy, served)
+def _published(path: Path, found: Following, own: int) -> str:
+    note = f" (its own, {own}, is not newer)" if found.note else ""
+    return f"serial {found.snapshot.serial} from {path} is served{note}"

@@ -1,0 +1,249 @@
+"""`xfer zone import|edit`: new content for a primary zone, looked at before it is published."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
+
+import typer
+
+from xfer.cli.common import (
+    FAILED,
+    ConfigOfDaemon,
+    ControlOption,
+    JsonOption,
+    ZoneArgument,
+    daemon,
+    fail,
+    many,
+    note,
+    print_json,
+    reported,
+    usage,
+)
+from xfer.errors import ControlError
+
+if TYPE_CHECKING:
+    from xfer.cli.client import Daemon
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Publish without asking.")]
+#: Errors of the text, which another look into the editor can mend.
+OF_THE_TEXT = ("ZoneFileError", "ZoneRejected", "ZoneError", "WireError", "TooLarge")
+
+
+def import_(
+    zone: ZoneArgument,
+    file: Annotated[Path, typer.Argument(help="The zone file; - for standard input.")],
+    yes: YesOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change.")
+    ] = False,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Make a zone file the content of a primary zone: shows the difference, and asks."""
+    ask = not (yes or dry_run)
+    if ask and (not can_ask() or str(file) == "-"):
+        raise usage("expected --yes or --dry-run where there is no terminal to ask on, got neither")
+    content = _read(file)
+    name = "standard input" if str(file) == "-" else str(file)
+    with reported():
+        change = _Change(daemon(config, control), zone, "import", name)
+        if yes:
+            found = change.send(content)
+        else:
+            found = change.send(content, dry_run=True)
+            if found["changed"] and not dry_run:
+                _show(found)
+                if not typer.confirm("Publish it?", err=True):
+                    note("nothing was changed")
+                    raise typer.Exit(FAILED)
+                found = change.send(content, if_version=found["version"] or 0)
+        if as_json:
+            print_json(found)
+            return
+        if dry_run:
+            _show(found)
+        else:
+            _tell(found)
+
+
+def edit(
+    zone: ZoneArgument,
+    yes: YesOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Open a primary zone in $VISUAL or $EDITOR, show what was changed, and publish it."""
+    from xfer.cli.client import zone_path
+
+    if not (yes or can_ask()):
+        raise usage("expected --yes where there is no terminal to ask on, got none")
+    with reported():
+        asked = daemon(config, control)
+        begun = asked.get(zone_path(zone, "/edit"))
+        change = _Change(asked, zone, "edit", _user())
+        before = begun["text"].encode()
+        number, name = tempfile.mkstemp(prefix=f"{_stem(zone)}-", suffix=".zone")
+        path = Path(name)
+        with os.fdopen(number, "wb") as out:
+            out.write(before)
+        kept = True
+        try:
+            found = _edited(change, path, before, begun["version"], yes)
+            kept = False
+        finally:
+            if kept and path.read_bytes() != before:
+                note(f"what you wrote is kept in {path}")
+            else:
+                path.unlink(missing_ok=True)
+        if found is None:
+            typer.echo(f"{begun['zone']} is unchanged")
+        else:
+            _tell(found)
+
+
+def can_ask() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+class _Change:
+    """A zone's new content on its way to the daemon. source: file, or who edits."""
+
+    def __init__(self, asked: Daemon, zone: str, kind: str, source: str) -> None:
+        self.asked = asked
+        self.zone = zone
+        self.asks = {"kind": kind, "source": source}
+
+    def send(
+        self, content: bytes, *, dry_run: bool = False, if_version: int | None = None
+    ) -> dict[str, Any]:
+        """What it changes. Raises ControlError."""
+        from xfer.cli.client import zone_path
+
+        asks = dict(self.asks)
+        if dry_run:
+            asks["dry_run"] = "1"
+        if if_version is not None:
+            asks["if_version"] = str(if_version)
+        found: dict[str, Any] = self.asked.send(
+            zone_path(self.zone, f"/import?{urlencode(asks)}"), content
+        )
+        return found
+
+
+def _edited(
+    change: _Change, path: Path, before: bytes, version: int, yes: bool
+) -> dict[str, Any] | None:
+    """Open the editor until what it leaves is published; None where nothing was changed."""
+    while True:
+        _open_editor(path)
+        content = path.read_bytes()
+        if content == before:
+            return None
+        try:
+            found = change.send(content, dry_run=True, if_version=version)
+        except ControlError as error:
+            if error.kind not in OF_THE_TEXT or yes:
+                raise
+            fail(str(error))
+            if typer.confirm("Edit again?", default=True, err=True):
+                continue
+            raise typer.Exit(FAILED) from None
+        if not found["changed"]:
+            return None
+        if yes:
+            return change.send(content, if_version=version)
+        _show(found)
+        answer = typer.prompt("Publish it? [y]es, [e]dit again, [n]o", default="n", err=True)
+        if answer[:1].lower() == "y":
+            return change.send(content, if_version=version)
+        if answer[:1].lower() != "e":
+            note("nothing was changed")
+            raise typer.Exit(FAILED)
+
+
+def _open_editor(path: Path) -> None:
+    command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        words = [*shlex.split(command), str(path)]
+        code = subprocess.run(words, check=False).returncode  # noqa: S603 - the user's own editor
+    except (OSError, ValueError) as error:
+        raise ControlError(
+            f"expected $VISUAL or $EDITOR to be an editor, got {command!r}: {error}"
+        ) from None
+    if code != 0:
+        raise ControlError(f"expected the editor {command!r} to end with 0, got {code}")
+
+
+def _show(found: dict[str, Any]) -> None:
+    """What would change, for somebody who has to decide."""
+    from xfer.cli.show import print_diff
+
+    print_diff(found["diff"])
+    if found["more"] and found["serial_from"] is not None:
+        note(f"… and {many(found['more'], 'changed record')} more")
+    for finding in found["findings"]:
+        note(f"xfer: warning: {finding}")
+    if not found["changed"]:
+        typer.echo(f"{found['zone']} has that content already, serial {found['serial_to']}")
+        return
+    typer.echo(f"{found['zone']} {_serials(found)}: {_counts(found)}")
+    _explain(found)
+
+
+def _tell(found: dict[str, Any]) -> None:
+    """What was changed."""
+    if not found["changed"]:
+        typer.echo(f"{found['zone']} has that content already, serial {found['serial_to']}")
+        return
+    for finding in found["findings"]:
+        note(f"xfer: warning: {finding}")
+    typer.echo(f"{found['zone']} {_serials(found)} is served: {_counts(found)}")
+    _explain(found)
+
+
+def _explain(found: dict[str, Any]) -> None:
+    if found["note"]:
+        note(found["note"])
+
+
+def _serials(found: dict[str, Any]) -> str:
+    if found["serial_from"] is None:
+        return f"serial {found['serial_to']}"
+    return f"serial {found['serial_from']} → {found['serial_to']}"
+
+
+def _counts(found: dict[str, Any]) -> str:
+    return f"+{found['added']:,} −{found['removed']:,}, {many(found['records'], 'record')}"
+
+
+def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise usage(
+            f"expected a zone file that can be read, got {file}: {error.strerror}"
+        ) from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return f"user {os.getuid()}"
+
+
+def _stem(zone: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "." for c in zone).strip(".")[:60] or "root"

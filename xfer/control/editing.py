@@ -1,0 +1,64 @@
+"""The control API's part for editing zones: their text, imports, and zones that left the config."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, Query, Request
+from fastapi.responses import JSONResponse
+
+from xfer.control.engine import EngineApi
+from xfer.control.values import to_json
+from xfer.idn import absolute
+
+NAME = 200  # characters of a file's name, or a user's, that go into the history
+
+
+def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
+    """Add the routes below `base`; their errors are the app's."""
+
+    @app.get(base + "/zones/{name}/edit")
+    async def edit(name: str) -> JSONResponse:
+        """The zone as text to be edited, and the version that it is."""
+        return JSONResponse(to_json(await engine.edit_text(absolute(name))))
+
+    @app.post(base + "/zones/{name}/import")
+    async def import_zone(
+        request: Request,
+        name: str,
+        source: Annotated[str, Query(max_length=4096)] = "",
+        kind: Literal["import", "edit"] = "import",
+        dry_run: bool = False,
+        if_version: Annotated[int | None, Query(ge=0)] = None,
+    ) -> JSONResponse:
+        """Make the zone file in the body the zone's new content (text/dns).
+
+        source: what errors and the history call it; dry_run: only say what would change;
+        if_version: only where that version is served, 0 for none.
+        """
+        # On disk, because the framework's own buffer would be memory, twice.
+        with tempfile.TemporaryFile() as spool:
+            digest = hashlib.sha256()
+            async for piece in request.stream():
+                digest.update(piece)
+                spool.write(piece)
+            spool.seek(0)
+            with io.TextIOWrapper(spool, encoding="utf-8") as text:
+                edited = await engine.import_zone(
+                    absolute(name),
+                    text,
+                    kind=kind,
+                    source=_printable(source),
+                    digest=digest.hexdigest(),
+                    dry_run=dry_run,
+                    if_version=if_version,
+                )
+        return JSONResponse(to_json(edited))
+
+
+def _printable(source: str) -> str:
+    shown = "".join(c if c.isprintable() else "?" for c in source)
+    return ("…" + shown[-NAME:] if len(shown) > NAME else shown) or "the request"

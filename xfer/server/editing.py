@@ -1,0 +1,261 @@
+"""Imports and edits of primary zones: a whole new content as a zone file (REQUIREMENTS A19, A34).
+
+Both are looked at first (`dry_run`), confirmed by the operator, and then published against the
+version that was looked at (`if_version`): where another one is served by then, nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TextIO
+
+import attrs
+import structlog
+
+from xfer.clock import Clock
+from xfer.config_keys import SerialPolicy
+from xfer.errors import ZoneFileError
+from xfer.journal import Journal, Mark, Version
+from xfer.server.edited import Conflict, Edited, EditText, TooLarge
+from xfer.server.executor import Executor
+from xfer.server.following import Following, follow
+from xfer.server.publish import Candidate, Publisher
+from xfer.server.status import NoContent, Refused
+from xfer.server.zonefiles import ZoneFiles, digest_of, mark_of
+from xfer.server.zones import Zone
+from xfer.zone.check import Finding, Policy
+from xfer.zone.snapshot import Snapshot
+
+log = structlog.get_logger()
+
+SHOWN = 1000  # changed records that an answer lists
+KINDS = ("import", "edit")
+
+
+@attrs.frozen
+class Rules:
+    """What the config says. policy: of the checks; max_records: of a zone file; edit_records: of a
+    zone that an editor is opened for."""
+
+    policy: Policy
+    max_records: int
+    edit_records: int
+
+
+@attrs.frozen
+class Order:
+    """What is to be done with a zone file.
+
+    kind: "import" or "edit"; name: of the file, or who edits; dry_run: only look at it; if_version:
+    journal id of the version it was made for, 0 for a zone that serves nothing, None for any;
+    digest: SHA-256 of the text in hex.
+    """
+
+    kind: str
+    name: str
+    dry_run: bool
+    if_version: int | None = None
+    digest: str = ""
+
+
+@attrs.frozen
+class _Made:
+    own_serial: int
+    found: Following
+    findings: tuple[Finding, ...]
+    lines: list[str]
+    marks: tuple[Mark, ...]
+
+
+@attrs.define(eq=False)
+class Editor:
+    """turn: holds a zone for itself, as checks and transfers do."""
+
+    journal: Journal
+    publisher: Publisher
+    files: ZoneFiles
+    executor: Executor
+    clock: Clock
+    turn: Callable[[Zone], AbstractAsyncContextManager[None]]
+    rules: Callable[[], Rules]
+
+    async def text(self, zone: Zone) -> EditText:
+        """The zone as a file to be edited. Raises Refused, TooLarge, NoContent."""
+        _check_primary(zone)
+        snapshot, version = zone.snapshot, zone.version
+        if snapshot is None or version is None:
+            raise NoContent(f"{zone.name} has no version yet: `xfer zone import` makes the first")
+        most = self.rules().edit_records
+        if snapshot.count > most:
+            raise TooLarge(
+                f"expected at most {most} records to edit (limits.edit_records), got "
+                f"{snapshot.count}: `xfer zone export {zone.name} -o FILE`, edit the file, and "
+                f"`xfer zone import {zone.name} FILE`"
+            )
+        text = await self.executor.run(_text, snapshot)
+        return EditText(zone.name, version.id, snapshot.serial, text)
+
+    async def take(self, zone: Zone, text: TextIO, order: Order) -> Edited:
+        """Publish what the text holds, or with `dry_run` only say what that would change.
+
+        Raises Refused for a secondary zone, Conflict, ZoneError where the content is refused,
+        TransferError where it cannot be published; nothing is changed then.
+        """
+        _check_primary(zone)
+        if order.dry_run:
+            _check_version(zone, order)
+            served, version = zone.snapshot, zone.version
+            made = await self._make(zone, served, text, order)
+            return _edited(zone, served, version, made, False)
+        async with self.turn(zone):
+            _check_primary(zone)
+            _check_version(zone, order)
+            served = zone.snapshot
+            made = await self._make(zone, served, text, order)
+            if made.found.changed:
+                await self._publish(zone, made, order)
+            else:
+                for mark in made.marks:
+                    await self.executor.run(self.journal.set_mark, mark)
+            version = zone.version
+            if zone.config.file is not None and (zone.error is not None or made.marks):
+                rules = self.rules()
+                await self.files.publish(zone, rules.policy, rules.max_records)
+        return _edited(zone, served, version, made, made.found.changed)
+
+    async def _make(self, zone: Zone, served: Snapshot | None, text: TextIO, order: Order) -> _Made:
+        rules = self.rules()
+        what = _Parse(zone.origin, zone.config.serial, zone.config.file, served, rules)
+        return await self.executor.run(what.run, text, order, self.clock.wall())
+
+    async def _publish(self, zone: Zone, made: _Made, order: Order) -> None:
+        found = made.found
+        serial_from = zone.serial
+        source = f"import of {order.name}" if order.kind == "import" else f"edit by {order.name}"
+        candidate = Candidate(
+            found.snapshot,
+            made.findings,
+            source,
+            order.kind,
+            changes=found.changes,
+            marks=made.marks,
+        )
+        with self.journal.write_ahead() as ahead:
+            await self.publisher.publish(zone, candidate, ahead)
+        log.info(
+            "zone edited",
+            zone=zone.name,
+            kind=order.kind,
+            source=source,
+            serial_from=serial_from,
+            serial_to=found.snapshot.serial,
+            records=found.snapshot.count,
+            note=found.note,
+        )
+
+
+@attrs.frozen
+class _Parse:
+    """A zone file's way to what may be published, in a worker thread."""
+
+    origin: bytes
+    serial: SerialPolicy
+    file: Path | None
+    served: Snapshot | None
+    rules: Rules
+
+    def run(self, text: TextIO, order: Order, now: float) -> _Made:
+        from xfer.zone.zonefile import read_zone_text
+
+        snapshot, findings = read_zone_text(
+            text, order.name, self.origin, self.rules.policy, self.served, self.rules.max_records
+        )
+        found = follow(snapshot, self.served, self.serial, now)
+        return _Made(
+            snapshot.serial,
+            found,
+            tuple(findings),
+            _lines(found),
+            self._marks(snapshot, found, order),
+        )
+
+    def _marks(self, snapshot: Snapshot, found: Following, order: Order) -> tuple[Mark, ...]:
+        """Where it is the zone's own file that is imported, file and zone agree from now on."""
+        if self.file is None or not order.digest:
+            return ()
+        try:
+            if digest_of(self.file) != order.digest:
+                return ()
+        except ZoneFileError:
+            return ()
+        published = found.snapshot if found.changed or self.served is None else self.served
+        return (mark_of(self.origin, order.digest, snapshot.serial, published),)
+
+
+def _lines(found: Following) -> list[str]:
+    """The first changes as text; of a first version, nothing."""
+    from xfer.zone.difftext import diff_pieces
+
+    lines: list[str] = []
+    if found.changes is not None and found.changed:
+        for piece in diff_pieces(found.changes):
+            lines += piece.splitlines()
+            if len(lines) >= SHOWN:
+                break
+    return lines[:SHOWN]
+
+
+def _text(snapshot: Snapshot) -> str:
+    from xfer.zone.zonefile import zone_file_pieces
+
+    return "".join(zone_file_pieces(snapshot))
+
+
+def _check_primary(zone: Zone) -> None:
+    if zone.removed:
+        raise Conflict(f"{zone.name} has left the config meanwhile")
+    if zone.secondary:
+        primaries = ", ".join(f"{peer.name} {peer.endpoint}" for peer in zone.config.primaries)
+        raise Refused(
+            f"{zone.name} is a secondary zone: change it on its primary ({primaries}), and then "
+            f"`xfer refresh {zone.name}`"
+        )
+
+
+def _check_version(zone: Zone, order: Order) -> None:
+    served = zone.version.id if zone.version is not None else 0
+    if order.if_version is not None and order.if_version != served:
+        source = f" ({zone.version.source})" if zone.version is not None else ""
+        raise Conflict(
+            f"expected {zone.name} at version v{order.if_version}, which the change was made for, "
+            f"got v{served}, serial {zone.serial}{source}"
+        )
+
+
+def _edited(
+    zone: Zone, served: Snapshot | None, version: Version | None, made: _Made, published: bool
+) -> Edited:
+    found = made.found
+    changes = found.changes
+    if not found.changed or changes is None:
+        removed, added = 0, found.snapshot.count if found.changed else 0
+    else:
+        removed, added = len(changes.removed), len(changes.added)
+    assert served is not None or found.changed
+    return Edited(
+        zone=zone.name,
+        changed=found.changed,
+        published=published,
+        version=version.id if version is not None else None,
+        serial_from=served.serial if served is not None else None,
+        serial_to=found.snapshot.serial if found.changed or served is None else served.serial,
+        records=found.snapshot.count,
+        removed=removed,
+        added=added,
+        diff="".join(f"{line}\n" for line in made.lines),
+        more=removed + added - len(made.lines),
+        note=found.note if found.changed else "",
+        findings=tuple(str(finding) for finding in made.findings),
+    )
