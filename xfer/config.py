@@ -338,6 +338,7 @@ def _peers(
             keys=tuple(key for key in signing if key is not None),
             ixfr=table.ixfr,
             unsigned_messages=table.unsigned_messages,
+            ixfr_udp=table.ixfr_udp,
         )
     return found
 

@@ -344,6 +344,9 @@ class PeerTable:
         "unsigned",
     )
     ixfr: bool = setting(parse.boolean, "ask it for IXFR; false: AXFR only", True)
+    ixfr_udp: bool = setting(
+        parse.boolean, "ask for IXFR over UDP first, and over TCP where that does not fit", False
+    )
     unsigned_messages: int = setting(
         parse.integer(0, MAX_UNSIGNED_MESSAGES),
         "messages in a row that it may leave unsigned within a signed transfer",

@@ -34,7 +34,8 @@ class Peer:
     """A server we transfer with, in either direction.
 
     keys: the first signs, all are accepted (a key being rolled); empty: unsigned.
-    unsigned_messages: how many unsigned messages in a row a signed stream may hold.
+    unsigned_messages: how many unsigned messages in a row a signed stream may hold; ixfr_udp: ask
+    it for IXFR over UDP first.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Peer:
     keys: tuple[Key, ...] = ()
     ixfr: bool = True
     unsigned_messages: int = MAX_UNSIGNED_MESSAGES
+    ixfr_udp: bool = False
 
     @property
     def key(self) -> Key | None:

@@ -32,7 +32,8 @@ from tests.badinput.primary import (
 )
 from tests.badinput.secondary import pull
 from xfer.errors import Failure, TransferError
-from xfer.server.pull import READ, WAITING, PullLimits
+from xfer.server.intake import READ, WAITING
+from xfer.server.pull import PullLimits
 from xfer.transfer.envelope import StreamLimits
 from xfer.wire.tsig import Key
 

@@ -61,6 +61,11 @@ class LocalReception:
         """As `Reception.differing`."""
         return self._reception.differing
 
+    @property
+    def lone(self) -> bool:
+        """Whether nothing has come but an SOA newer than ours, in answer to IXFR."""
+        return self.progress.messages > 0 and self.progress.kind is None
+
     def finish(self) -> tuple[Received, list[Block]]:
         """As `Reception.finish`, with the blocks that `take` has not returned."""
         received = self._reception.finish()
@@ -116,6 +121,11 @@ class RemoteReception:
     def differing(self) -> int:
         """As `Reception.differing`: a child has whole zones only."""
         return -1
+
+    @property
+    def lone(self) -> bool:
+        """As `LocalReception.lone`."""
+        return False
 
     def finish(self) -> tuple[Received, list[Block]]:
         """As `LocalReception.finish`."""

@@ -8,9 +8,10 @@ Three things go on at once, with bounded buffers between them:
                                                         from 256 kB on, another process
     writer          finished blocks → journal           worker thread
 
-The reader stops while a megabyte waits for the parser, and the parser while the writer is behind,
-so a fast peer meets TCP's back-pressure and memory stays bounded. Nothing here publishes: the
-result is complete, every MAC verified and every check passed, or there is a TransferError.
+The reader (`intake.py`) stops while a megabyte waits for the parser, and the parser while the
+writer is behind, so a fast peer meets TCP's back-pressure and memory stays bounded. Nothing here
+publishes: the result is complete, every MAC verified and every check passed, or there is a
+TransferError.
 
 An answer to IXFR is read here, and only a whole zone goes to the other process. For an edit, the
 way to a thread and back takes longer than the work: up to INLINE octets are parsed, and up to
@@ -26,12 +27,13 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TypeVar, TypeVarTuple
 
-import attrs
 import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.server.executor import Executor
+from xfer.server.intake import Intake
+from xfer.server.ixfr_udp import ask_udp
 from xfer.server.job import Job, Progress
 from xfer.server.parsing import (
     LARGE,
@@ -41,83 +43,28 @@ from xfer.server.parsing import (
     RemoteReception,
     run_in,
 )
+from xfer.server.pulled import PullLimits, PullProgress, PullResult
 from xfer.server.reception import Received
 from xfer.server.soa import broken_text
 from xfer.server.target import Dial, Target, connect, dial_tcp, transport_error
-from xfer.transfer.envelope import AXFR, IXFR, StreamLimits
-from xfer.transfer.updates import Add, Delete, Kind
+from xfer.transfer.envelope import AXFR, IXFR
+from xfer.transfer.updates import Kind
 from xfer.wire.edns import Edns, expire_request
 from xfer.wire.request import make_query, serial_soa
 from xfer.wire.tsig import Key, sign_request
 from xfer.zone.block import Block
-from xfer.zone.changeset import Changeset
-from xfer.zone.check import Finding, Policy
+from xfer.zone.check import Policy
 from xfer.zone.snapshot import Snapshot
+
+__all__ = ["PullLimits", "PullProgress", "PullResult", "WriteAhead", "pull_zone"]
 
 Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 
 INLINE = 1 << 13  # octets of an answer to IXFR that are parsed in the event loop
 INLINE_RECORDS = 16  # records to delete and add, the SOAs among them, that are applied there
-READ = 1 << 17  # octets asked of the socket at once
-WAITING = 1 << 20  # octets that may wait for the parser
+LONE_SOA = 5.0  # seconds that a peer may take, after an SOA that is newer than ours, to go on
 WRITE_AHEAD = 32  # blocks given to the journal at once
-WHOLE, CHANGES, NOTHING = "axfr", "ixfr", "soa"  # kinds of result
-GO_ON = "the transfer to go on to its closing SOA"
-
-
-@attrs.frozen
-class PullLimits:
-    """Time-outs in seconds, min_rate in octets per second after the first `idle` seconds; stream:
-    how much may come."""
-
-    connect: float = 10.0
-    idle: float = 30.0
-    total: float = 7200.0
-    min_rate: int = 0
-    stream: StreamLimits = attrs.Factory(StreamLimits)
-
-
-@attrs.frozen
-class PullProgress:
-    """How far a transfer is. serial: None until the opening SOA; octets: as received."""
-
-    serial: int | None
-    messages: int
-    records: int
-    octets: int
-    seconds: float
-
-
-@attrs.frozen
-class PullResult:
-    """A complete transfer, not yet published.
-
-    kind: "axfr" for a whole zone, "ixfr" for changes, "soa" where the peer has nothing newer;
-    content: the version that results, for "soa" the one we had, None where there was none to start
-    from; serial: of the peer's SOA; changes: of an IXFR, against the version we had; differences:
-    of one without such a version, as they came; source: the address we asked from; expire: the
-    EXPIRE option in seconds, None without one; seconds: from the connection to the last check.
-    """
-
-    content: Snapshot | None
-    findings: tuple[Finding, ...]
-    expire: int | None
-    source: str
-    messages: int
-    records: int
-    octets: int
-    seconds: float
-    kind: str
-    serial: int
-    changes: Changeset | None = None
-    differences: tuple[Add | Delete, ...] = ()
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The content, which is there whenever a whole zone came, or `previous` was given."""
-        assert self.content is not None
-        return self.content
 
 
 WriteAhead = Callable[[Sequence[Block]], None]
@@ -174,15 +121,6 @@ async def pull_zone(
         pull.release()
 
 
-@attrs.frozen
-class _End:
-    """Why nothing more will come from the peer: expected, the start of what came, the hint."""
-
-    expected: str
-    got: str
-    hint: str = ""
-
-
 class _Pull:
     """The state that the three tasks of one transfer share."""
 
@@ -211,12 +149,7 @@ class _Pull:
         self._reception: LocalReception | RemoteReception | None = None
         # What a child would have to start again from; None once it is settled who parses.
         self._first: list[bytes] | None = [] if parsers is not None else None
-        self._chunks: list[bytes] = []
-        self._waiting = 0
-        self._received = 0
-        self._end: _End | None = None
-        self._wake_parser = trio.Event()
-        self._wake_reader = trio.Event()
+        self._intake = Intake(limits.idle, limits.min_rate)
         self._start = trio.current_time()
 
     async def run(
@@ -229,17 +162,23 @@ class _Pull:
         ixfr_from: int | None,
     ) -> PullResult:
         limits = self.limits
-        msg_id = rng.getrandbits(16)
-        request = make_request(msg_id, self.origin, ixfr_from)
+        if ixfr_from is not None and self.target.ixfr_udp:
+            request, job = self._request(rng, new_job, ixfr_from)
+            reception = LocalReception(job, self.previous)
+            if receiving is not None:
+                receiving()
+            answered = await ask_udp(self.target, request, reception, self._clock)
+            if answered is not None:
+                self.source, self._intake.received = answered
+                if checking is not None:
+                    checking()
+                received, rest = await self._finish(reception)
+                await self._store(rest)
+                return self._result(received, reception.progress)
         connection = await connect(self.target, dial, limits.connect)
         self.source = connection.source
         async with connection.stream as stream:
-            signed = None
-            key = self.target.key
-            if key is not None:
-                request, mac = sign_request(request, key, int(self._clock.wall()))
-                signed = key, mac
-            job = new_job(msg_id, signed)
+            request, job = self._request(rng, new_job, ixfr_from)
             self._reception = LocalReception(job, self.previous)
             await self._send(stream, request)
             if receiving is not None:
@@ -249,19 +188,41 @@ class _Pull:
                 nursery.start_soon(self._write, blocks)
                 async with send_blocks:
                     async with trio.open_nursery() as reading:
-                        reading.start_soon(self._read, stream)
-                        reception = await self._parse(job, self._reception, send_blocks)
+                        reading.start_soon(self._intake.read, stream)
+                        whole = await self._parse(job, self._reception, send_blocks)
                         reading.cancel_scope.cancel()
                     if checking is not None:
                         checking()
-                    if 0 <= reception.differing <= INLINE_RECORDS:
-                        received, _ = reception.finish()
-                    else:
-                        received, rest = await self._run(reception.finish)
+                    received, rest = await self._finish(whole)
+                    if rest:
                         await send_blocks.send(rest)
-        return self.result(received, reception.progress)
+        return self._result(received, whole.progress)
 
-    def result(self, received: Received, progress: Progress) -> PullResult:
+    def _request(
+        self,
+        rng: random.Random,
+        new_job: Callable[[int, tuple[Key, bytes] | None], Job],
+        ixfr_from: int | None,
+    ) -> tuple[bytes, Job]:
+        """A fresh request, signed where there is a key, and the job of reading its answer."""
+        msg_id = rng.getrandbits(16)
+        request = make_request(msg_id, self.origin, ixfr_from)
+        key = self.target.key
+        if key is None:
+            return request, new_job(msg_id, None)
+        request, mac = sign_request(request, key, int(self._clock.wall()))
+        return request, new_job(msg_id, (key, mac))
+
+    async def _finish(
+        self, reception: LocalReception | RemoteReception
+    ) -> tuple[Received, list[Block]]:
+        """The result, and the blocks that are still to be written ahead."""
+        if 0 <= reception.differing <= INLINE_RECORDS:
+            received, _ = reception.finish()
+            return received, []
+        return await self._run(reception.finish)
+
+    def _result(self, received: Received, progress: Progress) -> PullResult:
         assert progress.serial is not None
         return PullResult(
             content=received.snapshot,
@@ -270,7 +231,7 @@ class _Pull:
             source=self.source,
             messages=progress.messages,
             records=progress.records,
-            octets=self._received,
+            octets=self._intake.received,
             seconds=trio.current_time() - self._start,
             kind=received.kind,
             serial=progress.serial,
@@ -315,46 +276,6 @@ class _Pull:
                 f"the request taken within {self.limits.idle:g} s", "idle_timeout in [limits]"
             )
 
-    async def _read(self, stream: trio.abc.Stream) -> None:
-        """Until the peer sends no more; why is for the parser to say, once it has seen it all."""
-        self._end = await self._receive(stream)
-        self._wake_parser.set()
-
-    async def _receive(self, stream: trio.abc.Stream) -> _End:
-        limits = self.limits
-        waited = 0.0  # on the peer alone: our own slowness does not count against its rate
-        while True:
-            if self._waiting >= WAITING:
-                self._wake_reader = trio.Event()
-                await self._wake_reader.wait()
-                continue
-            before = trio.current_time()
-            data: bytes | bytearray | None = None
-            with trio.move_on_after(limits.idle):
-                try:
-                    data = await stream.receive_some(READ)
-                except (OSError, trio.BrokenResourceError) as error:
-                    return _End(GO_ON, broken_text(error))
-            if data is None:
-                return _End(
-                    f"octets within {limits.idle:g} s",
-                    "stopped",
-                    "the limit is idle_timeout in [limits]",
-                )
-            if not data:
-                return _End(GO_ON, "closed")
-            waited += trio.current_time() - before
-            self._chunks.append(bytes(data))
-            self._waiting += len(data)
-            self._received += len(data)
-            self._wake_parser.set()
-            if waited > limits.idle and self._received < limits.min_rate * waited:
-                return _End(
-                    f"{limits.min_rate} octets per second",
-                    f"{self._received / waited:.0f}, stopped",
-                    "the limit is min_rate in [limits]",
-                )
-
     async def _parse(
         self,
         job: Job,
@@ -364,17 +285,10 @@ class _Pull:
         """Until the closing SOA has been read; returns the reception that has it all."""
         pending: list[Block] = []
         while not reception.progress.complete:
-            if not self._chunks:
-                end = self._end
-                if end is not None:
-                    got = f"{end.got} {reception.progress.where}"
-                    raise reception.abandon(Failure.TRANSPORT, end.expected, got, end.hint)
-                self._wake_parser = trio.Event()
-                await self._wake_parser.wait()
+            if self._intake.empty:
+                await self._wait(reception)
                 continue
-            chunks, self._chunks = self._chunks, []
-            self._waiting = 0
-            self._wake_reader.set()
+            chunks = self._intake.take()
             now = math.floor(self._clock.wall())
             kind = reception.progress.kind
             if kind is Kind.IXFR:
@@ -387,7 +301,11 @@ class _Pull:
                 continue
             if self._first is not None:
                 self._first += chunks
-                if self._received >= LARGE and kind is Kind.AXFR and self._parsers is not None:
+                if (
+                    self._intake.received >= LARGE
+                    and kind is Kind.AXFR
+                    and self._parsers is not None
+                ):
                     self._child = self._parsers.acquire()
                     if self._child is not None:
                         chunks, pending = self._first, []
@@ -402,11 +320,22 @@ class _Pull:
                 await send.send(pending)
                 pending = []
             self._report(reception.progress)
-        if self._chunks:
-            await self._run(reception.take, self._chunks, math.floor(self._clock.wall()))
+        if not self._intake.empty:
+            await self._run(reception.take, self._intake.take(), math.floor(self._clock.wall()))
         if pending:
             await send.send(pending)
         return reception
+
+    async def _wait(self, reception: LocalReception | RemoteReception) -> None:
+        """For more from the peer. Raises TransferError where none will come."""
+        end = self._intake.end
+        if end is not None:
+            got = f"{end.got} {reception.progress.where}"
+            raise reception.abandon(Failure.TRANSPORT, end.expected, got, end.hint)
+        lone = reception.lone
+        await self._intake.wait(LONE_SOA if lone else math.inf)
+        if lone and self._intake.empty:
+            reception.finish()  # raises, and says that nothing followed the SOA
 
     async def _run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         if self._child is None:
@@ -420,7 +349,7 @@ class _Pull:
                     serial=progress.serial,
                     messages=progress.messages,
                     records=progress.records,
-                    octets=self._received,
+                    octets=self._intake.received,
                     seconds=trio.current_time() - self._start,
                 )
             )
@@ -428,18 +357,21 @@ class _Pull:
     async def _write(self, blocks: trio.MemoryReceiveChannel[list[Block]]) -> None:
         async with blocks:
             async for batch in blocks:
-                if self._write_ahead is None or not batch:
-                    continue
-                try:
-                    await self._executor.run(self._write_ahead, batch)
-                except JournalError as error:
-                    raise TransferError(
-                        Failure.POLICY,
-                        "what has arrived to be stored in the journal",
-                        str(error),
-                        hint="nothing can be published while the journal fails",
-                        try_next=False,
-                    ) from error
+                await self._store(batch)
+
+    async def _store(self, blocks: list[Block]) -> None:
+        if self._write_ahead is None or not blocks:
+            return
+        try:
+            await self._executor.run(self._write_ahead, blocks)
+        except JournalError as error:
+            raise TransferError(
+                Failure.POLICY,
+                "what has arrived to be stored in the journal",
+                str(error),
+                hint="nothing can be published while the journal fails",
+                try_next=False,
+            ) from error
 
 
 def make_request(msg_id: int, origin: bytes, ixfr_from: int | None) -> bytes:

@@ -122,14 +122,14 @@ class Reception:
         ready: list[Block] = []
         start = 0
         try:
-            while size - start >= 2:
+            while size - start >= 2 and self.machine.state is not State.CURRENT:
                 end = start + 2 + (buffer[start] << 8 | buffer[start + 1])
                 if end > size:
                     break
                 self._message(buffer[start + 2 : end], now)
                 start = end
-                if self.machine.state is State.CURRENT:
-                    start = size  # who knows no IXFR goes on with the zone that we have
+            if self.machine.state is State.CURRENT:
+                start = size  # who knows no IXFR goes on with the zone that we have
             if self.complete and start < size:
                 raise _after_the_end(octets_text(size - start) + " more")
             if self._builder is not None:

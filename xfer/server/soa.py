@@ -11,7 +11,15 @@ import trio
 from xfer.clock import Clock
 from xfer.errors import Failure, TransferError, TsigError, WireError
 from xfer.server.reception import unverified
-from xfer.server.target import Dial, Target, connect, dial_tcp, system_text, transport_error
+from xfer.server.target import (
+    Dial,
+    Target,
+    connect,
+    dial_tcp,
+    system_text,
+    transport_error,
+    udp_socket,
+)
 from xfer.transfer.envelope import HINTS
 from xfer.wire import names
 from xfer.wire.codes import OPCODE_QUERY, rcode_text
@@ -28,6 +36,7 @@ from xfer.wire.message import (
 from xfer.wire.tsig import ResponseVerifier, sign_request
 
 SOA = 6
+TCP = 10.0  # seconds
 
 
 @attrs.frozen
@@ -43,10 +52,11 @@ class SoaAnswer:
 
 @attrs.frozen
 class SoaTries:
-    """timeouts: seconds to wait for each UDP try in turn; tcp: seconds for a TCP exchange."""
+    """timeouts: seconds to wait for each UDP try in turn; tcp: seconds for a TCP exchange where
+    UDP brings no answer, None for no such exchange."""
 
     timeouts: tuple[float, ...] = (1.0, 2.0, 4.0)
-    tcp: float = 10.0
+    tcp: float | None = TCP
 
 
 async def soa_query(
@@ -70,13 +80,13 @@ async def soa_query(
             try:
                 answer = await _ask_udp(exchange, tries.timeouts)
             except TransferError as error:
-                if error.failure is not Failure.TRANSPORT:
+                if error.failure is not Failure.TRANSPORT or tries.tcp is None:
                     raise
                 # A firewall may let only TCP through, which transfers need anyway.
                 unreached = error
         if answer is None:
             try:
-                answer = await _ask_tcp(exchange, tries.tcp, dial)
+                answer = await _ask_tcp(exchange, tries.tcp or TCP, dial)
             except TransferError as error:
                 if unreached is not None and error.failure is Failure.TRANSPORT:
                     raise unreached from error
@@ -167,12 +177,8 @@ async def _ask_udp(
 ) -> tuple[int, int | None] | None:
     """None where the answer was truncated."""
     target = exchange.target
-    family = trio.socket.AF_INET6 if ":" in target.address else trio.socket.AF_INET
-    with trio.socket.socket(family, trio.socket.SOCK_DGRAM) as sock:
-        try:
-            if target.source is not None:
-                await sock.bind((target.source, 0))
-            await sock.connect((target.address, target.port))
+    try:
+        async with udp_socket(target) as sock:
             exchange.source = str(sock.getsockname()[0])
             for timeout in timeouts:
                 await sock.send(exchange.request())
@@ -181,8 +187,8 @@ async def _ask_udp(
                         message = await sock.recv(65535)
                         if exchange.is_ours(message):
                             return exchange.read(message)
-        except OSError as error:
-            raise transport_error(target, "an answer over UDP", system_text(error)) from error
+    except OSError as error:
+        raise transport_error(target, "an answer over UDP", system_text(error)) from error
     raise transport_error(
         target,
         f"an answer over UDP to one of {len(timeouts)} queries",

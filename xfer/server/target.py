@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import attrs
 import trio
@@ -20,7 +21,8 @@ class Target:
 
     address, port: of the peer; source: our own address towards it, None for the system's choice;
     key: signs the request, None for unsigned; name: of the peer in the config, "" where it has
-    none; unsigned_messages: how many unsigned ones in a row its signed stream may hold.
+    none; unsigned_messages: how many unsigned ones in a row its signed stream may hold; ixfr_udp:
+    ask for changes over UDP first.
     """
 
     address: str
@@ -29,6 +31,7 @@ class Target:
     key: Key | None = None
     name: str = ""
     unsigned_messages: int = MAX_UNSIGNED_MESSAGES
+    ixfr_udp: bool = False
 
     @classmethod
     def of(cls, peer: Peer) -> Target:
@@ -40,6 +43,7 @@ class Target:
             key=peer.key,
             name=peer.name,
             unsigned_messages=peer.unsigned_messages,
+            ixfr_udp=peer.ixfr_udp,
         )
 
     def text(self, source: str = "") -> str:
@@ -72,6 +76,17 @@ async def dial_tcp(target: Target) -> Connection:
     except BaseException:
         sock.close()
         raise
+
+
+@asynccontextmanager
+async def udp_socket(target: Target) -> AsyncIterator[trio.socket.SocketType]:
+    """A UDP socket that is connected to the target, from its source address. Raises OSError."""
+    family = trio.socket.AF_INET6 if ":" in target.address else trio.socket.AF_INET
+    with trio.socket.socket(family, trio.socket.SOCK_DGRAM) as sock:
+        if target.source is not None:
+            await sock.bind((target.source, 0))
+        await sock.connect((target.address, target.port))
+        yield sock
 
 
 async def connect(target: Target, dial: Dial, timeout: float) -> Connection:
