@@ -12,14 +12,18 @@ from collections.abc import Callable
 import pytest
 
 from tests.strategies import ORIGIN, apex, batches, host, parse, shuffled
+from tests.zone import changing
 from xfer import kernel
 from xfer.wire.parse import Batch
 from xfer.wire.records import Spelling
 from xfer.zone import build
+from xfer.zone.apply import Applier
 from xfer.zone.block import LARGEST, OCTETS, Block
 from xfer.zone.build import CHUNK, Builder
+from xfer.zone.changeset import Deltas, Differ
 from xfer.zone.check import Policy
 from xfer.zone.image import render_block
+from xfer.zone.snapshot import Snapshot
 
 ZONE = apex() + [host(n) for n in range(60_000)]
 MESSAGE = 1_000  # records in a message
@@ -79,6 +83,57 @@ def test_merging_takes_a_few_thousand_records_at_a_time(runs: int) -> None:
         assert len(bucket) <= LARGEST + 32 * (runs + 1)
         out += bucket
     assert out == ZONE
+
+
+def between(number: int) -> bytes:
+    """A record whose owner name stands between two hosts."""
+    record = host(30_000)
+    return record[:8] + b"-%06d" % number + record[8:]
+
+
+CHANGES = {
+    "one": ([host(30_000)], []),
+    "scattered": (ZONE[2::50], [host(n) for n in range(60_000, 200_000, 100)]),
+    "shuffled": (shuffled(ZONE[2::2]), shuffled([host(n) for n in range(60_000, 90_000)])),
+    "all at one place": ([], [between(n) for n in range(50_000)]),
+    "nearly all goes": (ZONE[2:-1], []),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_are_applied_and_compared_in_bounded_steps(change: str) -> None:
+    gone, come = CHANGES[change]
+    old = finished(ZONE)
+    deltas = Deltas(ORIGIN, 1)
+    longest = 0.0
+    parts = [(deltas.delete, [apex()[1], *gone]), (deltas.add, [apex(serial=2)[1], *come])]
+    for take, listed in parts:
+        for start in range(0, len(listed), MESSAGE):
+            part = changing.batch(listed[start : start + MESSAGE], None)
+            longest = max(longest, seconds(lambda one=part, to=take: to(one)))  # type: ignore[misc]
+    applier = Applier(old, deltas, Policy())
+    going = True
+    while going:
+        began = time.thread_time()
+        going = applier.step()
+        longest = max(longest, time.thread_time() - began)
+    differ = Differ(old, applier.snapshot())
+    going = True
+    while going:
+        began = time.thread_time()
+        going = differ.step()
+        longest = max(longest, time.thread_time() - began)
+    assert len(differ.changeset().removed) == len(gone) + 1
+    assert longest < MARGIN
+
+
+def finished(records: list[bytes]) -> Snapshot:
+    builder = Builder(ORIGIN, Policy())
+    for each in batches(records, MESSAGE):
+        builder.add(each)
+    while builder.step():
+        pass
+    return builder.snapshot()
 
 
 def test_a_full_block_is_made_read_and_rendered_in_time() -> None:
