@@ -8,8 +8,8 @@ from xfer.config import Config, Limits
 from xfer.journal import Retention
 from xfer.server.notify import NotifyPolicy
 from xfer.server.notify_exchange import NotifyTries
-from xfer.server.probe import ProbePolicy
 from xfer.server.pace import Paces
+from xfer.server.probe import ProbePolicy
 from xfer.server.pull import PullLimits
 from xfer.transfer.envelope import StreamLimits
 from xfer.zone.check import Grade, Policy
