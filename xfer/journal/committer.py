@@ -30,7 +30,9 @@ GROUP_BYTES: Final = 8 << 20
 GROUPS_PER_CHORE: Final = 8
 ZONES_PER_CHORE: Final = 100
 LINGER: Final = 0.1
-"""Seconds that states wait for a commit to go along with, or for more states."""
+"""Seconds without a commit before upkeep begins: states are saved, history pruned, orphans
+collected. Upkeep right after a commit would take the time of whoever waits for it, or for the next;
+and states go along with a commit that comes meanwhile."""
 STATES_ALONG: Final = 200
 """States, of zones and of peers each, that a group of versions takes along."""
 
@@ -72,6 +74,7 @@ class GroupCommitter:
     _collect_after: int | None = attrs.field(default=0, init=False)
     _let_go: bool = attrs.field(default=False, init=False)
     _busy: bool = attrs.field(default=True, init=False)
+    _rested: bool = attrs.field(default=False, init=False)
     _hurry: int = attrs.field(default=0, init=False)
     _closing: bool = attrs.field(default=False, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
@@ -102,8 +105,10 @@ class GroupCommitter:
     def collect(self) -> None:
         """Look for orphans soon, as a transfer that failed leaves them. Never waits."""
         with self._wake:
+            first = not self._has_upkeep()
             self._let_go = True
-            self._wake.notify_all()
+            if first:
+                self._wake.notify_all()
 
     def retain(self, retention: Retention) -> None:
         """From now on apply `retention`; a zone's history follows with its next commit."""
@@ -133,7 +138,7 @@ class GroupCommitter:
     def save(self, state: ZoneState) -> None:
         """Store a zone's state soon; of several for one zone, the last one counts. Never waits."""
         with self._wake:
-            first = not (self._states or self._peers)
+            first = not self._has_upkeep()
             self._number += 1
             self._states[state.origin] = (self._number, state)
             if first:
@@ -146,7 +151,7 @@ class GroupCommitter:
         """
         key, data = states.peer_row(state)
         with self._wake:
-            first = not (self._states or self._peers)
+            first = not self._has_upkeep()
             self._peers[key] = data
             if first:
                 self._wake.notify_all()
@@ -180,7 +185,9 @@ class GroupCommitter:
             self._hurry += 1
             self._wake.notify_all()
             self._wake.wait_for(
-                lambda: not self._busy and (self._closing or not (self._due() or self._waiting()))
+                lambda: (
+                    not self._busy and (self._closing or not (self._due() or self._has_upkeep()))
+                )
             )
             self._hurry -= 1
 
@@ -221,6 +228,7 @@ class GroupCommitter:
             if changes:
                 self._change_marks(changes)
             if group:
+                self._rested = False
                 self._commit(group)
                 since_chore += 1
             if not (group or changes) or since_chore >= GROUPS_PER_CHORE:
@@ -230,37 +238,36 @@ class GroupCommitter:
     def _wait(self) -> bool:
         """Wait for work; False when closing, with all done that cannot wait for the next start."""
         with self._wake:
-            while not self._due():
-                if self._waiting() and (self._closing or self._hurry):
-                    break
+            while not (self._due() or (self._has_upkeep() and (self._rested or self._hurry))):
                 self._busy = False
+                self._rested = False
                 self._wake.notify_all()
                 if self._closing:
-                    return False
-                if not self._wake.wait(LINGER if self._waiting() else None):
-                    break  # the states have waited for long enough
-            self._busy = True
-            if self._closing and not (self._queue or self._marks or self._waiting()):
+                    break
+                self._rested = not self._wake.wait(LINGER if self._has_upkeep() else None)
+            if self._closing and not (self._queue or self._marks or self._states or self._peers):
+                for _, future in self._forgetting:
+                    future.set_exception(JournalError("expected to forget a zone, got closed"))
+                self._forgetting.clear()
                 self._busy = False
-                while self._forgetting:
-                    self._forgetting.popleft()[1].cancel()
                 self._wake.notify_all()
                 return False
+            self._busy = True
         return True
 
     def _due(self) -> bool:
-        """Whether there is work that does not linger."""
+        """Whether there is work that somebody waits for."""
+        return bool(self._queue or self._marks or self._forgetting)
+
+    def _has_upkeep(self) -> bool:
+        """Whether there is work that nobody waits for."""
         return bool(
-            self._queue
-            or self._marks
-            or self._forgetting
+            self._states
+            or self._peers
             or self._untidy
             or self._let_go
             or self._collect_after is not None
         )
-
-    def _waiting(self) -> bool:
-        return bool(self._states or self._peers)
 
     def _take(self) -> list[_Queued]:
         group: list[_Queued] = []
@@ -300,7 +307,7 @@ class GroupCommitter:
         """
         replacing = {queued.new.origin: queued.number for queued in group if queued.new.sets_state}
         with self._wake:
-            if not self._waiting():
+            if not (self._states or self._peers):
                 return None
             zones = {
                 origin: self._states[origin]
@@ -346,7 +353,7 @@ class GroupCommitter:
                 self._on_trouble(error)
 
     def _chore(self) -> None:
-        """One bounded piece of what nobody waits for."""
+        """One bounded piece of upkeep, or of forgetting a zone."""
         with self._wake:
             zones, self._states = self._states, {}
             peers, self._peers = self._peers, {}
@@ -360,8 +367,9 @@ class GroupCommitter:
             self._forget_some(*self._forgetting.popleft())
         elif self._untidy:
             some = [self._untidy.pop() for _ in range(min(len(self._untidy), ZONES_PER_CHORE))]
-            for origin, chain in self._journal.overgrown(some, self._retention):
-                self._journal.prune(origin, self._retention, chain)
+            overgrown = self._journal.overgrown(some, self._retention)
+            if overgrown:
+                self._untidy.update(self._journal.prune_some(overgrown, self._retention))
                 self._collect_after = 0
         elif self._collect_after is not None:
             _, self._collect_after = self._journal.collect_some(self._collect_after)

@@ -81,6 +81,20 @@ def prune_some(conn: Connection, origin: bytes, chain: str, keep: Retention, now
     return len(ids)
 
 
+def prune_several(
+    conn: Connection, zones: Sequence[tuple[bytes, str]], keep: Retention, now: float
+) -> list[tuple[bytes, str]]:
+    """Forget about PRUNE_AT_ONCE versions of the zones; returns those that may have more to go."""
+    left: list[tuple[bytes, str]] = []
+    room = PRUNE_AT_ONCE
+    for zone in zones:
+        gone = prune_some(conn, *zone, keep, now) if room > 0 else PRUNE_AT_ONCE
+        room -= gone
+        if gone == PRUNE_AT_ONCE:
+            left.append(zone)
+    return left
+
+
 def forget_some(conn: Connection, origin: bytes) -> int:
     """Forget up to PRUNE_AT_ONCE of a zone's versions, one chain after the other, oldest first."""
     rows = conn.execute(

@@ -283,6 +283,14 @@ class Journal(Reading):
                 return forgotten
             forgotten += some
 
+    def prune_some(
+        self, zones: Sequence[tuple[bytes, str]], keep: Retention
+    ) -> list[tuple[bytes, str]]:
+        """One transaction of `prune` for several zones; returns those that need another."""
+        self._must_write()
+        with self.database.write("prune the history of zones") as conn:
+            return history.prune_several(conn, zones, keep, self.clock.wall())
+
     def forget(self, origin: bytes) -> None:
         """Forget a zone: all its versions, its state, its peers' and its marks.
 
