@@ -144,6 +144,16 @@ class SmallEngine:
         await trio.lowlevel.checkpoint()
         yield b"-example.com.\t300\tIN\tA\t192.0.2.1\n+example.com.\t300\tIN\tA\t192.0.2.2\n"
 
+    async def rollback(self, zone: str, named: str) -> Outcome:
+        self.orders.append(("rollback", self.find(zone).name, named))
+        if named == "7":
+            raise Refused(f"{zone} serves the content of serial 7 already")
+        return Outcome(True, True, "the content of serial 6 is served as serial 8", zone)
+
+    async def release(self, zone: str) -> Outcome:
+        self.orders.append(("release", self.find(zone).name))
+        return Outcome(True, True, "released: serial 8 is current", zone)
+
     async def reload(self) -> ReloadOutcome:
         if self.config_error is not None:
             raise self.config_error

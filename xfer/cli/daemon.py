@@ -62,7 +62,7 @@ def refresh(
 
     with reported():
         asked = daemon(config, control)
-        _finish(asked.post(zone_path(zone, "/refresh"), {"wait": wait}, wait), as_json)
+        finish(asked.post(zone_path(zone, "/refresh"), {"wait": wait}, wait), as_json)
 
 
 def force_axfr(
@@ -94,7 +94,7 @@ def force_axfr(
             outcome = watched(asked, zone, work)
         else:
             outcome = work()
-        _finish(outcome, as_json)
+        finish(outcome, as_json)
 
 
 def notify(
@@ -108,7 +108,7 @@ def notify(
 
     with reported():
         asked = daemon(config, control)
-        _finish(asked.post(zone_path(zone, "/notify"), None, True), as_json)
+        finish(asked.post(zone_path(zone, "/notify"), None, True), as_json)
 
 
 def reload(
@@ -130,7 +130,7 @@ def reload(
         )
 
 
-def _finish(outcome: dict[str, Any], as_json: bool) -> None:
+def finish(outcome: dict[str, Any], as_json: bool) -> None:
     """Print the outcome of an order; exit 1 where it failed."""
     if as_json:
         print_json(outcome)

@@ -90,10 +90,10 @@ def edit(
     with reported():
         asked = daemon(config, control)
         begun = asked.get(zone_path(zone, "/edit"))
-        change = _Change(asked, zone, "edit", _user())
         before = begun["text"].encode()
         number, name = tempfile.mkstemp(prefix=f"{_stem(zone)}-", suffix=".zone")
         path = Path(name)
+        change = _Change(asked, zone, "edit", name)
         with os.fdopen(number, "wb") as out:
             out.write(before)
         kept = True
@@ -117,12 +117,12 @@ def can_ask() -> bool:
 
 
 class _Change:
-    """A zone's new content on its way to the daemon. source: file, or who edits."""
+    """A zone's new content on its way to the daemon."""
 
     def __init__(self, asked: Daemon, zone: str, kind: str, source: str) -> None:
         self.asked = asked
         self.zone = zone
-        self.asks = {"kind": kind, "source": source}
+        self.asks = {"kind": kind, "source": source, "by": _user()}
 
     def send(
         self, content: bytes, *, dry_run: bool = False, if_version: int | None = None

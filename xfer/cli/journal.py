@@ -68,11 +68,14 @@ def stats(
     config: Config = None,
     journal: Location = None,
     every: Annotated[
-        bool, typer.Option("--all", help=f"Every zone, not the {ZONES_SHOWN} largest.")
+        bool,
+        typer.Option(
+            "--all", help=f"Every zone, not the {ZONES_SHOWN} whose history is the largest."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Versions, records and room of each zone, and of the file."""
+    """Versions, records and room of each zone, what its history costs first, and of the file."""
     with _reporting(), _opened(_url(config, journal)) as database:
         from xfer.journal import audit
 
@@ -186,11 +189,12 @@ def _print_figures(place: str, figures: Figures, every: bool) -> None:
     typer.echo(
         f"{_many(len(figures.zones), 'zone')}, {_many(figures.blocks, 'block')} "
         f"({_size(figures.block_octets)}), {_many(figures.orphans, 'orphan')} "
-        f"({_size(figures.orphan_octets)})"
+        f"({_size(figures.orphan_octets)}), {_many(figures.peers, 'peer state')}, "
+        f"{_many(figures.marks, 'mark')}"
     )
     if not figures.zones:
         return
-    largest = sorted(figures.zones, key=lambda zone: -(zone.newest + zone.history))
+    largest = sorted(figures.zones, key=lambda zone: (-zone.history, -zone.newest, zone.zone))
     shown = largest if every else largest[:ZONES_SHOWN]
     table = Table("zone", box=None)
     for title in ("serial", "records", "versions", "newest", "history", "shared"):
@@ -207,13 +211,14 @@ def _print_figures(place: str, figures: Figures, every: bool) -> None:
         )
     Console().print(table)
     if len(shown) < len(largest):
-        typer.echo(f"{len(largest) - len(shown)} smaller zones are not shown; see --all")
+        typer.echo(f"{len(largest) - len(shown)} zones with less history are not shown; see --all")
 
 
 def _summary(result: Verification) -> str:
     return (
         f"{_many(result.versions, 'version')} of {_many(result.blocks, 'block')} "
-        f"({_size(result.octets)}), {_many(result.orphans, 'orphan')}"
+        f"({_size(result.octets)}), {_many(result.orphans, 'orphan')}, "
+        f"{_many(result.peers, 'peer state')}, {_many(result.marks, 'mark')}"
     )
 
 

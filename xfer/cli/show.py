@@ -72,6 +72,8 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
     if zone["next_action"]:
         due = "" if zone["next_at"] is None else f" {_when(zone['next_at'], now)}"
         rows.append(("next", zone["next_action"] + due))
+    if zone["held"] is not None:
+        rows.append(("held", _held(zone["held"], now)))
     if zone["transfer"] is not None:
         rows.append(("transfer", _transfer(zone["transfer"])))
     error = zone["error"]
@@ -119,7 +121,17 @@ def _note(zone: dict[str, Any]) -> str:
     if zone["error"] is not None:
         sentence: str = zone["error"]["sentence"]
         return sentence
+    if zone["held"] is not None:
+        return f"held with the content of serial {zone['held']['content_serial']}"
     return ""
+
+
+def _held(held: dict[str, Any], now: float) -> str:
+    return (
+        f"at serial {held['serial']} with the content of serial {held['content_serial']} "
+        f"(v{held['content_version']}), since {_when(held['at'], now)}; its primaries are not "
+        "followed until `xfer zone release`"
+    )
 
 
 def _transfer(transfer: dict[str, Any]) -> str:

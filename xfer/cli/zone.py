@@ -1,11 +1,11 @@
-"""`xfer zone show|history|diff`: what zones hold, held, and how that changed."""
+"""`xfer zone show|history|diff|rollback|release`: what zones hold, its history, going back."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -133,6 +133,44 @@ def diff(
 
         for piece in pieces:
             print_diff(piece.decode())
+
+
+@app.command()
+def rollback(
+    zone: ZoneArgument,
+    serial: Annotated[str, typer.Argument(help="Serial, or version like v17.", metavar="SERIAL")],
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Serve that content again under a higher serial; a secondary zone is held there."""
+    _order(zone, "/rollback", {"version": serial}, as_json, config, control)
+
+
+@app.command()
+def release(
+    zone: ZoneArgument,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Follow the primaries again after a rollback."""
+    _order(zone, "/release", None, as_json, config, control)
+
+
+def _order(
+    zone: str,
+    path: str,
+    body: dict[str, Any] | None,
+    as_json: bool,
+    config: Path | None,
+    control: Path | None,
+) -> None:
+    from xfer.cli.client import zone_path
+    from xfer.cli.daemon import finish
+
+    with reported():
+        finish(daemon(config, control).post(zone_path(zone, path), body, True), as_json)
 
 
 def _diff(asked: Daemon, zone: str, old: str, new: str) -> Iterator[bytes]:

@@ -53,6 +53,13 @@ class ForceAxfr(Wait):
     peer: str | None = None
 
 
+class Rollback(BaseModel):
+    """version: a serial, or "v17"."""
+
+    model_config = ConfigDict(extra="forbid")
+    version: str
+
+
 def make_app(
     engine: EngineApi, body_limit: int = BODY_LIMIT, import_limit: int = IMPORT_LIMIT
 ) -> FastAPI:
@@ -120,6 +127,16 @@ def _add_routes(app: FastAPI, engine: EngineApi) -> None:
     async def notify(name: str) -> JSONResponse:
         """Send NOTIFY to the secondaries now."""
         return _outcome(await engine.notify(absolute(name)))
+
+    @app.post(BASE + "/zones/{name}/rollback")
+    async def rollback(name: str, body: Rollback) -> JSONResponse:
+        """Serve the content of a kept version again, under a higher serial."""
+        return _outcome(await engine.rollback(absolute(name), body.version))
+
+    @app.post(BASE + "/zones/{name}/release")
+    async def release(name: str) -> JSONResponse:
+        """Follow the primaries again after a rollback."""
+        return _outcome(await engine.release(absolute(name)))
 
     @app.post(BASE + "/reload")
     async def reload() -> JSONResponse:

@@ -30,13 +30,14 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
         request: Request,
         name: str,
         source: Annotated[str, Query(max_length=4096)] = "",
+        by: Annotated[str, Query(max_length=256)] = "",
         kind: Literal["import", "edit"] = "import",
         dry_run: bool = False,
         if_version: Annotated[int | None, Query(ge=0)] = None,
     ) -> JSONResponse:
         """Make the zone file in the body the zone's new content (text/dns).
 
-        source: what errors and the history call it; dry_run: only say what would change;
+        source: what errors and the history call it; by: who edits, for the history; dry_run: only say what would change;
         if_version: only where that version is served, 0 for none.
         """
         # On disk, because the framework's own buffer would be memory, twice.
@@ -51,7 +52,8 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
                     absolute(name),
                     text,
                     kind=kind,
-                    source=_printable(source),
+                    source=_printable(source, "the request"),
+                    by=_printable(by, "somebody"),
                     digest=digest.hexdigest(),
                     dry_run=dry_run,
                     if_version=if_version,
@@ -59,6 +61,6 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
         return JSONResponse(to_json(edited))
 
 
-def _printable(source: str) -> str:
-    shown = "".join(c if c.isprintable() else "?" for c in source)
-    return ("…" + shown[-NAME:] if len(shown) > NAME else shown) or "the request"
+def _printable(text: str, otherwise: str) -> str:
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return ("…" + shown[-NAME:] if len(shown) > NAME else shown) or otherwise

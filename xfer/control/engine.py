@@ -107,16 +107,23 @@ class EngineApi(Protocol):
         *,
         kind: str,
         source: str,
+        by: str,
         digest: str,
         dry_run: bool,
         if_version: int | None,
     ) -> Edited:
         """Publish a zone file as a primary zone's new content, or only say what that would change.
 
-        kind: "import" or "edit"; source: name of the file, or who edits; digest: SHA-256 of the
+        kind: "import" or "edit"; source: name of the file; by: who edits; digest: SHA-256 of the
         text in hex; if_version: journal id of the version it was made for, 0 for none, None for
         any. Raises Conflict where another is served, ZoneError where the content is refused.
         """
+
+    async def rollback(self, zone: str, named: str) -> Outcome:
+        """Serve the content of a kept version, named as in `zone_file`, under a higher serial."""
+
+    async def release(self, zone: str) -> Outcome:
+        """Follow the primaries again after a rollback."""
 
     async def reload(self) -> ReloadOutcome:
         """Read the config again; ConfigError leaves the old one in force."""

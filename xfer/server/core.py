@@ -20,6 +20,7 @@ from xfer.errors import XferError
 from xfer.journal import GroupCommitter, Journal, PeerState
 from xfer.journal import ZoneState as SavedState
 from xfer.peers import Peer
+from xfer.server import rollback
 from xfer.server.attempts import Attempts
 from xfer.server.changes import Changes
 from xfer.server.dispatch import Dispatcher, Handled, Notified, Sent
@@ -27,12 +28,14 @@ from xfer.server.downstream import Downstream
 from xfer.server.editing import Editor, Rules
 from xfer.server.executor import Executor
 from xfer.server.hints import Hint
+from xfer.server.history import History
 from xfer.server.image import ImageCache
 from xfer.server.outgoing import Outgoing
 from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
+from xfer.server.rollback import Rollbacks
 from xfer.server.sender import ZoneSender
 from xfer.server.settings import paces, policy_of, pull_limits, restart_keys, retention
 from xfer.server.status import Outcome, ReloadOutcome
@@ -104,6 +107,10 @@ class Core:
             limits.retry_max,
         )
         self.refresher.pace = self.attempts.paced
+        self.history = History(journal, executor)
+        self.rollbacks = Rollbacks(
+            self.history, self.attempts, self.publisher, journal, committer, clock
+        )
         self.schedule = self.attempts.schedule
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, changes=self.changes

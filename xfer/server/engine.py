@@ -16,7 +16,7 @@ from xfer.peers import Peer
 from xfer.server.core import Core
 from xfer.server.edited import Edited, EditText
 from xfer.server.editing import Order
-from xfer.server.history import History, Named
+from xfer.server.history import Named
 from xfer.server.status import (
     NoContent,
     NoSuchPeer,
@@ -40,7 +40,7 @@ class Engine:
     def __init__(self, core: Core, tcp: TcpService) -> None:
         self._core = core
         self._tcp = tcp
-        self._history = History(core.journal, core.executor)
+        self._history = core.history
 
     def busy(self) -> bool:
         return self._core.active > 0
@@ -82,6 +82,11 @@ class Engine:
 
     async def force_axfr(self, zone: str, peer: str | None, wait: bool) -> Outcome:
         found = self._secondary(zone, "force-axfr")
+        if found.held is not None:
+            raise Refused(
+                f"{found.name} is held at serial {found.held.serial} after a rollback; "
+                f"`xfer zone release {found.name}` comes first"
+            )
         only = self._primary(found, peer) if peer is not None else None
         if wait:
             return await self._core.attempt(found, True, only)
@@ -153,12 +158,19 @@ class Engine:
         *,
         kind: str,
         source: str,
+        by: str,
         digest: str,
         dry_run: bool,
         if_version: int | None,
     ) -> Edited:
-        order = Order(kind, source, dry_run, if_version, digest)
+        order = Order(kind, source, by, dry_run, if_version, digest)
         return await self._core.editor.take(self._zone(zone), text, order)
+
+    async def rollback(self, zone: str, named: str) -> Outcome:
+        return await self._core.rollbacks.rollback(self._zone(zone), Named.parse(named))
+
+    async def release(self, zone: str) -> Outcome:
+        return await self._core.rollbacks.release(self._zone(zone))
 
     async def reload(self) -> ReloadOutcome:
         return await self._core.reload()
@@ -210,6 +222,7 @@ class Engine:
             primaries=tuple(zone.primary(peer) for peer in zone.config.primaries),
             secondaries=tuple(zone.secondary_status(peer) for peer in zone.config.secondaries),
             findings=zone.warnings(),
+            held=zone.held,
         )
 
 

@@ -40,8 +40,9 @@ class Candidate:
     """Content that has passed every check and may be published.
 
     source: for the operator, "axfr from 192.0.2.1#53"; kind: "axfr", "file"; expire: the primary's
-    EXPIRE option in seconds, None without one; marks: stored with the version; changes: against
-    what is served, where they are known (IXFR, an edit), else they are looked for.
+    EXPIRE option in seconds, None without one; marks: stored with the version; confirmed: a primary
+    has just given it, so that EXPIRE counts anew; changes: against what is served, where they are
+    known (IXFR, an edit), else they are looked for.
     """
 
     snapshot: Snapshot
@@ -50,6 +51,7 @@ class Candidate:
     kind: str
     expire: int | None = None
     marks: tuple[Mark, ...] = ()
+    confirmed: bool = True
     changes: Changeset | None = None
 
     def changes_from(self, served: Snapshot) -> Changeset | None:
@@ -94,6 +96,7 @@ class Publisher:
             changes = await self._prepare(served, candidate, ahead)
             phases.enter_phase(zone, Phase.FLIPPING)
             now = self.clock.wall()
+            confirmed = zone.secondary and candidate.confirmed
             new = NewVersion(
                 origin=zone.origin,
                 serial=snapshot.serial,
@@ -101,8 +104,8 @@ class Publisher:
                 snapshot=snapshot,
                 source=candidate.source,
                 kind=candidate.kind,
-                received_at=now if zone.secondary else None,
-                expire_at=now + lifetime(snapshot, candidate.expire) if zone.secondary else None,
+                received_at=now if confirmed else None,
+                expire_at=now + lifetime(snapshot, candidate.expire) if confirmed else None,
                 marks=candidate.marks,
                 added=len(changes.added) if changes is not None else None,
                 removed=len(changes.removed) if changes is not None else None,
@@ -121,8 +124,11 @@ class Publisher:
         if changes is not None and self.changes is not None:
             self.changes.note(version, changes)
         zone.findings = tuple(str(finding) for finding in candidate.findings)
-        if zone.secondary:
+        if confirmed:
             zone.keep_alive(self.clock.monotonic(), candidate.expire, True)
+        elif zone.expires is not None:
+            latest = self.clock.monotonic() + lifetime(snapshot, None)
+            zone.expires = min(zone.expires, latest)
         phases.enter_phase(zone, Phase.NOTIFYING)
         self.notify(zone)
         return version

@@ -180,6 +180,21 @@ class ZoneStatus:
     primaries: tuple[PrimaryStatus, ...] = ()
     secondaries: tuple[SecondaryStatus, ...] = ()
     findings: tuple[str, ...] = ()  # what the checks said about the served version
+    held: Held | None = None
+
+
+@attrs.frozen
+class Held:
+    """A secondary zone that does not follow its primaries, after a rollback.
+
+    serial: what it was published under; content_serial, content_version: the version whose content
+    that is; at: since when.
+    """
+
+    serial: int
+    content_serial: int
+    content_version: int
+    at: float
 
 
 @attrs.frozen

@@ -12,12 +12,20 @@ import trio
 from xfer.config import Role, ZoneConfig
 from xfer.journal import Version
 from xfer.peers import Peer
+from xfer.server import timers
+from xfer.server.hints import Hint
 from xfer.server.pull import PullProgress
-from xfer.server.status import FailureReport, Phase, PrimaryStatus, SecondaryStatus, ZoneState
+from xfer.server.status import (
+    FailureReport,
+    Held,
+    Phase,
+    PrimaryStatus,
+    SecondaryStatus,
+    ZoneState,
+)
+from xfer.server.timers import Timers
 from xfer.wire.records import soa_fields
 from xfer.zone.snapshot import Snapshot
-
-MIN_TIMER = 1.0  # seconds; a REFRESH or RETRY of 0 would make us a flood
 
 
 @attrs.define(eq=False)
@@ -26,8 +34,10 @@ class Zone:
 
     snapshot, version: what is served, None before the first; loading: it is still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
-    busy: a check or transfer runs; again: another was asked for meanwhile; idle: set when what
-    keeps it busy, or loading, has ended.
+    armed: when its expiry is looked at next; paid: how many tokens what is due has got;
+    held: its primaries are not followed; busy: a check or transfer runs; hint: a NOTIFY that came
+    meanwhile; pursued: the NOTIFY last followed up, hinted_at: when; rung: how often it was tried
+    again, -1 where it need not be.
     """
 
     config: ZoneConfig
@@ -40,18 +50,40 @@ class Zone:
     failures: int = 0
     error: FailureReport | None = None
     findings: tuple[str, ...] = ()
+    held: Held | None = None
     due: float | None = None
     next_action: str = ""
+    armed: float | None = None
+    paid: int = 0
     busy: bool = False
     again: bool = False
-    idle: trio.Event = attrs.Factory(trio.Event)
+    hint: Hint | None = None
+    pursued: Hint | None = None
+    rung: int = -1
+    hinted_at: float = float("-inf")
+    notifies: int = 0
     removed: bool = False
     phase: Phase = Phase.QUEUED
     transfer_from: Peer | None = None
+    transfer_kind: str = ""
     transfer_started: float = 0.0
     progress: PullProgress | None = None
     primaries: dict[str, PrimaryStatus] = attrs.Factory(dict)
     secondaries: dict[str, SecondaryStatus] = attrs.Factory(dict)
+    _idle: trio.Event | None = None  # made by who waits: a hundred thousand idle ones cost memory
+
+    async def until_idle(self) -> None:
+        """Wait until it is loaded, and no check, transfer or edit of it runs."""
+        while self.busy or self.loading:
+            if self._idle is None:
+                self._idle = trio.Event()
+            await self._idle.wait()
+
+    def rest(self) -> None:
+        """It is loaded, or what kept it busy has ended: who waits for that may go on."""
+        if self._idle is not None:
+            self._idle.set()
+            self._idle = None
 
     @property
     def name(self) -> str:
@@ -81,7 +113,7 @@ class Zone:
         """Seconds left, for the EXPIRE option; None without a version (RFC 7314 §4): of a primary
         zone, always the SOA's EXPIRE."""
         if self.expires is None:
-            return lifetime(self.snapshot, None) if self.snapshot is not None else None
+            return soa_fields(self.snapshot.soa)[5] if self.snapshot is not None else None
         return max(0, int(self.expires - now))
 
     def keep_alive(self, now: float, option: int | None, transferred: bool) -> None:
@@ -98,19 +130,21 @@ class Zone:
         self.expires = now + left
         self.expired = False
 
-    def refresh_after(self) -> float:
-        """Seconds until the next check after a success."""
-        if self.config.refresh is not None:
-            return float(self.config.refresh)
-        assert self.snapshot is not None
-        return max(MIN_TIMER, float(soa_fields(self.snapshot.soa)[3]))
-
-    def retry_after(self) -> float:
-        """Seconds until the next try after a failure: RETRY; rising while there is no version."""
+    def timers(self) -> Timers | None:
+        """The timers of what is served; None before the first version."""
         if self.snapshot is None:
-            return min(2.0 ** min(self.failures, 9), 300.0)
-        retry = max(MIN_TIMER, float(soa_fields(self.snapshot.soa)[4]))
-        return min(retry, self.refresh_after())
+            return None
+        return Timers.of(self.snapshot.soa, self.config.refresh)
+
+    def left(self, now: float) -> float | None:
+        """Seconds until it expires, at most 0 once it has; None for never."""
+        return None if self.expires is None else self.expires - now
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the checks said of the version, and what in its timers is not kept to."""
+        if self.snapshot is None or not self.secondary:
+            return self.findings
+        return self.findings + timers.warnings(self.snapshot.soa)
 
     def state(self, now: float) -> ZoneState:
         """One word for the operator."""
@@ -144,9 +178,9 @@ class Zone:
 
 
 def lifetime(snapshot: Snapshot, option: int | None) -> int:
-    """Seconds until a version just transferred expires: SOA EXPIRE, or less by the primary's EXPIRE
-    option (RFC 7314 §4)."""
-    limit = soa_fields(snapshot.soa)[5]
+    """Seconds until a version just transferred expires: SOA EXPIRE as `Timers` has it, or less by
+    the primary's EXPIRE option (RFC 7314 §4)."""
+    limit = Timers.of(snapshot.soa).expire
     return limit if option is None else min(option, limit)
 
 

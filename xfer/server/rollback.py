@@ -1,0 +1,144 @@
+"""Going back: the content of a kept version again, under a new, higher serial (REQUIREMENTS C2).
+
+    following ── rollback ──► held ── release ──► following
+                              │  ▲
+                              └──┘ rollback
+
+It is pushed like any change, so secondaries follow by IXFR. A secondary zone is held there: its
+primaries are still asked, so that it does not expire, but what they have is not taken until the
+operator releases it. That the zone is held is stored with the version and outlives a restart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import structlog
+
+from xfer.clock import Clock
+from xfer.config_keys import Dnssec
+from xfer.errors import TransferError
+from xfer.journal import GroupCommitter, Journal, Mark
+from xfer.server.attempts import Attempts
+from xfer.server.history import History, Named
+from xfer.server.publish import Candidate, Publisher, wait_for
+from xfer.server.serials import bound_to_serial, next_serial, with_serial
+from xfer.server.status import Held, Outcome, Refused
+from xfer.server.zones import Zone
+
+log = structlog.get_logger()
+
+MARK = "held"
+
+
+@attrs.define(eq=False)
+class Rollbacks:
+    """Publishes old content again, and ends the hold that a secondary zone is put under."""
+
+    history: History
+    attempts: Attempts
+    publisher: Publisher
+    journal: Journal
+    committer: GroupCommitter
+    clock: Clock
+
+    async def rollback(self, zone: Zone, named: Named) -> Outcome:
+        """Publish that version's content under the next serial.
+
+        Raises NoSuchVersion, or Refused where signatures or digests hold the old serial, or where
+        the content is what is served already.
+        """
+        if zone.config.dnssec is Dnssec.PRE_SIGNED:
+            raise Refused(
+                f"{zone.name} is pre-signed: its signatures hold the serials they were made for; "
+                "roll back where it is signed"
+            )
+        version = await self.history.find(zone, named)
+        old = await self.history.load(zone, version)
+        bound = bound_to_serial(old)
+        if bound:
+            raise Refused(
+                f"{zone.name} serial {old.serial} has a {bound}, which would be false under "
+                "another serial; roll back where it was made"
+            )
+        async with self.attempts.turn(zone):
+            served = zone.snapshot
+            if served is None or zone.removed:
+                raise Refused(f"{zone.name} serves no version to go back from")
+            if with_serial(old, served.serial).root == served.root:
+                raise Refused(
+                    f"{zone.name} serves the content of serial {old.serial} already, as serial "
+                    f"{served.serial}"
+                )
+            wall = self.clock.wall()
+            serial = next_serial(zone.config.serial, served.serial, wall)
+            held = Held(serial, old.serial, version.id, wall) if zone.secondary else None
+            candidate = Candidate(
+                with_serial(old, serial),
+                (),
+                f"rollback to serial {old.serial} (v{version.id})",
+                "rollback",
+                marks=() if held is None else (mark_of(zone, held),),
+                confirmed=False,
+            )
+            try:
+                with self.journal.write_ahead() as ahead:
+                    await self.publisher.publish(zone, candidate, ahead)
+            except TransferError as error:
+                raise Refused(str(error)) from error
+            zone.held = held
+            if zone.secondary:
+                self.attempts.schedule.arm(zone)
+        log.info(
+            "rollback",
+            zone=zone.name,
+            kind="rollback",
+            serial_from=served.serial,
+            serial_to=serial,
+            content=old.serial,
+        )
+        message = f"the content of serial {old.serial} is served as serial {serial}"
+        if held is not None:
+            message += "; the zone is held there until `xfer zone release`"
+        return Outcome(
+            True,
+            True,
+            message,
+            zone.name,
+            kind="rollback",
+            serial_from=served.serial,
+            serial_to=serial,
+            records=old.count,
+        )
+
+    async def release(self, zone: Zone) -> Outcome:
+        """Follow the primaries again, from now on. Raises Refused where the zone is not held."""
+        async with self.attempts.turn(zone):
+            held = zone.held
+            if held is None:
+                raise Refused(f"{zone.name} is not held")
+            await wait_for(self.committer.clear_mark(zone.origin, MARK))
+            zone.held = None
+        log.info("released", zone=zone.name, serial_from=zone.serial)
+        outcome = await self.attempts.attempt(zone)
+        message = f"released: {outcome.message}"
+        if outcome.ok and zone.serial == held.serial:
+            message += (
+                f"; what is served changes when a primary's serial passes {held.serial}, or at "
+                "once by `xfer force-axfr`, which secondaries follow only after a transfer by hand"
+            )
+        return attrs.evolve(outcome, message=message)
+
+
+def mark_of(zone: Zone, held: Held) -> Mark:
+    """What the journal remembers of a hold."""
+    return Mark(zone.origin, MARK, attrs.asdict(held))
+
+
+def restore(zone: Zone, marks: list[Mark]) -> None:
+    """Hold the zone again where its marks say so."""
+    for mark in marks:
+        if mark.name == MARK and zone.secondary:
+            data: Any = mark.data
+            zone.held = Held(**data)
