@@ -13,18 +13,28 @@ from pathlib import Path
 
 import attrs
 
-from tests.bench import table, zone
+from tests.bench import changes_table, table, zone
+from tests.bench.changes import SERVERS
+from tests.bench.changes_table import Report
 from tests.bench.replay import Replay
 from tests.bench.servers import CONTESTANTS, PEERS
 from tests.bench.stages import VERSIONS, Life
 from tests.peers import TsigKey
 
+WHOLE = ("sender", "receiver", "udp", "pure")
+CHANGES = ("latency", "ixfr")
+
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--records", default="10000,100000,1000000", help="zone sizes")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, interleaved")
-    parser.add_argument("--only", choices=["sender", "receiver", "udp", "pure"])
+    parser.add_argument(
+        "--records",
+        help="zone sizes (10000,100000,1000000; latency: 10000,1000000; ixfr: 1000000)",
+    )
+    parser.add_argument("--rounds", type=int, help="rounds, interleaved (5; latency, ixfr: 2)")
+    parser.add_argument("--only", choices=[*WHOLE, *CHANGES])
+    parser.add_argument("--changes", type=int, default=100, help="latency: changes a round")
+    parser.add_argument("--delta", type=int, default=1000, help="ixfr: changes in a delta")
     parser.add_argument("--servers", help=f"of {', '.join(CONTESTANTS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="10 k and 100 k, one round")
     parser.add_argument("--json", type=Path, help="write every figure of every round there")
@@ -35,14 +45,20 @@ def parse_arguments() -> argparse.Namespace:
     )
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.records, arguments.rounds = "10000,100000", 1
+        arguments.records = arguments.records or "10000,100000"
+        arguments.rounds = arguments.rounds or 1
         arguments.slack = arguments.slack or 4.0
+    sizes = {"latency": "10000,1000000", "ixfr": "1000000"}
+    arguments.records = arguments.records or sizes.get(arguments.only, "10000,100000,1000000")
+    arguments.rounds = arguments.rounds or (2 if arguments.only in CHANGES else 5)
     return arguments
 
 
 def contestants(arguments: argparse.Namespace) -> list[str]:
     if arguments.servers:
         return [name.strip() for name in arguments.servers.split(",")]
+    if arguments.only in CHANGES:
+        return list(SERVERS)
     if arguments.only in (None, "pure"):
         return list(CONTESTANTS)
     return ["xfer", *PEERS]
@@ -87,11 +103,32 @@ def to_json(results: table.Results) -> str:
     return json.dumps(plain, indent=1).replace("Infinity", "null")
 
 
+def run_changes(arguments: argparse.Namespace) -> Report:
+    """What one change costs, or one delta."""
+    names = contestants(arguments)
+    counts = [int(text) for text in arguments.records.split(",")]
+    slack = arguments.slack or 1.0
+    if arguments.only == "latency":
+        return changes_table.latency(counts, names, arguments.rounds, arguments.changes, slack)
+    return changes_table.ixfr(counts, names, arguments.rounds, arguments.delta, 5, slack)
+
+
+def report(found: Report, arguments: argparse.Namespace) -> int:
+    """Print it; 1 where a claim is missed and --slack asks for that."""
+    print("\n".join([*found.lines, "", *map(str, found.verdicts)]))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found.figures, indent=1))
+    missed = any(not verdict.holds for verdict in found.verdicts)
+    return 1 if missed and arguments.slack else 0
+
+
 def main() -> int:
     arguments = parse_arguments()
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
     print(f"load average before: {load:.1f}" + (" - the machine is not ours" if load > 1 else ""))
+    if arguments.only in CHANGES:
+        return report(run_changes(arguments), arguments)
     results = run(arguments)
     for line in table.lines(results):
         print(line)

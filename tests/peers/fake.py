@@ -117,6 +117,8 @@ class FakePrimary:
                 wire, sender = self._udp.recvfrom(65535)
             except OSError:
                 return
+            if not wire:
+                continue  # the socket was shut down
             query = dns.message.from_wire(wire, keyring=self._keyring)
             self.asked.append(_text(query, "UDP"))
             if query.question[0].rdtype == dns.rdatatype.IXFR:
