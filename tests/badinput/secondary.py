@@ -22,6 +22,7 @@ from xfer.errors import TransferError
 from xfer.journal import Journal, NewVersion, Version
 from xfer.peers import Peer
 from xfer.server.executor import Executor, InlineExecutor
+from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.pull import PullLimits, PullResult, pull_zone
 from xfer.server.quotas import Slots
@@ -30,6 +31,7 @@ from xfer.server.target import Connection, Dial, Target
 from xfer.server.zones import Zone
 from xfer.wire.tsig import Key
 from xfer.zone.check import Policy
+from xfer.zone.snapshot import Snapshot
 
 SOURCE = "192.0.2.9"
 ADDRESS = "192.0.2.1"
@@ -136,7 +138,6 @@ class Secondary:
                 Slots(1, 1),
                 self.policy,
                 self.limits,
-                trio.CapacityLimiter(1),
                 memory_dial(primary, nursery, lockstep=lockstep),
             )
             outcome = await refresher.attempt(self.zone, force=True)
@@ -161,8 +162,14 @@ async def pull(
     unsigned_messages: int = 99,
     lockstep: bool = False,
     executor: Executor | None = None,
+    previous: Snapshot | None = None,
+    ixfr_from: int | None = None,
+    parsers: Parsers | None = None,
 ) -> PullResult:
-    """One transfer without anything behind it. Raises TransferError."""
+    """One transfer without anything behind it; the changes where `ixfr_from` or `previous` is
+    given. Raises TransferError."""
+    if previous is not None and ixfr_from is None:
+        ixfr_from = previous.serial
     result: PullResult | None = None
     failed: TransferError | None = None
     async with trio.open_nursery() as nursery:
@@ -176,6 +183,9 @@ async def pull(
                 executor=executor or InlineExecutor(),
                 limits=limits,
                 dial=memory_dial(primary, nursery, lockstep=lockstep),
+                previous=previous,
+                ixfr_from=ixfr_from,
+                parsers=parsers,
             )
         except TransferError as error:
             failed = error

@@ -108,7 +108,6 @@ class World:
                     slots=Slots(4, 4),
                     policy=Policy(),
                     limits=PullLimits(),
-                    checks=trio.CapacityLimiter(4),
                     dial=dial,
                     ask=ask,
                 )
