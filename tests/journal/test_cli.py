@@ -34,7 +34,8 @@ def path(tmp_path: Path, clock: StillClock) -> str:
 def test_verify_of_a_sound_journal(path: str) -> None:
     assert run("verify", "--journal", path) == (
         0,
-        f"{path}: sound, 2 versions of 5 blocks ({_octets(path)}), 0 orphans\n",
+        f"{path}: sound, 2 versions of 5 blocks ({_octets(path)}), 0 orphans, 0 peer states, "
+        "0 marks\n",
         "",
     )
     code, out, _ = run("verify", "--journal", f"sqlite://{path}", "--json")

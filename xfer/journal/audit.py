@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, Table, func, select
 
 from xfer.errors import JournalDamaged, ZoneError
-from xfer.journal import blocks
+from xfer.journal import blocks, states
 from xfer.journal.sqlite import SqliteDatabase
-from xfer.journal.tables import block_data, version_blocks, versions
+from xfer.journal.tables import block_data, marks, peer_states, version_blocks, versions
 from xfer.journal.tables import blocks as block_table
-from xfer.journal.versions import DIGEST_SIZE, Version
+from xfer.journal.versions import DIGEST_SIZE, ROLES, Version
 from xfer.wire import names
 
 _ROWS_AT_ONCE = 500
@@ -40,7 +40,8 @@ class Verification:
 
     file: problems of the database's structure; damaged: blocks; broken: versions whose own list,
     root or record count is wrong; counts: blocks whose use is counted wrongly; orphans: blocks that
-    no version holds, which is no damage.
+    no version holds, which is no damage; peers, marks: how many there are; unreadable: those of
+    them that cannot be read.
     """
 
     versions: int
@@ -52,11 +53,14 @@ class Verification:
     damaged: tuple[DamagedBlock, ...] = ()
     broken: tuple[str, ...] = ()
     counts: tuple[str, ...] = ()
+    peers: int = 0
+    marks: int = 0
+    unreadable: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether every version can be read as it was committed."""
-        return not (self.file or self.damaged or self.broken or self.counts)
+        """Whether everything can be read as it was stored."""
+        return not (self.file or self.damaged or self.broken or self.counts or self.unreadable)
 
     def problems(self) -> list[str]:
         """One sentence for each problem, as an operator should read it."""
@@ -64,14 +68,15 @@ class Verification:
         for block in self.damaged:
             hit = ", ".join(block.versions) or "no version"
             found.append(f"block {block.digest}: {block.problem}; it hits {hit}")
-        return [*found, *self.broken, *self.counts]
+        return [*found, *self.broken, *self.counts, *self.unreadable]
 
 
 @attrs.frozen
 class ZoneFigures:
     """One zone's part of the journal; sizes in octets, times in Unix seconds.
 
-    newest: size of its newest version; history: of blocks that only its older versions need;
+    newest: size of its newest version; history: of blocks that only its older versions need, which
+    is what keeping them costs;
     shared: what its versions would need more if each was stored apart.
     """
 
@@ -89,7 +94,10 @@ class ZoneFigures:
 
 @attrs.frozen
 class Figures:
-    """The journal in numbers; octets throughout. free: unused room inside the file."""
+    """The journal in numbers; octets throughout.
+
+    free: unused room inside the file; peers, marks: rows about them.
+    """
 
     file: int
     wal: int
@@ -99,6 +107,8 @@ class Figures:
     orphans: int
     orphan_octets: int
     zones: tuple[ZoneFigures, ...]
+    peers: int = 0
+    marks: int = 0
 
 
 @attrs.define(eq=False)
@@ -111,6 +121,9 @@ class _Found:
     needed: dict[bytes, list[str]] = attrs.field(factory=dict)
     runs: Counter[bytes] = attrs.field(factory=Counter)
     broken: list[str] = attrs.field(factory=list)
+    unreadable: list[str] = attrs.field(factory=list)
+    peers: int = 0
+    marks: int = 0
     octets: int = 0
     orphan_octets: int = 0
     versions: int = 0
@@ -124,7 +137,7 @@ def verify(database: SqliteDatabase) -> Verification:
     structure = database.damage()
     found = _Found()
     with database.read("verify the journal") as conn:
-        for part in (_blocks, _versions):
+        for part in (_blocks, _versions, _beside):
             try:
                 with database.explained("verify the journal"):
                     part(database, conn, found)
@@ -143,6 +156,9 @@ def verify(database: SqliteDatabase) -> Verification:
         ),
         broken=tuple(found.broken),
         counts=() if structure else tuple(_miscounted(found.counts, found.runs)),
+        peers=found.peers,
+        marks=found.marks,
+        unreadable=tuple(found.unreadable),
     )
 
 
@@ -178,6 +194,25 @@ def _versions(database: SqliteDatabase, conn: Connection, found: _Found) -> None
         problem = _check_version(version, stored, digests, found.records)
         if problem:
             found.broken.append(f"{version}: {problem}")
+
+
+def _beside(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
+    for row in _rows(conn, select(peer_states)):
+        found.peers += 1
+        whose = states.of_peer(row.origin, row.peer)
+        if row.role not in ROLES:
+            found.unreadable.append(f"{whose}: expected a role of {ROLES}, got {row.role!r}")
+        _try(whose, row.data, found)
+    for row in _rows(conn, select(marks)):
+        found.marks += 1
+        _try(states.of_mark(row.origin, row.name), row.data, found)
+
+
+def _try(whose: str, data: str, found: _Found) -> None:
+    try:
+        states.decode(whose, data)
+    except JournalDamaged as error:
+        found.unreadable.append(str(error))
 
 
 def _check_block(
@@ -254,7 +289,8 @@ def measure(database: SqliteDatabase) -> Figures:
             chain.append(version)
         if chain:
             zones.append(_figures(chain))
-    return Figures(file, wal, free, stored, octets, orphans, loose, tuple(zones))
+        peers, marked = _number(conn, peer_states), _number(conn, marks)
+    return Figures(file, wal, free, stored, octets, orphans, loose, tuple(zones), peers, marked)
 
 
 def _figures(chain: list[Version]) -> ZoneFigures:
@@ -279,6 +315,10 @@ def _sum(conn: Connection, *, orphans: bool) -> tuple[int, int]:
     query = select(func.count(), func.sum(block_table.c.size))
     row = conn.execute(query.where(block_table.c.runs == 0) if orphans else query).one()
     return row[0], row[1] or 0
+
+
+def _number(conn: Connection, table: Table) -> int:
+    return conn.scalar(select(func.count()).select_from(table)) or 0
 
 
 def _rows(conn: Connection, query: Select[Any]) -> Iterator[Any]:
