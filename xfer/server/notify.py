@@ -44,7 +44,7 @@ class NotifyPolicy:
     seconds after which no round follows; total, each: rounds at once, in all and to one secondary.
     """
 
-    tries: NotifyTries = NotifyTries()
+    tries: NotifyTries = attrs.Factory(NotifyTries)
     ladder: tuple[float, ...] = (10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
     give_up: float = 86400.0
     total: int = 256

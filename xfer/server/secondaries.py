@@ -1,4 +1,4 @@
-"""What is known of secondaries: what of it a restart must find again, and how far behind each is."""
+"""What is known of secondaries: what a restart must find again, and how far behind each is."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def with_lag(
     """The status with its lag filled in.
 
     versions: newest first, the served one in front; whole: they are the zone's history, not only
-    the served version; now: wall clock. Versions count as newer until the one it has is met, or
-    one that is no newer by RFC 1982.
+    the served version; now: wall clock. Versions count as newer along the unbroken line of rising
+    serials (RFC 1982), until the one it has, or one that is no newer, is met.
     """
     serial = has(status)
     if serial is None or not versions:
@@ -95,6 +95,8 @@ def with_lag(
     ahead = 0
     for version in versions:
         if not newer(version.serial, serial):
+            break
+        if ahead and not newer(versions[ahead - 1].serial, version.serial):
             break
         ahead += 1
     if not ahead:
