@@ -98,3 +98,20 @@ def test_a_zone_that_is_not_there(
     result = xfer("zone", word, "nowhere.example", *others, *socket_option)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "nowhere.example. is not configured here" in result.stderr
+
+
+def test_rollback_and_release(
+    xfer: Xfer, engine: SmallEngine, socket_option: tuple[str, str]
+) -> None:
+    result = xfer("zone", "rollback", "example.com", "6", *socket_option)
+    assert result.exit_code == 0
+    assert "the content of serial 6 is served as serial 8" in result.stdout
+    result = xfer("zone", "release", "example.com", "--json", *socket_option)
+    assert json.loads(result.stdout)["message"] == "released: serial 8 is current"
+    assert engine.orders == [("rollback", "example.com.", "6"), ("release", "example.com.")]
+
+
+def test_a_rollback_that_is_refused(xfer: Xfer, socket_option: tuple[str, str]) -> None:
+    result = xfer("zone", "rollback", "example.com", "7", *socket_option)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "serves the content of serial 7 already" in result.stderr
