@@ -45,7 +45,7 @@ def answer(*records: bytes, **others: object) -> bytes:
 
 def messages(sizes: list[int], *answers: bytes) -> list[bytes]:
     """The records in messages of those sizes; what is left goes into one more."""
-    out = []
+    out: list[bytes] = []
     rest = list(answers)
     for size in [*sizes, len(rest)]:
         if rest:
