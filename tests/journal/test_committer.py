@@ -7,9 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.journal.contents import ZONE, held, new, snapshot, wide
+from tests.journal.contents import ZONE, StillClock, held, new, snapshot, wide
 from xfer.errors import JournalError
-from xfer.journal import GroupCommitter, Journal, Retention, Version, ZoneState
+from xfer.journal import (
+    GroupCommitter,
+    Journal,
+    Mark,
+    PeerState,
+    Retention,
+    Version,
+    ZoneState,
+)
+from xfer.journal import (
+    committer as committing,
+)
 
 
 def zone(number: int) -> bytes:
@@ -182,3 +193,131 @@ def test_an_unforeseen_error_of_upkeep_stops_no_commit(
     committer.settle()
     assert "UnicodeEncodeError" in str(committer.trouble)
     assert committer.commit(new(snapshot(1))).serial == 1
+
+
+def peer(number: int, serial: int) -> PeerState:
+    return PeerState(zone(number), "ns1", "primary", {"serial": serial})
+
+
+def test_the_last_state_of_a_peer_counts_and_a_clean_end_keeps_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committing, "LINGER", 3600.0)  # so only the end can have saved them
+    with GroupCommitter.start(journal) as committer:
+        for serial in range(50):
+            committer.save_peer(peer(1, serial))
+            committer.save_peer(peer(2, serial))
+        committer.save(ZoneState(ZONE, failures=1))
+    assert sorted(journal.peer_states(), key=lambda state: state.origin) == [
+        peer(1, 49),
+        peer(2, 49),
+    ]
+    assert journal.state(ZONE) == ZoneState(ZONE, failures=1)
+
+
+def test_states_go_along_with_a_commit(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committing, "LINGER", 3600.0)
+    with GroupCommitter.start(journal) as committer:
+        committer.settle()
+        committer.save_peer(peer(1, 7))
+        committer.save(ZoneState(zone(1), failures=2))
+        committer.save(ZoneState(zone(2), failures=9))
+        committer.commit(new(snapshot(1, origin=zone(2)), received_at=5.0))
+        assert journal.peer_states() == [peer(1, 7)]
+        assert journal.state(zone(1)) == ZoneState(zone(1), failures=2)
+        assert journal.state(zone(2)) == ZoneState(zone(2), last_check_ok=5.0, last_attempt=5.0)
+
+
+def test_states_are_saved_without_a_commit_too(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committing, "LINGER", 0.0)
+    with GroupCommitter.start(journal) as committer:
+        committer.save_peer(peer(1, 7))
+        while not journal.peer_states():
+            pass
+
+
+def test_a_state_that_cannot_be_stored_keeps_no_version_from_it(
+    journal: Journal, committer: GroupCommitter
+) -> None:
+    committer.settle()
+    with journal.database.write("hold the database"):
+        committer.save(ZoneState(zone(1), error="\udcff is no text that can be stored"))
+        committer.save(ZoneState(zone(2), failures=1))
+        futures = [committer.submit(new(snapshot(1, origin=zone(i)))) for i in range(3)]
+    assert [future.result().serial for future in futures] == [1, 1, 1]
+    committer.settle()
+    assert "UnicodeEncodeError" in str(committer.trouble)
+
+
+def test_peer_data_that_is_no_json_is_refused_at_once(committer: GroupCommitter) -> None:
+    with pytest.raises(JournalError, match="expected data that JSON can hold"):
+        committer.save_peer(PeerState(ZONE, "ns1", "primary", {"rtt": float("inf")}))
+
+
+def test_marks_are_durable_when_their_future_ends(
+    journal: Journal, committer: GroupCommitter, url: str
+) -> None:
+    with journal.database.write("hold the database"):
+        futures = [committer.set_mark(Mark(zone(i), "removed", {"at": i})) for i in range(20)]
+        futures.append(committer.set_mark(Mark(zone(3), "removed", {"at": 99})))
+        futures.append(committer.clear_mark(zone(4), "removed"))
+        assert not any(future.done() for future in futures)
+    for future in futures:
+        future.result()
+    with Journal.open(url, journal.clock, writable=False) as reader:
+        found = {mark.origin: mark.data for mark in reader.marks()}
+    assert found[zone(3)] == {"at": 99}
+    assert zone(4) not in found
+    assert len(found) == 19
+
+
+def test_a_mark_that_fails_says_so(journal: Journal, committer: GroupCommitter) -> None:
+    with journal.database.write("break the marks") as conn:
+        conn.exec_driver_sql(
+            "CREATE TRIGGER broken BEFORE INSERT ON marks BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    with pytest.raises(JournalError, match="expected to set marks, got"):
+        committer.set_mark(Mark(ZONE, "held")).result()
+    assert committer.commit(new(snapshot(1))).serial == 1
+
+
+def test_a_zone_is_forgotten_with_what_was_about_to_be_saved(
+    journal: Journal, committer: GroupCommitter
+) -> None:
+    for serial in range(1, 5):
+        committer.commit(new(snapshot(serial, range(8))))
+    committer.set_mark(Mark(ZONE, "removed")).result()
+    with journal.database.write("hold the database"):
+        committer.save(ZoneState(ZONE, failures=1))
+        committer.save_peer(PeerState(ZONE, "ns1", "primary", {"serial": 1}))
+        done = committer.forget(ZONE)
+    done.result()
+    committer.settle()
+    assert (journal.versions(ZONE), journal.marks(), journal.peer_states()) == ([], [], [])
+    assert journal.state(ZONE) is None
+    assert journal.stats().blocks == 0
+
+
+def test_closing_takes_no_more_marks(journal: Journal) -> None:
+    committer = GroupCommitter.start(journal)
+    done = committer.set_mark(Mark(ZONE, "held"))
+    committer.close()
+    assert done.result() is None
+    for late in (lambda: committer.set_mark(Mark(ZONE, "held")), lambda: committer.forget(ZONE)):
+        with pytest.raises(JournalError, match="expected an open committer"):
+            late()
+
+
+def test_history_goes_by_age(journal: Journal, clock: StillClock) -> None:
+    with GroupCommitter.start(journal, Retention(age=100)) as committer:
+        for serial in range(1, 6):
+            clock.now += 60
+            committer.commit(new(snapshot(serial)))
+        committer.settle()
+        assert [version.serial for version in journal.versions(ZONE)] == [5, 4, 3]
+        clock.now += 1e6
+        committer.sweep()
+        committer.settle()
+        assert [version.serial for version in journal.versions(ZONE)] == [5]

@@ -73,6 +73,7 @@ class GroupCommitter:
     _untidy: set[tuple[bytes, str]] = attrs.field(factory=set, init=False)
     _collect_after: int | None = attrs.field(default=0, init=False)
     _let_go: bool = attrs.field(default=False, init=False)
+    _sweep: bool = attrs.field(default=False, init=False)
     _busy: bool = attrs.field(default=True, init=False)
     _rested: bool = attrs.field(default=False, init=False)
     _hurry: int = attrs.field(default=0, init=False)
@@ -107,6 +108,14 @@ class GroupCommitter:
         with self._wake:
             first = not self._has_upkeep()
             self._let_go = True
+            if first:
+                self._wake.notify_all()
+
+    def sweep(self) -> None:
+        """Apply retention to all zones soon: versions age without commits, too. Never waits."""
+        with self._wake:
+            first = not self._has_upkeep()
+            self._sweep = True
             if first:
                 self._wake.notify_all()
 
@@ -266,6 +275,7 @@ class GroupCommitter:
             or self._peers
             or self._untidy
             or self._let_go
+            or self._sweep
             or self._collect_after is not None
         )
 
@@ -357,6 +367,8 @@ class GroupCommitter:
         with self._wake:
             zones, self._states = self._states, {}
             peers, self._peers = self._peers, {}
+            sweep = self._sweep and not (zones or peers or self._forgetting)
+            self._sweep = self._sweep and not sweep
             if self._let_go:
                 self._let_go = False
                 self._collect_after = 0
@@ -365,6 +377,8 @@ class GroupCommitter:
             self._journal.commit_along([], [state for _, state in zones.values()], peers)
         elif self._forgetting:
             self._forget_some(*self._forgetting.popleft())
+        elif sweep:
+            self._untidy.update(self._journal.with_history())
         elif self._untidy:
             some = [self._untidy.pop() for _ in range(min(len(self._untidy), ZONES_PER_CHORE))]
             overgrown = self._journal.overgrown(some, self._retention)

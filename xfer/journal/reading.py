@@ -62,6 +62,15 @@ class Reading:
             select(versions).where(versions.c.id.in_(newest)).order_by(versions.c.origin)
         )
 
+    def with_history(self) -> list[tuple[bytes, str]]:
+        """Origin and chain of those zones that have older versions besides the newest."""
+        query = select(versions.c.origin, versions.c.chain).group_by(
+            versions.c.origin, versions.c.chain
+        )
+        with self.database.read("look for zones with a history") as conn:
+            rows = conn.execute(query.having(func.count() > 1))
+            return [(row.origin, row.chain) for row in rows]
+
     def versions(self, origin: bytes, chain: str = PUBLISHED, limit: int = -1) -> list[Version]:
         """The kept versions of a zone, newest first; `limit` many, -1 for all."""
         query = select(versions).where(versions.c.origin == origin, versions.c.chain == chain)
