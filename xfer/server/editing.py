@@ -48,13 +48,14 @@ class Rules:
 class Order:
     """What is to be done with a zone file.
 
-    kind: "import" or "edit"; name: of the file, or who edits; dry_run: only look at it; if_version:
+    kind: "import" or "edit"; name: of the file; by: who edits; dry_run: only look at it; if_version:
     journal id of the version it was made for, 0 for a zone that serves nothing, None for any;
     digest: SHA-256 of the text in hex.
     """
 
     kind: str
     name: str
+    by: str
     dry_run: bool
     if_version: int | None = None
     digest: str = ""
@@ -133,7 +134,7 @@ class Editor:
     async def _publish(self, zone: Zone, made: _Made, order: Order) -> None:
         found = made.found
         serial_from = zone.serial
-        source = f"import of {order.name}" if order.kind == "import" else f"edit by {order.name}"
+        source = f"import of {order.name}" if order.kind == "import" else f"edit by {order.by}"
         candidate = Candidate(
             found.snapshot,
             made.findings,

@@ -8,7 +8,8 @@ one record a line, absolute names, canonical order, the case in which names arri
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -30,6 +31,22 @@ from xfer.zone.snapshot import Snapshot
 
 _DIRECTIVES: Final = ("$ORIGIN", "$TTL", "$GENERATE")
 _BATCH: Final = 1_000
+_SHOWN: Final = 120  # characters of a line in an error
+
+
+class _Tokenizer(dns.tokenizer.Tokenizer):
+    """Knows the line of the last word that was read.
+
+    dnspython's own number is the next line's as soon as it has seen the end of this one.
+    """
+
+    seen = 1
+
+    def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
+        token = super().get(want_leading, want_comment)
+        if token.ttype > dns.tokenizer.EOL:
+            self.seen = self.line_number - (self.ungotten_char == "\n")
+        return token
 
 
 class _Sink:
@@ -111,7 +128,7 @@ def read_zone_text(
     """The same from an open file or a string; `source` names it in errors."""
     builder = Builder(origin, policy, previous, max_records)
     sink = _Sink(origin, builder)
-    tokens = dns.tokenizer.Tokenizer(text, source)
+    tokens = _Tokenizer(text, source)
     # The transaction's interface is all that the reader needs of a transaction.
     transaction: Any = sink
     reader = dns.zonefile.Reader(
@@ -123,16 +140,33 @@ def read_zone_text(
         reader.read()
         sink.flush()
     except (dns.exception.DNSException, WireError, TransferError, UnicodeError) as error:
-        line = tokens.where()[1]
-        problem = str(error).removeprefix(f"{source}:{line}: ")
+        line = tokens.seen
+        problem = str(error).removeprefix(f"{source}:{tokens.where()[1]}: ").removesuffix(".")
         if "$INCLUDE" in problem:
             problem = "$INCLUDE is refused: put the included records into this file"
         elif isinstance(error, UnicodeError):
             problem = f"expected UTF-8 text, got {error}"
-        raise ZoneFileError(source, line, problem or type(error).__name__) from None
+        problem = (problem or "not a record") + _quoted(text, line)
+        raise ZoneFileError(source, line, problem) from None
     while builder.step():
         pass
     return builder.snapshot(), builder.findings()
+
+
+def _quoted(text: TextIO | str, line: int) -> str:
+    """That line, for an error about it; a record in parentheses may have begun further up."""
+    lines: Iterable[str] = text.splitlines() if isinstance(text, str) else text
+    try:
+        if not isinstance(text, str):
+            if not text.seekable():
+                return ""
+            text.seek(0)
+        found = next(itertools.islice(lines, line - 1, None), "").strip()
+    except (OSError, UnicodeError, ValueError):
+        return ""
+    if len(found) > _SHOWN:
+        found = found[:_SHOWN] + "…"
+    return f', in "{found}"' if found else ""
 
 
 def write_zone_file(snapshot: Snapshot, out: TextIO) -> None:
