@@ -39,7 +39,7 @@ def test_status_of_one_zone_tells_everything(xfer: Xfer, socket_option: tuple[st
         "primary    one 192.0.2.1#53, serial 7, asked 1970-01-01",
         "primary    two 192.0.2.2#53, serial unknown\nerror      1970-01-01 00:16:40Z (",
         " ago): auth: TSIG bad-mac: expected our secret, got another\n",
-        "secondary  public 192.0.2.9#53, NOTIFY for 7: NOERROR",
+        "secondary  public 192.0.2.9#53\ntold       of serial 7: NOERROR, 1970-01-01 00:16:41Z (",
     ):
         assert part in result.stdout
 

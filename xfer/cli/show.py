@@ -87,7 +87,8 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
         rows.append(("primary", _primary(item, now)))
         if item["error"] is not None:
             rows.append(("error", _error(item["error"], now)))
-    rows += [("secondary", _secondary(item, now)) for item in zone["secondaries"]]
+    for item in zone["secondaries"]:
+        rows += _secondary(item, now)
     peers = {item["address"].partition("#")[0] for item in zone["primaries"] + zone["secondaries"]}
     rows += [
         ("refused", _refused(item, now))
@@ -156,15 +157,65 @@ def _error(error: dict[str, Any], now: float) -> str:
     return f"{_when(error['at'], now)}: {error['sentence']}"
 
 
-def _secondary(item: dict[str, Any], now: float) -> str:
-    parts = [f"{item['peer']} {item['address']}"]
-    if item["notified_serial"] is not None:
-        result = f": {item['notify_result']}" if item["notify_result"] else ""
-        parts.append(f"NOTIFY for {item['notified_serial']}{result}")
+def _secondary(item: dict[str, Any], now: float) -> list[tuple[str, str]]:
+    """How far behind it is, then what it was told, what it fetched, and what it says it has."""
+    rows = [("secondary", f"{item['peer']} {item['address']}" + _lag(item))]
+    told = _told(item, now)
+    if told:
+        rows.append(("told", told))
     if item["fetched_serial"] is not None:
-        when = "" if item["fetched_at"] is None else f" {_when(item['fetched_at'], now)}"
-        parts.append(f"fetched {item['fetched_serial']}{when}")
-    return ", ".join(parts)
+        how = f" by {item['fetched_kind']}" if item["fetched_kind"] else ""
+        if item["fetched_kind"] == "ixfr" and item["fetched_from"] is not None:
+            how += f" from {item['fetched_from']}"
+        elif item["fetched_kind"] == "soa":
+            how = ": it asked, and had it already"
+        rows.append(
+            ("fetched", f"serial {item['fetched_serial']}{how}" + _at(item, "fetched", now))
+        )
+    asked = item["asked_at"]
+    if asked is not None and (item["fetched_at"] is None or asked > item["fetched_at"]):
+        rows.append(("asked", f"for a transfer {_when(asked, now)}, and has not got it whole"))
+    if item["seen_serial"] is not None:
+        rows.append(
+            ("has", f"serial {item['seen_serial']} by its own word" + _at(item, "seen", now))
+        )
+    if item["probe_error"]:
+        rows.append(("has", item["probe_error"] + _at(item, "probed", now)))
+    return rows
+
+
+def _lag(item: dict[str, Any]) -> str:
+    behind = item["lag_serials"]
+    if behind is None:
+        return ""
+    if not behind:
+        return ", up to date"
+    versions = item["lag_versions"]
+    what = (
+        f"{behind} behind in serial" if versions is None else f"{many(versions, 'version')} behind"
+    )
+    return f", {what} for {_amount(item['lag_seconds'])}"
+
+
+def _told(item: dict[str, Any], now: float) -> str:
+    """What came of its last NOTIFY, and what follows."""
+    result = f": {item['notify_result']}" if item["notify_result"] else ""
+    if item["pending"] is None:
+        if item["notified_serial"] is None:
+            return ""
+        return f"of serial {item['notified_serial']}{result}" + _at(item, "notified", now)
+    tried = f" after {many(item['tries'], 'attempt')}" if item["tries"] else ""
+    told = f"not yet of serial {item['pending']}{tried}"
+    if item["given_up_at"] is not None:
+        told = f"not of serial {item['pending']}, given up{tried} {_when(item['given_up_at'], now)}"
+    elif item["next_at"] is not None:
+        told += f", next {_when(item['next_at'], now)}"
+    return told + result
+
+
+def _at(item: dict[str, Any], what: str, now: float) -> str:
+    at = item[f"{what}_at"]
+    return "" if at is None else f", {_when(at, now)}"
 
 
 def _refused(item: dict[str, Any], now: float) -> str:
@@ -176,12 +227,16 @@ def _refused(item: dict[str, Any], now: float) -> str:
 def _when(at: float, now: float) -> str:
     """ "2026-11-22 01:02:03Z (5 min ago)"."""
     stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
-    away = abs(now - at)
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        if away >= size or size == 1:
-            amount = f"{away / size:.0f} {unit}"
-            break
+    amount = _amount(abs(now - at))
     return f"{stamp} ({amount} ago)" if at <= now else f"{stamp} (in {amount})"
+
+
+def _amount(seconds: float) -> str:
+    """ "5 min"."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _or_dash(value: object) -> str:

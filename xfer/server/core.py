@@ -7,8 +7,7 @@ a nursery, in which checks, transfers and NOTIFYs run.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import structlog
@@ -16,11 +15,8 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config import Config
-from xfer.errors import XferError
-from xfer.journal import GroupCommitter, Journal, PeerState
-from xfer.journal import ZoneState as SavedState
+from xfer.journal import GroupCommitter, Journal
 from xfer.peers import Peer
-from xfer.server import rollback
 from xfer.server.attempts import Attempts
 from xfer.server.changes import Changes
 from xfer.server.dispatch import Dispatcher, Handled, Notified, Sent
@@ -30,6 +26,7 @@ from xfer.server.executor import Executor
 from xfer.server.hints import Hint
 from xfer.server.history import History
 from xfer.server.image import ImageCache
+from xfer.server.loading import Loading
 from xfer.server.outgoing import Outgoing
 from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
@@ -40,7 +37,7 @@ from xfer.server.sender import ZoneSender
 from xfer.server.settings import paces, policy_of, pull_limits, restart_keys, retention
 from xfer.server.status import Outcome, ReloadOutcome
 from xfer.server.zonefiles import ZoneFiles
-from xfer.server.zones import Zone, ZoneTable, lifetime
+from xfer.server.zones import Zone, ZoneTable
 
 log = structlog.get_logger()
 
@@ -112,11 +109,13 @@ class Core:
             self.history, self.attempts, self.publisher, journal, committer, clock
         )
         self.schedule = self.attempts.schedule
+        self.loading = Loading(nursery, journal, executor, clock, self.downstream, self._loaded)
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, changes=self.changes
         )
         sender = ZoneSender(self.images, clock, limits.idle_timeout, limits.total_timeout)
         self.outgoing = Outgoing(sender, self.slots_out, self._sent, self.changes)
+        self.outgoing.on_asked = lambda asked: self.downstream.asked(asked.zone, asked.client)
         for zone in config.zones.values():
             self.table.zones[zone.origin] = Zone(zone, loading=True)
 
@@ -124,75 +123,16 @@ class Core:
 
     async def load_all(self) -> None:
         """Read what the journal has of every zone, then plan their first checks."""
-        saved = {state.origin: state for state in await self.executor.run(self.journal.states)}
-        stored = {version.origin for version in await self.executor.run(self.journal.latest_all)}
-        peers = defaultdict(list)
-        for peer in await self.executor.run(self.journal.peer_states):
-            peers[peer.origin].append(peer)
-        marks = defaultdict(list)
-        for mark in await self.executor.run(self.journal.marks):
-            marks[mark.origin].append(mark)
-        for zone in list(self.table.zones.values()):
-            if zone.origin in stored:
-                known = peers.pop(zone.origin, [])
-                rollback.restore(zone, marks[zone.origin])
-                await self._load_zone(zone, saved.get(zone.origin), known)
-            else:
-                self._loaded(zone)
+        await self.loading.all(self.table.zones.values())
         self.schedule.run_due()
         await trio.lowlevel.checkpoint()  # lets what is due take its place in `until_idle`
         self.loaded.set()
 
-    async def _load_zone(
-        self, zone: Zone, saved: SavedState | None, peers: Sequence[PeerState]
-    ) -> None:
-        try:
-            readable = await self.executor.run(self.journal.latest_readable, zone.origin)
-        except XferError as error:
-            log.error("version unreadable", zone=zone.name, error=str(error))
-            readable = None
-        if readable is not None:
-            for damage in readable.damaged:
-                log.error("version damaged", zone=zone.name, error=str(damage))
-            zone.snapshot, zone.version = readable.snapshot, readable.version
-            self._restore(zone, saved)
-        if not zone.removed:
-            self.downstream.loaded(zone, peers)
-        self._loaded(zone)
-
-    async def _load_added(self, zone: Zone) -> None:
-        """A zone that a reload brought; it may have been served here before."""
-        try:
-            saved = await self.executor.run(self.journal.state, zone.origin)
-            peers = await self.executor.run(self.journal.peer_states, zone.origin)
-            rollback.restore(zone, await self.executor.run(self.journal.marks, zone.origin))
-        except XferError as error:
-            log.error("zone state unreadable", zone=zone.name, error=str(error))
-            saved, peers = None, []
-        await self._load_zone(zone, saved, peers)
-
     def _loaded(self, zone: Zone) -> None:
-        zone.loading = False
-        zone.rest()
-        log.debug("loaded", zone=zone.name, serial_to=zone.serial)
-        if zone.removed:
-            return
         if zone.secondary:
             self.attempts.loaded(zone)
         else:
             self._nursery.start_soon(self.read_file, zone)
-
-    def _restore(self, zone: Zone, saved: SavedState | None) -> None:
-        """When a secondary zone expires, from what was saved; the wall clock may have jumped."""
-        if not zone.secondary or zone.snapshot is None or zone.version is None:
-            return
-        limit = lifetime(zone.snapshot, None)
-        expire_at = zone.version.created + limit
-        if saved is not None and saved.expire_at is not None:
-            expire_at = saved.expire_at
-            zone.failures = saved.failures
-        left = min(max(expire_at - self.clock.wall(), 0.0), float(limit))
-        zone.expires = self.clock.monotonic() + left
 
     # -- attempts
 
@@ -254,6 +194,8 @@ class Core:
             serial_to=notified.serial,
         )
         self.attempts.notified(zone, Hint(notified.serial, notified.source))
+        if zone.loading:
+            self.loading.hurry(zone)
 
     def _sent(self, sent: Sent) -> None:
         """A client has got an answer to AXFR or IXFR."""
@@ -319,7 +261,7 @@ class Core:
             known = zones.get(origin)
             if known is None:
                 zones[origin] = Zone(settings, loading=True)
-                self._nursery.start_soon(self._load_added, zones[origin])
+                self._nursery.start_soon(self.loading.added, zones[origin])
                 added += 1
             elif known.config != settings:
                 known.config = settings
@@ -329,7 +271,7 @@ class Core:
                 if known.secondary:
                     if known.expires is None:  # it was a primary zone
                         known.keep_alive(self.clock.monotonic(), None, True)
-                    self.start_attempt(known)
+                    self.attempts.soon(known)
                 else:
                     known.expires = None
                     self.schedule.forget(known)

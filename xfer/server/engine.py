@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TextIO
 
 import trio
 
 import xfer
 from xfer import kernel
+from xfer.journal import Version
 from xfer.peers import Peer
 from xfer.server.core import Core
 from xfer.server.edited import Edited, EditText
 from xfer.server.editing import Order
 from xfer.server.history import Named
+from xfer.server.secondaries import with_lag
 from xfer.server.status import (
     NoContent,
     NoSuchPeer,
@@ -25,6 +27,7 @@ from xfer.server.status import (
     Progress,
     Refused,
     ReloadOutcome,
+    SecondaryStatus,
     ServerStatus,
     VersionStatus,
     ZoneStatus,
@@ -78,7 +81,7 @@ class Engine:
     async def zone_status(self, zone: str) -> ZoneStatus:
         found = self._zone(zone)
         versions = await self._core.executor.run(self._core.journal.versions, found.origin)
-        return self._status(found, len(versions))
+        return self._status(found, versions)
 
     async def force_axfr(self, zone: str, peer: str | None, wait: bool) -> Outcome:
         found = self._secondary(zone, "force-axfr")
@@ -196,13 +199,16 @@ class Engine:
             raise NoSuchPeer(f"{name} is no primary of {zone.name}, which has {known}")
         return peer
 
-    def _status(self, zone: Zone, versions: int | None = None) -> ZoneStatus:
+    def _status(self, zone: Zone, history: Sequence[Version] | None = None) -> ZoneStatus:
+        """history: the kept versions, newest first; None where they have not been read."""
         core = self._core
         now = core.clock.monotonic()
         wall = core.clock.wall()
         version = zone.version
-        if versions is None:
+        if history is None:
             versions = 0 if version is None else 1
+        else:
+            versions = len(history)
         return ZoneStatus(
             name=zone.name,
             role=zone.config.role.value,
@@ -220,10 +226,26 @@ class Engine:
             transfer=_progress(zone),
             error=zone.error,
             primaries=tuple(zone.primary(peer) for peer in zone.config.primaries),
-            secondaries=tuple(zone.secondary_status(peer) for peer in zone.config.secondaries),
+            secondaries=_secondaries(zone, history, wall),
             findings=zone.warnings(),
             held=zone.held,
         )
+
+
+def _secondaries(
+    zone: Zone, history: Sequence[Version] | None, wall: float
+) -> tuple[SecondaryStatus, ...]:
+    served = zone.version
+    if served is None:
+        line: list[Version] = []
+    elif history is None:
+        line = [served]
+    else:
+        line = [served, *(version for version in history if version.id < served.id)]
+    return tuple(
+        with_lag(zone.secondary_status(peer), line, wall, whole=history is not None)
+        for peer in zone.config.secondaries
+    )
 
 
 def _progress(zone: Zone) -> Progress | None:

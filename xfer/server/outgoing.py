@@ -41,16 +41,20 @@ SMALL = 64_000  # octets of differences that count as small
 @attrs.define(eq=False)
 class Outgoing:
     """sender: streams zones; slots: quotas; on_done: told each transfer that was sent whole;
-    changes: the differences to send, None for whole zones only; small: quotas of small ones."""
+    changes: the differences to send, None for whole zones only; small: quotas of small ones;
+    on_asked: told each transfer before it starts."""
 
     sender: ZoneSender
     slots: Slots
     on_done: Callable[[Sent], None]
     changes: Changes | None = None
     small: Slots = attrs.Factory(lambda self: Slots(self.slots.total, self.slots.each), True)
+    on_asked: Callable[[Transfer], None] | None = None
 
     async def run(self, transfer: Transfer, write: Write) -> None:
         """Send it. Raises what a broken connection raises, after logging."""
+        if self.on_asked is not None:
+            self.on_asked(transfer)
         running = _Running(self, transfer, write)
         start = self.sender.clock.monotonic()
         error = ""
