@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect
 
 from tests.journal.contents import ZONE, StillClock, held, new, snapshot
 from xfer.errors import JournalSchemaError
-from xfer.journal import Journal, migrate, tables
+from xfer.journal import Journal, backup, migrate, tables
 from xfer.journal.sqlite import SqliteDatabase
 
 # Schema 1 as released, with one version in it. Never edit: later schemas are reached from here.
@@ -69,6 +69,19 @@ def test_a_journal_of_schema_1_opens_and_goes_on(of_schema_1: Path, clock: Still
         assert journal.line(ZONE) == [following, version]
         assert (journal.marks(), journal.peer_states()) == ([], [])
         assert journal.verify().ok
+
+
+def test_a_backup_of_schema_1_is_restored_as_it_would_have_been_opened(
+    of_schema_1: Path, clock: StillClock, tmp_path: Path
+) -> None:
+    before = of_schema_1.read_bytes()
+    done = backup.restore(of_schema_1, str(tmp_path / "new.db"), clock)
+    assert done.verification.versions == 1
+    with Journal.open(str(done.journal), clock, writable=False) as journal:
+        version = journal.latest(ZONE)
+        assert version is not None
+        assert held(journal.load(version)) == held(snapshot(41, range(4)))
+    assert of_schema_1.read_bytes() == before
 
 
 def test_the_ladder_leads_to_what_a_new_journal_has(

@@ -77,6 +77,7 @@ def restore(source: Path, url: str, clock: Clock) -> Restored:
                 origin.close()
             if journal.exists():
                 shutil.copymode(journal, part)
+            _bring_up_to_date(part)
             result = _sound(part)
             aside = _put_aside(journal, clock) if journal.exists() else None
             part.replace(journal)
@@ -84,6 +85,19 @@ def restore(source: Path, url: str, clock: Clock) -> Restored:
     finally:
         lock.release()
     return Restored(journal, aside, result)
+
+
+def _bring_up_to_date(copy: Path) -> None:
+    """A backup made by an older release gets the present schema."""
+    database = SqliteDatabase.open(copy, writable=True)
+    try:
+        with database.write("bring the schema up to date") as conn:
+            if migrate.version_of(conn):  # an empty database is no backup, and `_sound` says so
+                migrate.climb(conn)
+        database.checkpoint()
+    finally:
+        database.close()
+    sync_file(copy)
 
 
 def _sound(copy: Path) -> Verification:
