@@ -102,6 +102,15 @@ class Attempts:
             return
         self._nursery.start_soon(self.attempt, zone)
 
+    def soon(self, zone: Zone) -> None:
+        """Check the zone's primaries at the pace of scheduled checks, or after what runs."""
+        if zone.busy:
+            zone.again = True
+        elif not zone.loading:
+            self.schedule.arm(zone)
+            self.schedule.at(zone, self._clock.monotonic(), CHECK)
+            self.schedule.run_due()
+
     def spawn(self, zone: Zone, force: bool, only: Peer | None) -> None:
         """An attempt in the background, after the one that runs."""
         self._nursery.start_soon(self.attempt, zone, force, only)
@@ -247,7 +256,8 @@ class Attempts:
         """Seconds until the NOTIFY is followed up again; None where it is done with."""
         hint = zone.pursued
         assert hint is not None
-        if not (succeeded and (hint.serial is None or hint.met(zone.serial))):
+        done = hint.serial is None or hint.met(zone.serial) or zone.held is not None
+        if not (succeeded and done):
             step = timers.ladder_after(self.ladder, zone.rung, spread)
             if step is not None:
                 zone.rung += 1

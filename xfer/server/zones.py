@@ -24,6 +24,7 @@ from xfer.server.status import (
     ZoneState,
 )
 from xfer.server.timers import Timers
+from xfer.transfer.outbound import newer
 from xfer.wire.records import soa_fields
 from xfer.zone.snapshot import Snapshot
 
@@ -158,9 +159,17 @@ class Zone:
             return ZoneState.EXPIRED
         if self.error is not None:
             return ZoneState.FAILING
-        if self.secondary and self.checked_at is None:
+        if self.secondary and (self.checked_at is None or self._outdated()):
             return ZoneState.STALE
         return ZoneState.CURRENT
+
+    def _outdated(self) -> bool:
+        """Whether a primary is known to have more than is served, and would be followed."""
+        serial = self.serial
+        return self.held is None and any(
+            known.serial is not None and serial is not None and newer(known.serial, serial)
+            for known in self.primaries.values()
+        )
 
     def primary(self, peer: Peer) -> PrimaryStatus:
         """What is known of that primary so far."""

@@ -1,0 +1,176 @@
+"""Zones as the journal has them: read at the start, and when a reload brings one.
+
+At the start they are read one after the other, but a zone that gets a NOTIFY meanwhile is read at
+once, beside the others (REQUIREMENTS C7). What was saved is advice: wall times are clamped, since
+the clock may have jumped while nothing ran.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+import structlog
+import trio
+
+from xfer.clock import Clock
+from xfer.errors import Failure, XferError
+from xfer.journal import Journal, Mark, PeerState
+from xfer.journal import ZoneState as SavedState
+from xfer.server import primaries, rollback
+from xfer.server.downstream import Downstream
+from xfer.server.executor import Executor
+from xfer.server.status import FailureReport
+from xfer.server.zones import Zone, lifetime
+
+log = structlog.get_logger()
+
+WITHOUT = 500  # zones without a version between two looks at the event loop
+KNOWN_FAILURES = frozenset(kind.value for kind in Failure)
+
+
+@attrs.define(eq=False)
+class _Saved:
+    """What the journal has besides versions, by origin."""
+
+    stored: set[bytes]
+    states: dict[bytes, SavedState]
+    peers: dict[bytes, list[PeerState]]
+    marks: dict[bytes, list[Mark]]
+
+
+@attrs.define(eq=False)
+class Loading:
+    """loaded: called with each zone as soon as it may be served and checked."""
+
+    nursery: trio.Nursery
+    journal: Journal
+    executor: Executor
+    clock: Clock
+    downstream: Downstream
+    loaded: Callable[[Zone], None]
+    _saved: _Saved | None = None
+    _reading: set[Zone] = attrs.Factory(set)
+    _hurried: list[Zone] = attrs.Factory(list)
+
+    async def all(self, zones: Iterable[Zone]) -> None:
+        """Read what the journal has of every zone."""
+        self._saved = saved = await self.executor.run(self._all_saved)
+        for zone in self._hurried:
+            self.hurry(zone)
+        for number, zone in enumerate(list(zones)):
+            await self._one(zone, saved)
+            if number % WITHOUT == 0:
+                await trio.lowlevel.checkpoint()
+        self._saved = None
+
+    def hurry(self, zone: Zone) -> None:
+        """Read that zone now, beside the one that is being read."""
+        if self._saved is None:
+            self._hurried.append(zone)
+        elif zone.loading and zone not in self._reading:
+            self.nursery.start_soon(self._one, zone, self._saved)
+
+    async def added(self, zone: Zone) -> None:
+        """A zone that a reload brought; it may have been served here before."""
+        origin = zone.origin
+        state, peers, marks = None, [], []
+        try:
+            state = await self.executor.run(self.journal.state, origin)
+            peers = await self.executor.run(self.journal.peer_states, origin)
+            marks = await self.executor.run(self.journal.marks, origin)
+        except XferError as error:
+            log.error("zone state unreadable", zone=zone.name, error=str(error))
+        await self._read(zone, state, peers, marks)
+
+    def _all_saved(self) -> _Saved:
+        """In a worker thread."""
+        journal = self.journal
+        peers: dict[bytes, list[PeerState]] = defaultdict(list)
+        for peer in journal.peer_states():
+            peers[peer.origin].append(peer)
+        marks: dict[bytes, list[Mark]] = defaultdict(list)
+        for mark in journal.marks():
+            marks[mark.origin].append(mark)
+        return _Saved(
+            {version.origin for version in journal.latest_all()},
+            {state.origin: state for state in journal.states()},
+            peers,
+            marks,
+        )
+
+    async def _one(self, zone: Zone, saved: _Saved) -> None:
+        if not zone.loading or zone in self._reading:
+            return
+        origin = zone.origin
+        state = saved.states.pop(origin, None)
+        peers = saved.peers.pop(origin, [])
+        if origin in saved.stored:
+            await self._read(zone, state, peers, saved.marks.get(origin, []))
+        else:
+            self._know(zone, peers)
+            self._end(zone)
+
+    async def _read(
+        self,
+        zone: Zone,
+        state: SavedState | None,
+        peers: Sequence[PeerState],
+        marks: list[Mark],
+    ) -> None:
+        self._reading.add(zone)
+        try:
+            readable = await self.executor.run(self.journal.latest_readable, zone.origin)
+        except XferError as error:
+            log.error("version unreadable", zone=zone.name, error=str(error))
+            readable = None
+        finally:
+            self._reading.discard(zone)
+        if readable is not None:
+            for damage in readable.damaged:
+                log.error("version damaged", zone=zone.name, error=str(damage))
+            zone.snapshot, zone.version = readable.snapshot, readable.version
+            self._restore(zone, state)
+            rollback.restore(zone, marks)
+        self._know(zone, peers)
+        self._end(zone)
+
+    def _know(self, zone: Zone, peers: Sequence[PeerState]) -> None:
+        """What was known of its peers."""
+        if zone.removed:
+            return
+        saved = {state.peer: state for state in peers if state.role == "primary"}
+        wall = self.clock.wall()
+        for peer in zone.config.primaries if zone.secondary else ():
+            if peer.name in saved:
+                data = saved[peer.name].data
+                zone.primaries[peer.name] = primaries.from_data(peer, data, wall)
+        if zone.snapshot is not None:
+            self.downstream.loaded(zone, peers)
+
+    def _end(self, zone: Zone) -> None:
+        zone.loading = False
+        zone.rest()
+        log.debug("loaded", zone=zone.name, serial_to=zone.serial)
+        if not zone.removed:
+            self.loaded(zone)
+
+    def _restore(self, zone: Zone, saved: SavedState | None) -> None:
+        """When a secondary zone expires, and what came of its last check."""
+        if not zone.secondary or zone.snapshot is None or zone.version is None:
+            return
+        wall = self.clock.wall()
+        limit = lifetime(zone.snapshot, None)
+        expire_at = zone.version.created + limit
+        if saved is not None:
+            if saved.expire_at is not None:
+                expire_at = saved.expire_at
+            zone.failures = saved.failures
+            if saved.error_class in KNOWN_FAILURES:
+                at = min(saved.last_attempt or wall, wall)
+                zone.error = FailureReport(saved.error_class, saved.error, at)
+            if saved.last_check_ok is not None:
+                zone.checked_at = min(saved.last_check_ok, wall)
+        left = min(max(expire_at - wall, 0.0), float(limit))
+        zone.expires = self.clock.monotonic() + left
