@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfer/zone/build.py \
                      xfer/zone/check.py xfer/zone/image.py xfer/zone/cut.py \
-                     xfer/zone/changeset.py xfer/zone/apply.py)
+                     xfer/zone/changeset.py xfer/zone/order.py xfer/zone/apply.py)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench kill bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+.PHONY: help demo test check lint types bench edits kill bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ types: .venv/deps ## mypy --strict
 bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table
 	bind-lab/install peers
 	$(BIN)/python -m tests.bench $(ARGS)
+
+edits: .venv/kernel ## 500 edits, one each 100 ms, through xfer to BIND, Knot and NSD; twice
+	bind-lab/install lab peers
+	EDITS=500 $(BIN)/pytest -s tests/interop/test_edits.py $(ARGS)
 
 kill: .venv/kernel ## kill -9 the daemon 50 times and more in a pull, at least 5 times in each phase
 	bind-lab/install peers

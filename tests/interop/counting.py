@@ -53,15 +53,15 @@ def of_nsd(log: str) -> Counts:
     )
 
 
-def of_xfer(log: str, direction: str, address: str = "") -> Counts:
-    """From xfer's log: what it received ("in"), or sent ("out") to clients at `address`."""
+def of_xfer(log: str, direction: str, peer: str = "") -> Counts:
+    """From xfer's log: what it received ("in"), or sent ("out") to the peer of that name."""
     found = [
         event
         for event in _events(log)
         if event.get("event") == "transfer"
         and event.get("direction") == direction
         and event.get("kind") in ("axfr", "ixfr")
-        and (not address or address in str(event.get("peer")))
+        and peer in ("", event.get("peer"))
     ]
     return Counts(
         tuple(str(event["kind"]) for event in found),
