@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,14 +15,11 @@ from tests.peers import (
     Named,
     Nsd,
     PrimaryZone,
-    Record,
     Remote,
     SecondaryZone,
     Server,
     Xferd,
-    axfr,
     free_port,
-    wait_serial,
 )
 
 pytestmark = pytest.mark.lab
@@ -52,7 +48,7 @@ STEPS: dict[int, str] = {
     2: zone_text(2, "www A 192.0.2.80"),
     # Only the case of a name changes, in owner and rdata.
     3: zone_text(3, "WwW A 192.0.2.80", "alias CNAME WwW"),
-    4: zone_text(4, "WwW A 192.0.2.80", "alias CNAME WwW", RRSIG, "big TXT " + '"x" ' * 9000),
+    4: zone_text(4, "WwW A 192.0.2.80", "alias CNAME WwW", RRSIG, "big TXT " + '"x" ' * 4000),
     # 20,000 records come, of several messages.
     5: zone_text(5, "alias CNAME WwW", hosts=range(20_300)),
     6: zone_text(6, "sub NS ns.sub", "ns.sub A 192.0.2.9", hosts=range(10_000, 20_300)),
@@ -70,13 +66,13 @@ def received_by_bind(server: Server) -> int:
 
 
 def received_by_knot(server: Server) -> int:
-    return server.logs().count("IXFR, incoming, remote") and sum(
-        "IXFR, incoming" in line and "finished" in line for line in server.logs().splitlines()
-    )
+    lines = server.logs().splitlines()
+    return sum("IXFR, incoming" in line and "finished" in line for line in lines)
 
 
 def received_by_nsd(server: Server) -> int:
-    return sum("IXFR" in line for line in server.logs().splitlines())
+    """NSD does not say in which form an update came: all but its first transfer."""
+    return server.logs().count(" is updated to ")
 
 
 @contextlib.contextmanager
@@ -87,7 +83,14 @@ def three(
     port, xfer_port = free_port("127.0.0.13"), free_port("127.0.0.12")
     keys = key_of(0), key_of(1)
     primary = Named(
-        [PrimaryZone(ZONE, zone_text(1), keys=[keys[0]], notify=[Remote("127.0.0.12", xfer_port, keys[0])])],
+        [
+            PrimaryZone(
+                ZONE,
+                zone_text(1),
+                keys=[keys[0]],
+                notify=[Remote("127.0.0.12", xfer_port, keys[0])],
+            )
+        ],
         options="provide-ixfr no;",
     )
     with primary:
@@ -127,7 +130,7 @@ def test_what_came_by_axfr_goes_out_as_ixfr(peer: str) -> None:
         same(primary, secondary)
         for serial, text in STEPS.items():
             primary.edit_zone(ZONE, text)
-            secondary.wait_serving(ZONE, serial, timeout=20)
+            secondary.wait_serving(ZONE, serial, timeout=30)
             same(primary, secondary)
         first, *others = [e for e in sent(xfer) if e["kind"] != "soa"]
         assert first["kind"] == "axfr"

@@ -229,7 +229,7 @@ class ChangesOut(_Answer):
         super().__init__(msg_id, rd, question, opt, signer)
         self._records = _Difference(changes)
         tsig = signer.key.tsig_size() if signer is not None else 0
-        self._largest = MAX_MESSAGE - tsig - len(opt)
+        self._largest = MAX_MESSAGE - tsig
 
     def message(self, now: int) -> bytes:
         """The next message, framed and signed; the state is DONE with the last one.
@@ -245,11 +245,11 @@ class ChangesOut(_Answer):
         whole = self._records.add_to(renderer)
         if self._records.position == before:
             # A record that is larger than our messages has one of its own.
-            renderer.limit = self._largest
+            renderer.limit = self._largest - (len(self._opt) if first else 0)
             whole = self._records.add_to(renderer)
             if self._records.position == before:
                 raise ZoneError(
-                    f"expected a record that fits a message of {self._largest} octets, "
+                    f"expected a record that fits a message of {renderer.limit} octets, "
                     "got a larger one"
                 )
         self.state = State.DONE if whole else State.STREAMING
