@@ -43,6 +43,7 @@ C = TypeVar("C", bound="Claim")
 # event loop waits this long, or until the end of the kernel call that runs, to get it back. At the
 # default of 5 ms a batch of UDP answers would wait for as many times 5 ms.
 SWITCH_INTERVAL = 0.0001
+SWEEP_INTERVAL = 3600.0
 NOTSENT = 1 << 20  # octets the kernel may hold unsent: trio's 16 kB would wake us for each message
 BACKLOG = 512
 
@@ -144,6 +145,7 @@ class _Daemon:
                 )
                 work.start_soon(core.load_all)
                 services.start_soon(core.schedule.run)
+                services.start_soon(_sweep, self._committer)
                 services.start_soon(self._serve_control, Engine(core, tcp))
                 async for number in signals:
                     if number == signal.SIGHUP:
@@ -218,6 +220,13 @@ async def _accept(
     work: trio.Nursery,
 ) -> None:
     await trio.serve_listeners(serve, listeners, handler_nursery=work)
+
+
+async def _sweep(committer: GroupCommitter) -> None:
+    """Versions older than keep_age go though their zone does not change."""
+    while True:
+        await trio.sleep(SWEEP_INTERVAL)
+        committer.sweep()
 
 
 def _prepare(stream: trio.SocketStream) -> IPAddress | None:
