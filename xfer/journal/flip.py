@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
@@ -18,6 +18,7 @@ INLINE_BYTES: Final = 1 << 20
 """Blocks of one version that may be stored in the flipping transaction itself: a tiny zone then
 costs one transaction instead of two."""
 ZONES_AT_ONCE: Final = 200
+FEW_ZONES: Final = 4
 
 # Statements are built once: building one takes as long as running it.
 _NEWEST: Final = (
@@ -31,6 +32,17 @@ _NEWEST: Final = (
         )
     )
 )
+_NEWEST_OF_ONE: Final = (
+    select(versions.c.id, versions.c.origin, versions.c.chain, version_blocks.c.digests)
+    .join_from(versions, version_blocks)
+    .where(
+        versions.c.origin == bindparam("an_origin"),
+        versions.c.chain == bindparam("a_chain"),
+    )
+    .order_by(versions.c.id.desc())
+    .limit(1)
+)
+"""Does not look through the zone's history, as _NEWEST does."""
 _ORIGINS: Final = select(versions.c.id, versions.c.origin).where(
     versions.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -165,11 +177,18 @@ def _previous(
     """Of the members' zones: (origin, chain) → digests of its newest version; its id → origin."""
     found: dict[tuple[bytes, str], frozenset[bytes]] = {}
     ids: dict[int, bytes] = {}
-    origins = list({new.origin for new in members})
-    for some in blocks.pieces(origins, ZONES_AT_ONCE):
-        for number, origin, chain, digests in conn.execute(_NEWEST, {"origins": some}):
-            found[origin, chain] = frozenset(blocks.split(digests))
-            ids[number] = origin
+    zones = {(new.origin, new.chain) for new in members}
+    rows: list[Any] = []
+    if len(zones) <= FEW_ZONES:
+        for origin, chain in zones:
+            one = {"an_origin": origin, "a_chain": chain}
+            rows += conn.execute(_NEWEST_OF_ONE, one).all()
+    else:
+        for some in blocks.pieces(list({origin for origin, _ in zones}), ZONES_AT_ONCE):
+            rows += conn.execute(_NEWEST, {"origins": some}).all()
+    for number, origin, chain, digests in rows:
+        found[origin, chain] = frozenset(blocks.split(digests))
+        ids[number] = origin
     return found, ids
 
 

@@ -125,6 +125,14 @@ class Reading:
         with self.database.read("read marks") as conn:
             return states.read_marks(conn, origin)
 
+    def origins(self) -> set[bytes]:
+        """The zones of which anything is kept: versions, a state, peers' states or marks."""
+        kept = union(
+            *(select(table.c.origin) for table in (versions, zone_state, peer_states, marks))
+        )
+        with self.database.read("list the zones") as conn:
+            return set(conn.execute(kept).scalars())
+
     def load(self, version: Version, held: Snapshot | None = None) -> Snapshot:
         """The content of a version, checked against the blocks' digests and the root.
 
