@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
 import pytest
 import trio
 
 from tests.server.fakes import MemoryAhead, MemoryCommits, TrioClock, snapshot, zone_config
+from tests.transfer.changing import host, version
 from xfer.errors import Failure, TransferError
+from xfer.journal import Version
 from xfer.server import phases
+from xfer.server.changes import Changes
 from xfer.server.executor import InlineExecutor
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.status import Phase
 from xfer.server.zones import Zone
+from xfer.zone.changeset import Changeset, diff
+from xfer.zone.snapshot import Snapshot
+
+Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -80,3 +91,81 @@ def test_a_journal_that_fails_leaves_the_old_version_serving(
     assert not raised.value.try_next
     assert zone.serial == 1
     assert [phase for phase, _, _ in seen] == ["writing", "flipping"]
+
+
+class Counted:
+    """Runs inline, and counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        self.calls += 1
+        return function(*args)
+
+
+def published(
+    served: Snapshot | None, new: Snapshot, given: Changeset | None
+) -> tuple[MemoryCommits, MemoryAhead, Counted, Changes]:
+    commits, ahead, executor = MemoryCommits(), MemoryAhead(), Counted()
+    zone = Zone(zone_config(), snapshot=served)
+    changes = Changes(NoHistory(), executor, 1 << 20, 1.0)
+    seen: list[Changeset | None] = []
+
+    def notify(z: Zone) -> None:
+        assert z.snapshot is not None and z.version is not None
+        if served is not None:
+            seen.append(changes.ready(z.version, z.snapshot, served.serial))
+
+    async def main() -> None:
+        publisher = Publisher(commits, executor, TrioClock(), notify, changes)
+        candidate = Candidate(new, (), "test", "axfr", changes=given)
+        await publisher.publish(zone, candidate, ahead)
+
+    trio.run(main)
+    if served is not None:
+        assert seen[0] is not None, "who is told can have the differences at once"
+        assert seen[0].serial_to == new.serial
+    return commits, ahead, executor, changes
+
+
+class NoHistory:
+    """A journal that has nothing."""
+
+    def line(self, origin: bytes) -> list[Version]:
+        return []
+
+    def load(self, version: Version, held: Snapshot | None = None) -> Snapshot:
+        raise AssertionError("nothing to load")
+
+
+BASE = [host(f"h{n:04}") for n in range(1000)]
+
+
+def test_what_came_without_changes_is_compared_with_what_is_served() -> None:
+    old, new = version(1, BASE), version(2, [*BASE[1:], host("new"), host("newer")])
+    commits, _, executor, _ = published(old, new, None)
+    (committed,) = commits.committed
+    assert (committed.added, committed.removed) == (3, 2)
+    assert executor.calls == 1
+
+
+def test_given_changes_need_no_thread_and_no_block_that_is_there_already() -> None:
+    old, new = version(1, BASE), version(2, [*BASE[:-1], host("i")])
+    commits, ahead, executor, _ = published(old, new, diff(old, new))
+    (committed,) = commits.committed
+    assert (committed.added, committed.removed) == (2, 2)
+    assert executor.calls == 0
+    assert len(ahead.digests) == 2
+
+
+def test_changes_from_another_version_are_not_believed() -> None:
+    old, new = version(5, BASE), version(6, [*BASE, host("new")])
+    commits, _, _, _ = published(old, new, diff(version(4), new))
+    assert (commits.committed[0].added, commits.committed[0].removed) == (2, 1)
+
+
+def test_a_first_version_has_no_changes() -> None:
+    commits, _, _, changes = published(None, version(1, BASE), None)
+    assert commits.committed[0].added is None
+    assert changes.size == 0
