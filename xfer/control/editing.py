@@ -14,6 +14,7 @@ from xfer.control.engine import EngineApi
 from xfer.control.values import to_json
 from xfer.idn import absolute
 
+MOST = 1000  # removed zones in one answer
 NAME = 200  # characters of a file's name, or a user's, that go into the history
 
 
@@ -24,6 +25,11 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
     async def edit(name: str) -> JSONResponse:
         """The zone as text to be edited, and the version that it is."""
         return JSONResponse(to_json(await engine.edit_text(absolute(name))))
+
+    @app.get(base + "/removed")
+    async def removed(limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> JSONResponse:
+        """Zones that left the config and are still kept, those that go first in front."""
+        return JSONResponse({"zones": to_json(await engine.removed_zones(limit))})
 
     @app.post(base + "/zones/{name}/import")
     async def import_zone(

@@ -29,6 +29,7 @@ from xfer.server.status import (
     ZoneState,
     ZoneStatus,
 )
+from xfer.server.why import Reason, Weight
 
 __all__ = [
     "Conflict",
@@ -44,14 +45,16 @@ __all__ = [
     "Phase",
     "PrimaryStatus",
     "Progress",
+    "Reason",
     "Refused",
-    "RemovedZone",
     "RefusedSource",
     "ReloadOutcome",
+    "RemovedZone",
     "SecondaryStatus",
     "ServerStatus",
     "TooLarge",
     "VersionStatus",
+    "Weight",
     "ZoneState",
     "ZoneStatus",
 ]
@@ -119,11 +122,17 @@ class EngineApi(Protocol):
         any. Raises Conflict where another is served, ZoneError where the content is refused.
         """
 
+    async def why(self, zone: str) -> list[Reason]:
+        """Why the zone is, or is not, current: sentences, most important first."""
+
     async def rollback(self, zone: str, named: str) -> Outcome:
         """Serve the content of a kept version, named as in `zone_file`, under a higher serial."""
 
     async def release(self, zone: str) -> Outcome:
         """Follow the primaries again after a rollback."""
+
+    async def removed_zones(self, limit: int) -> list[RemovedZone]:
+        """Up to `limit` zones that left the config and are still kept; those that go first."""
 
     async def reload(self) -> ReloadOutcome:
         """Read the config again; ConfigError leaves the old one in force."""

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union
 
 from xfer.errors import JournalDamaged, JournalError, ZoneError
 from xfer.journal import audit, backup, blocks, states
 from xfer.journal.audit import Figures, Verification
 from xfer.journal.sqlite import SqliteDatabase
-from xfer.journal.tables import version_blocks, versions, zone_state
+from xfer.journal.tables import marks, peer_states, version_blocks, versions, zone_state
 from xfer.journal.versions import PUBLISHED, Mark, PeerState, Version, ZoneState
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
+from xfer.server.removed import RemovedZones
 from xfer.server.rollback import Rollbacks
 from xfer.server.sender import ZoneSender
 from xfer.server.settings import paces, policy_of, pull_limits, restart_keys, retention
@@ -108,6 +109,14 @@ class Core:
         self.rollbacks = Rollbacks(
             self.history, self.attempts, self.publisher, journal, committer, clock
         )
+        self.removed = RemovedZones(
+            self.table,
+            journal,
+            committer,
+            executor,
+            clock,
+            lambda: self.config.limits.keep_removed,
+        )
         self.schedule = self.attempts.schedule
         self.loading = Loading(nursery, journal, executor, clock, self.downstream, self._loaded)
         self.dispatcher = Dispatcher(
@@ -124,9 +133,18 @@ class Core:
     async def load_all(self) -> None:
         """Read what the journal has of every zone, then plan their first checks."""
         await self.loading.all(self.table.zones.values())
+        await self.removed.load()
         self.schedule.run_due()
         await trio.lowlevel.checkpoint()  # lets what is due take its place in `until_idle`
         self.loaded.set()
+
+    async def _load_added(self, zone: Zone) -> None:
+        """A zone that a reload brought; it may have left the config before."""
+        try:
+            await self.removed.returned(zone.origin)
+        except XferError as error:
+            log.error("mark not removed", zone=zone.name, error=str(error))
+        await self.loading.added(zone)
 
     def _loaded(self, zone: Zone) -> None:
         if zone.secondary:
@@ -256,12 +274,13 @@ class Core:
             zone.removed = True
             self.schedule.forget(zone)
             self.downstream.removed(zone)
+        self._nursery.start_soon(self.removed.left, gone)
         added = changed = 0
         for origin, settings in wanted.items():
             known = zones.get(origin)
             if known is None:
                 zones[origin] = Zone(settings, loading=True)
-                self._nursery.start_soon(self.loading.added, zones[origin])
+                self._nursery.start_soon(self._load_added, zones[origin])
                 added += 1
             elif known.config != settings:
                 known.config = settings

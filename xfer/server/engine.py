@@ -15,7 +15,7 @@ from xfer import kernel
 from xfer.journal import Version
 from xfer.peers import Peer
 from xfer.server.core import Core
-from xfer.server.edited import Edited, EditText
+from xfer.server.edited import Edited, EditText, RemovedZone
 from xfer.server.editing import Order
 from xfer.server.history import Named
 from xfer.server.secondaries import with_lag
@@ -33,6 +33,7 @@ from xfer.server.status import (
     ZoneStatus,
 )
 from xfer.server.tcp import TcpService
+from xfer.server.why import Reason, reasons
 from xfer.server.zones import Zone
 from xfer.wire import names
 
@@ -169,11 +170,19 @@ class Engine:
         order = Order(kind, source, by, dry_run, if_version, digest)
         return await self._core.editor.take(self._zone(zone), text, order)
 
+    async def why(self, zone: str) -> list[Reason]:
+        core = self._core
+        status = await self.zone_status(zone)
+        return reasons(status, core.dispatcher.refusals.listed(), core.clock.wall())
+
     async def rollback(self, zone: str, named: str) -> Outcome:
         return await self._core.rollbacks.rollback(self._zone(zone), Named.parse(named))
 
     async def release(self, zone: str) -> Outcome:
         return await self._core.rollbacks.release(self._zone(zone))
+
+    async def removed_zones(self, limit: int) -> list[RemovedZone]:
+        return await self._core.removed.listed(limit)
 
     async def reload(self) -> ReloadOutcome:
         return await self._core.reload()
@@ -183,7 +192,9 @@ class Engine:
     def _zone(self, name: str) -> Zone:
         found = self._core.table.exact(names.lower(names.from_text(name)))
         if found is None:
-            raise NoSuchZone(f"{name} is not configured here")
+            said = self._core.removed.said(names.lower(names.from_text(name)))
+            more = f" any more: {said}" if said else ""
+            raise NoSuchZone(f"{name} is not configured here{more}")
         return found
 
     def _secondary(self, name: str, what: str) -> Zone:

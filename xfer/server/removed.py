@@ -1,0 +1,193 @@
+"""Zones that left the config: kept for a while, then forgotten (REQUIREMENTS A36).
+
+    leaves at a reload, or while the daemon is down     mark "removed" with the time
+    comes back within limits.keep_removed days          the mark goes; it serves what it had
+    stays away longer                                   its versions are deleted, bit by bit
+
+What is deleted is deleted in transactions of a few versions each, zone after zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import attrs
+import structlog
+import trio
+
+from xfer.clock import Clock
+from xfer.errors import XferError
+from xfer.journal import JSON, Journal, Mark
+from xfer.journal.states import MarkKey, mark_row
+from xfer.server.edited import RemovedZone
+from xfer.server.executor import Executor
+from xfer.server.zones import ZoneTable
+from xfer.wire import names
+
+log = structlog.get_logger()
+
+MARK: Final = "removed"
+DAY: Final = 86400.0
+LOOK: Final = 3600.0  # seconds between two looks at most, because wall clocks jump
+MARKS_AT_ONCE: Final = 1000
+
+
+class Collects(Protocol):
+    """Frees the room of what was deleted (`xfer.journal.GroupCommitter`)."""
+
+    def collect(self) -> None: ...
+
+
+@attrs.define(eq=False)
+class RemovedZones:
+    """days: for which a zone is kept (limits.keep_removed); asked each time, as reloads change it."""
+
+    table: ZoneTable
+    journal: Journal
+    collects: Collects
+    executor: Executor
+    clock: Clock
+    days: Callable[[], float]
+    _left: dict[bytes, float] = attrs.field(factory=dict, init=False)  # when, Unix seconds
+    _forgetting: dict[bytes, trio.Event] = attrs.field(factory=dict, init=False)
+    _look: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _writing: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+
+    async def load(self) -> None:
+        """Once at the start: what the journal has and the config has not.
+
+        Without a mark it was removed while the daemon was down, and counts from now.
+        """
+        try:
+            stored, marks = await self.executor.run(self._stored)
+            configured = self.table.zones
+            for origin, mark in marks.items():
+                if origin not in configured:
+                    self._left.setdefault(origin, _when(mark.data, self.clock.wall()))
+            await self._change((origin, MARK) for origin in marks if origin in configured)
+        except XferError as error:
+            log.error("removed zones unknown", error=str(error))
+            return
+        await self.left([o for o in stored if o not in configured and o not in self._left])
+
+    async def left(self, origins: Collection[bytes]) -> None:
+        """Zones have left the config."""
+        now = self.clock.wall()
+        for origin in origins:
+            self._left[origin] = now
+            name = names.to_text(origin)
+            log.info("zone removed", zone=name, kept_until=self._until(now))
+        try:
+            await self._change(Mark(origin, MARK, {"at": now}) for origin in origins)
+        except XferError as error:
+            # They are away all the same, and noticed at the next start.
+            log.error("zone removed, not marked", error=str(error))
+        self.look()
+
+    async def returned(self, origin: bytes) -> None:
+        """A zone is in the config again. Waits while it is being forgotten.
+
+        Raises JournalError; the mark is then removed at the next start.
+        """
+        forgetting = self._forgetting.get(origin)
+        if forgetting is not None:
+            await forgetting.wait()
+        if self._left.pop(origin, None) is not None:
+            log.info("zone returned", zone=names.to_text(origin))
+            await self._change([(origin, MARK)])
+
+    def look(self) -> None:
+        """Look at once for what is to be forgotten, as after a reload."""
+        self._look.set()
+
+    async def run(self) -> None:
+        """Forget what has been away for too long, whenever that is due. Never returns."""
+        while True:
+            self._look = trio.Event()
+            wait = await self._forget_due()
+            with trio.move_on_after(min(wait, LOOK)):
+                await self._look.wait()
+
+    def said(self, origin: bytes) -> str:
+        """What to tell who asks for the zone; "" where it is not one of ours."""
+        at = self._left.get(origin)
+        if at is None:
+            return ""
+        return (
+            f"it left the config {_time(at)}, and its versions are kept until "
+            f"{self._until(at)}: put it back and `xfer reload`"
+        )
+
+    async def listed(self, limit: int) -> list[RemovedZone]:
+        """The zones that are kept, those that go first in front."""
+        chosen = sorted(self._left.items(), key=lambda item: (item[1], item[0]))[:limit]
+        return await self.executor.run(self._listed, chosen, self.days() * DAY)
+
+    # -- inside
+
+    async def _forget_due(self) -> float:
+        """Forget what is due; returns the seconds until the next is."""
+        for origin, at in sorted(self._left.items(), key=lambda item: item[1]):
+            left = at + self.days() * DAY - self.clock.wall()
+            if left > 0:
+                return left
+            if origin in self.table.zones or self._left.get(origin) != at:
+                continue  # it came back while others were forgotten
+            try:
+                await self._forget(origin)
+            except XferError as error:
+                log.error("zone not forgotten", zone=names.to_text(origin), error=str(error))
+                return LOOK
+        return LOOK
+
+    async def _forget(self, origin: bytes) -> None:
+        done = self._forgetting[origin] = trio.Event()
+        try:
+            while await self.executor.run(self.journal.forget_some, origin):
+                pass  # whoever else wants to write takes turns with this
+            self._left.pop(origin, None)
+        finally:
+            del self._forgetting[origin]
+            done.set()
+        self.collects.collect()
+        log.info("zone forgotten", zone=names.to_text(origin), days=self.days())
+
+    async def _change(self, marks: Iterable[Mark | MarkKey]) -> None:
+        """Set marks, or clear those given by their keys, some in a transaction."""
+        change: dict[MarkKey, str | None] = dict(
+            mark_row(mark) if isinstance(mark, Mark) else (mark, None) for mark in marks
+        )
+        keys = list(change)
+        async with self._writing:
+            for start in range(0, len(keys), MARKS_AT_ONCE):
+                some = {key: change[key] for key in keys[start : start + MARKS_AT_ONCE]}
+                await self.executor.run(self.journal.change_marks, some)
+
+    def _stored(self) -> tuple[set[bytes], dict[bytes, Mark]]:
+        marks = {mark.origin: mark for mark in self.journal.marks() if mark.name == MARK}
+        return self.journal.origins(), marks
+
+    def _listed(self, chosen: Sequence[tuple[bytes, float]], kept: float) -> list[RemovedZone]:
+        found = []
+        for origin, at in chosen:
+            versions = self.journal.versions(origin)
+            serial = versions[0].serial if versions else None
+            found.append(RemovedZone(names.to_text(origin), at, at + kept, serial, len(versions)))
+        return found
+
+    def _until(self, at: float) -> str:
+        return _time(at + self.days() * DAY)
+
+
+def _when(data: Mapping[str, JSON], now: float) -> float:
+    at = data.get("at")
+    return float(at) if isinstance(at, (int, float)) else now
+
+
+def _time(at: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}Z"
+    except (OverflowError, ValueError):  # beyond the year 9999
+        return "for ever"
