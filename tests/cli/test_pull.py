@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,15 +31,29 @@ UNKNOWN = TsigKey.make("k9.")
 
 @pytest.fixture(scope="module")
 def bind() -> Iterator[Named]:
-    """open.: for everyone; closed.: with K1 alone; never.: a secondary whose primary is silent."""
+    """open.: for everyone; closed.: with K1 alone; edited.: with one edit behind it; never.: a
+    secondary whose primary is silent."""
     nowhere = Remote("127.0.0.1", free_port("127.0.0.1"))
     zones: list[PrimaryZone | SecondaryZone] = [
         PrimaryZone("open.", ZONE),
         PrimaryZone("closed.", ZONE, keys=[K1]),
+        # Large enough for BIND to think changes worth while.
+        PrimaryZone(
+            "edited.", ZONE + "".join(f"host{n} A 192.0.2.9\n" for n in range(50)), updaters=[K1]
+        ),
         SecondaryZone("never.", [nowhere]),
     ]
     with Named(zones) as server:
         server.wait_serving("open.", 2026112201)
+        server.wait_serving("edited.", 2026112201)
+        edit = "delete ns.edited. A\nupdate add NS.edited. 60 A 192.0.2.54"
+        subprocess.run(
+            ["nsupdate", "-y", f"{K1.algorithm}:{K1.name}:{K1.secret}"],
+            input=f"server {server.address} {server.port}\nzone edited.\nupdate {edit}\nsend\n",
+            text=True,
+            check=True,
+            timeout=30,
+        )
         yield server
 
 
@@ -86,6 +101,43 @@ def test_json_has_the_figures(xfer: Xfer, bind: Named) -> None:
     assert (found["serial"], found["records"], found["messages"]) == (2026112201, 4, 1)
     assert found["source"] == "127.0.0.1"
     assert found["bytes"] > 100
+
+
+def test_changes_are_printed_as_they_came(xfer: Xfer, bind: Named, tmp_path: Path) -> None:
+    out = tmp_path / "changes"
+    words = ["pull", "edited", *where(bind), "--ixfr", "2026112201"]
+    result = xfer(*words)
+    assert result.exit_code == 0
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [(line[0].lower(), line[3]) for line in lines] == [
+        ("-edited.", "SOA"), ("-ns.edited.", "A"), ("+edited.", "SOA"), ("+ns.edited.", "A"),
+    ]  # fmt: skip
+    assert lines[3][1:] == ["60", "IN", "A", "192.0.2.54"]
+    assert "edited. serial 2026112202" in result.stderr
+    assert "2 records removed, 2 added, in 1 message" in result.stderr
+    assert (xfer(*words, "-o", str(out)).stdout, out.read_text()) == ("", result.stdout)
+    found = json.loads(xfer(*words, "--json").stdout)
+    assert (found["kind"], found["serial_from"], found["serial"], found["removed"]) == (
+        "ixfr", 2026112201, 2026112202, 2,
+    )  # fmt: skip
+
+
+def test_nothing_newer_leaves_the_file_alone(xfer: Xfer, bind: Named, tmp_path: Path) -> None:
+    out = tmp_path / "zone"
+    out.write_text("as it was")
+    words = ["pull", "edited", *where(bind), "--ixfr", "2026112202"]
+    result = xfer(*words, "-o", str(out))
+    assert (result.exit_code, out.read_text()) == (0, "as it was")
+    assert "nothing newer than serial 2026112202" in result.stderr
+    assert xfer(*words).stdout == ""
+    assert json.loads(xfer(*words, "--json").stdout)["kind"] == "soa"
+
+
+def test_the_whole_zone_may_come_for_changes(xfer: Xfer, bind: Named) -> None:
+    result = xfer("pull", "open", *where(bind), "--ixfr", "7")
+    assert result.exit_code == 0
+    assert 'Mixed.Case.open.\t3600\tIN\tTXT\t"kept; as it is"' in result.stdout
+    assert "4 records in 1 message" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""`xfer pull`: one AXFR by hand, with a diagnosis where it fails (REQUIREMENTS A12, A13)."""
+"""`xfer pull`: one AXFR by hand, with a diagnosis where it fails (REQUIREMENTS A12, A13).
+
+With `--ixfr` it asks for the changes since a serial, and prints what comes: records that went with
+"-" in front and those that came with "+", or the whole zone, or nothing but a remark.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +67,17 @@ def pull(
         ),
     ] = None,
     output: OutOption = None,
+    ixfr: Annotated[
+        int | None,
+        typer.Option(
+            "--ixfr",
+            help="Ask for the changes since this serial (IXFR); they are printed as - and + lines.",
+            metavar="SERIAL",
+            min=0,
+            max=0xFFFFFFFF,
+            show_default=False,
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option("--source", help="Ask from this address.", metavar="ADDR", show_default=False),
@@ -73,7 +88,8 @@ def pull(
     ] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Transfer a zone once and print it as a zone file; the summary goes to stderr."""
+    """Transfer a zone once and print it as a zone file, or its changes; the summary goes to
+    stderr."""
     from xfer.cli.diagnosis import advice
     from xfer.cli.keys import KeyUsage, key_of_file, key_of_triple
     from xfer.errors import WireError
@@ -94,9 +110,11 @@ def pull(
     target = Target(address, port, None if source is None else _address(source), key)
     limits = PullLimits(connect=timeout, idle=timeout)
     try:
-        result = _transfer(target, origin, limits)
+        result = _transfer(target, origin, limits, ixfr)
     except (TransferError, ZoneError) as error:
         lines = advice(error, target, origin)
+        if isinstance(error, TransferError) and error.try_axfr:
+            lines.append("the whole zone may come all the same: ask without --ixfr")
         if as_json:
             print_json(_failed(error, lines))
         fail(str(error))
@@ -105,8 +123,11 @@ def pull(
         raise typer.Exit(FAILED) from None
     with reported():
         if output is not None or not as_json:
-            _write(result, output)
-    _summary(result, target, as_json)
+            _write(result, origin, output)
+    if result.content is not None:
+        _summary(result, target, as_json)
+    else:
+        _changes_summary(result, origin, target, ixfr or 0, as_json)
 
 
 def _from(text: str) -> tuple[str, int]:
@@ -135,7 +156,9 @@ def _address(text: str) -> str:
         raise usage(f"expected an address or a host name, got {text!r}: {reason}") from None
 
 
-def _transfer(target: Target, origin: bytes, limits: PullLimits) -> PullResult:
+def _transfer(
+    target: Target, origin: bytes, limits: PullLimits, ixfr_from: int | None
+) -> PullResult:
     import random
 
     import trio
@@ -156,6 +179,7 @@ def _transfer(target: Target, origin: bytes, limits: PullLimits) -> PullResult:
                 executor=ThreadExecutor(2),
                 limits=limits,
                 progress=progress,
+                ixfr_from=ixfr_from,
             )
 
     return trio.run(main)
@@ -181,13 +205,81 @@ def _progress() -> Iterator[Any]:
         yield show
 
 
-def _write(result: PullResult, output: Path | None) -> None:
+def _write(result: PullResult, origin: bytes, output: Path | None) -> None:
     from xfer.cli.files import replacing
     from xfer.zone.zonefile import zone_file_pieces
 
+    if result.kind == "soa":
+        return  # a file that is there may hold what is still current
     with replacing(output) as out:
-        for piece in zone_file_pieces(result.snapshot):
+        pieces = (
+            zone_file_pieces(result.snapshot)
+            if result.content is not None
+            else _lines(result, origin)
+        )
+        for piece in pieces:
             out.write(piece.encode())
+
+
+def _lines(result: PullResult, origin: bytes) -> Iterator[str]:
+    """The differences in the order in which they came, a message at a time."""
+    from xfer.transfer.updates import Add
+    from xfer.zone.difftext import record_line
+
+    for part in result.differences:
+        sign = "+" if isinstance(part, Add) else "-"
+        batch = part.batch
+        yield "".join(
+            f"{sign}{record_line(record, batch.spelling, origin)}\n" for record in batch.records
+        )
+
+
+def _changes_summary(
+    result: PullResult, origin: bytes, target: Target, since: int, as_json: bool
+) -> None:
+    from xfer.transfer.updates import Add
+    from xfer.wire import names
+
+    zone = names.to_text(origin)
+    added = removed = 0
+    for part in result.differences:
+        if isinstance(part, Add):
+            added += len(part.batch.records)
+        else:
+            removed += len(part.batch.records)
+    if as_json:
+        print_json(
+            {
+                "ok": True,
+                "kind": result.kind,
+                "zone": zone,
+                "serial_from": since,
+                "serial": result.serial,
+                "peer": f"{target.address}#{target.port}",
+                "source": result.source,
+                "tsig": target.key.text() if target.key is not None else None,
+                "removed": removed,
+                "added": added,
+                "messages": result.messages,
+                "bytes": result.octets,
+                "seconds": round(result.seconds, 6),
+            }
+        )
+        return
+    what = (
+        f"{many(removed, 'record')} removed, {added:,} added"
+        if result.kind == "ixfr"
+        else f"nothing newer than serial {since}"
+    )
+    note(
+        f"{zone} serial {result.serial} from {target.address}#{target.port}, {_signed(target)}: "
+        f"{what}, in {many(result.messages, 'message')}, {many(result.octets, 'byte')}, "
+        f"{result.seconds:.2f} s"
+    )
+
+
+def _signed(target: Target) -> str:
+    return f"signed by {target.key.text()}" if target.key is not None else "unsigned"
 
 
 def _summary(result: PullResult, target: Target, as_json: bool) -> None:
@@ -200,6 +292,7 @@ def _summary(result: PullResult, target: Target, as_json: bool) -> None:
         print_json(
             {
                 "ok": True,
+                "kind": result.kind,
                 "zone": zone,
                 "serial": result.snapshot.serial,
                 "peer": f"{target.address}#{target.port}",
@@ -219,9 +312,8 @@ def _summary(result: PullResult, target: Target, as_json: bool) -> None:
         note(f"xfer: warning: {len(findings) - SHOWN_FINDINGS} more, see --json")
     if as_json:
         return
-    signed = f"signed by {target.key.text()}" if target.key is not None else "unsigned"
     note(
-        f"{zone} serial {result.snapshot.serial} from {target.address}#{target.port}, {signed}: "
+        f"{zone} serial {result.serial} from {target.address}#{target.port}, {_signed(target)}: "
         f"{many(result.snapshot.count, 'record')} in {many(result.messages, 'message')}, "
         f"{many(result.octets, 'byte')}, {result.seconds:.2f} s, {rate:,.0f} records/s"
     )

@@ -31,8 +31,9 @@ from xfer.wire.tsig_record import Unreadable
 from xfer.zone.apply import Applier
 from xfer.zone.block import Block
 from xfer.zone.build import Builder
-from xfer.zone.changeset import Changeset, Deltas
+from xfer.zone.changeset import Changeset
 from xfer.zone.check import Finding, Policy
+from xfer.zone.deltas import Deltas
 from xfer.zone.snapshot import Snapshot
 
 FAILURES_OF_IXFR = (Failure.PROTOCOL, Failure.CONTENT, Failure.POLICY)
@@ -183,8 +184,10 @@ class Reception:
         """Blocks finished since the last look."""
         if self._builder is not None:
             return self._builder.take_ready()
-        ready, self._applied = self._applied, []
-        return ready
+        applied, self._applied = self._applied, []
+        base = self._base.snapshot if self._base is not None and applied else None
+        had = {block.digest for block in base.blocks} if base is not None else set()
+        return [block for block in applied if block.digest not in had]
 
     def _changed(self) -> Received:
         """What the differences make of the version that we have."""
@@ -198,8 +201,7 @@ class Reception:
         while applier.step():
             pass
         snapshot = applier.snapshot()
-        had = {block.digest for block in base.snapshot.blocks}
-        self._applied = [block for block in snapshot.blocks if block.digest not in had]
+        self._applied = snapshot.blocks
         return Received(snapshot, tuple(applier.findings()), "ixfr", applier.changeset())
 
     def _message(self, message: bytes, now: int) -> None:
