@@ -44,6 +44,23 @@ def test_status_of_one_zone_tells_everything(xfer: Xfer, socket_option: tuple[st
         assert part in result.stdout
 
 
+def test_why(xfer: Xfer, socket_option: tuple[str, str]) -> None:
+    result = xfer("why", "example.com", *socket_option)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "example.com. is current: it serves serial 7.",
+        "  Primary two failed.",
+    ]
+    result = xfer("why", "example.com", "--json", *socket_option)
+    assert [item["weight"] for item in json.loads(result.stdout)["reasons"]] == ["state", "broken"]
+
+
+def test_why_of_a_zone_that_is_not_there(xfer: Xfer, socket_option: tuple[str, str]) -> None:
+    result = xfer("why", "nowhere.example", *socket_option)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "nowhere.example. is not configured here" in result.stderr
+
+
 REFUSED = (
     RefusedSource("192.0.2.9", 2, 1000.0, "TSIG bad-mac"),
     RefusedSource("192.0.2.66", 1, 1000.0, "no peer", "example.com."),

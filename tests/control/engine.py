@@ -20,12 +20,14 @@ from xfer.control.engine import (
     Phase,
     PrimaryStatus,
     Progress,
+    Reason,
     Refused,
     RefusedSource,
     ReloadOutcome,
     SecondaryStatus,
     ServerStatus,
     VersionStatus,
+    Weight,
     ZoneState,
     ZoneStatus,
 )
@@ -143,6 +145,10 @@ class SmallEngine:
         yield b"--- example.com. serial 6, version v1\n+++ example.com. serial 7, version v2\n"
         await trio.lowlevel.checkpoint()
         yield b"-example.com.\t300\tIN\tA\t192.0.2.1\n+example.com.\t300\tIN\tA\t192.0.2.2\n"
+
+    async def why(self, zone: str) -> list[Reason]:
+        text = f"{self.find(zone).name} is current: it serves serial 7."
+        return [Reason(Weight.STATE, text), Reason(Weight.BROKEN, "Primary two failed.")]
 
     async def rollback(self, zone: str, named: str) -> Outcome:
         self.orders.append(("rollback", self.find(zone).name, named))

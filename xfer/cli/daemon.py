@@ -50,6 +50,24 @@ def status(
             print_refused(asked.get("/server")["refused"])
 
 
+def why(
+    zone: ZoneArgument,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Why the zone is (not) current: what is served, what failed, what happens next."""
+    from xfer.cli.client import zone_path
+    from xfer.cli.show import print_why
+
+    with reported():
+        found = daemon(config, control).get(zone_path(zone, "/why"))
+        if as_json:
+            print_json(found)
+        else:
+            print_why(found["reasons"])
+
+
 def refresh(
     zone: ZoneArgument,
     wait: WaitOption = False,

@@ -39,6 +39,7 @@ for command in (
     local.serve,
     local.check,
     daemon.status,
+    daemon.why,
     daemon.refresh,
     daemon.force_axfr,
     daemon.notify,

@@ -243,6 +243,15 @@ def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
 
 
+def print_why(reasons: list[dict[str, Any]]) -> None:
+    """A sentence a line; what matters most first, and in colour on a terminal."""
+    colours = {"broken": "red", "degraded": "yellow"}
+    for number, item in enumerate(reasons):
+        text = item["text"] if number == 0 else f"  {item['text']}"
+        colour = colours.get(item["weight"]) if sys.stdout.isatty() else None
+        typer.echo(typer.style(text, fg=colour) if colour else text)
+
+
 def print_versions(versions: list[dict[str, Any]]) -> None:
     """One line a version, newest first; the one that is served has a star."""
     now = time.time()

@@ -128,6 +128,12 @@ def _add_routes(app: FastAPI, engine: EngineApi) -> None:
         """Send NOTIFY to the secondaries now."""
         return _outcome(await engine.notify(absolute(name)))
 
+    @app.get(BASE + "/zones/{name}/why")
+    async def why(name: str) -> JSONResponse:
+        """Why the zone is, or is not, current: sentences, most important first."""
+        found = await engine.why(absolute(name))
+        return JSONResponse({"zone": absolute(name), "reasons": to_json(found)})
+
     @app.post(BASE + "/zones/{name}/rollback")
     async def rollback(name: str, body: Rollback) -> JSONResponse:
         """Serve the content of a kept version again, under a higher serial."""

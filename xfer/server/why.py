@@ -1,0 +1,327 @@
+"""Why a zone is, or is not, current: plain sentences out of recorded state (REQUIREMENTS C1, C3).
+
+`reasons` is a pure function of what the engine has on record about a zone; it asks nobody and reads
+no log. The first sentence says what is served and whether that is what it should be; then what is
+broken, what is degraded, what happens next, and what is merely worth knowing.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from xfer.server.status import (
+    FailureReport,
+    IxfrState,
+    PrimaryStatus,
+    RefusedSource,
+    SecondaryStatus,
+    ZoneState,
+    ZoneStatus,
+)
+from xfer.transfer.outbound import newer
+
+LATE = 60.0  # seconds after which a secondary that has not followed is worth a sentence
+
+
+class Weight(enum.Enum):
+    """How much a sentence matters; sentences are told in this order."""
+
+    STATE = "state"  # what is served
+    BROKEN = "broken"  # why it is not current
+    DEGRADED = "degraded"  # what works only because something else does
+    NEXT = "next"  # what happens next, and until when
+    NOTE = "note"
+
+
+@attrs.frozen
+class Reason:
+    """One sentence."""
+
+    weight: Weight
+    text: str
+
+
+def reasons(zone: ZoneStatus, refused: Sequence[RefusedSource], now: float) -> list[Reason]:
+    """Everything worth telling about a zone, most important first.
+
+    refused: requests refused by the server, of which those for this zone or from its peers are
+    told; now: Unix seconds.
+    """
+    found = [
+        *_state(zone, now),
+        *_running(zone, now),
+        *_errors(zone, now),
+        *_primaries(zone, now),
+        *_next(zone, now),
+        *_secondaries(zone, now),
+        *_refused(zone, refused, now),
+        *(Reason(Weight.NOTE, f"A check warns: {warning}.") for warning in zone.findings),
+    ]
+    order = list(Weight)
+    return sorted(found, key=lambda reason: order.index(reason.weight))
+
+
+def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
+    name, serial, state = zone.name, zone.serial, zone.state
+    if state is ZoneState.LOADING:
+        yield Reason(Weight.STATE, f"{name} is being read from the journal and not served yet.")
+        return
+    if serial is None:
+        yield Reason(
+            Weight.STATE,
+            f"{name} is not served: no version of it was ever received. Answers are SERVFAIL.",
+        )
+        return
+    came = f"It is the {_source(zone)}, published {ago(zone.published_at, now)}."
+    if zone.held is not None:
+        held = zone.held
+        yield Reason(
+            Weight.STATE,
+            f"{name} is held at serial {held.serial} since {ago(held.at, now)}: a rollback to the "
+            f"content of serial {held.content_serial} (v{held.content_version}). Its primaries are "
+            f"not followed until `xfer zone release {name}`.",
+        )
+    if state is ZoneState.EXPIRED:
+        expired = "" if zone.expires_at is None else f" {ago(zone.expires_at, now)}"
+        yield Reason(
+            Weight.STATE,
+            f"{name} expired{expired}: no primary confirmed it in the time that its SOA allows. "
+            f"Answers are SERVFAIL; serial {serial} is kept. {_checked(zone, now)}",
+        )
+        return
+    ahead = [item for item in zone.primaries if _ahead(item, serial)]
+    if zone.held is not None:
+        return
+    if zone.role == "primary":
+        trouble = ", but what should take its place was refused" if zone.error else ""
+        yield Reason(Weight.STATE, f"{name} serves serial {serial}{trouble}. {came}")
+    elif ahead:
+        told = ", ".join(f"{item.peer} has {item.serial}" for item in ahead)
+        yield Reason(
+            Weight.STATE, f"{name} is stale: it serves serial {serial}, while {told}. {came}"
+        )
+    elif zone.error is not None:
+        yield Reason(
+            Weight.STATE,
+            f"{name} serves serial {serial}, and whether that is current is not known: the last "
+            f"check failed. {_checked(zone, now)} {came}",
+        )
+    elif zone.checked_at is None:
+        yield Reason(
+            Weight.STATE,
+            f"{name} serves serial {serial}, which no primary has confirmed since the start. "
+            f"{came}",
+        )
+    else:
+        yield Reason(
+            Weight.STATE,
+            f"{name} is current: it serves serial {serial}, confirmed by a primary "
+            f"{ago(zone.checked_at, now)}. {came}",
+        )
+
+
+def _running(zone: ZoneStatus, now: float) -> Iterator[Reason]:
+    running = zone.transfer
+    if running is not None:
+        serial = "" if running.serial is None else f" of serial {running.serial}"
+        yield Reason(
+            Weight.BROKEN if zone.serial is None else Weight.NEXT,
+            f"A transfer{serial} from {running.peer} runs ({running.kind}, "
+            f"{running.phase.value}, {running.records:,} records so far), begun "
+            f"{ago(running.started, now)}.",
+        )
+
+
+def _errors(zone: ZoneStatus, now: float) -> Iterator[Reason]:
+    """The zone's own error, where no primary tells it."""
+    error = zone.error
+    told = {item.error.sentence for item in zone.primaries if item.error is not None}
+    if error is not None and error.sentence not in told:
+        yield Reason(Weight.BROKEN, f"{_failed('The last attempt', error, now)}")
+
+
+def _primaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
+    serial = zone.serial
+    works = zone.error is None and zone.state is not ZoneState.EXPIRED
+    for item in zone.primaries:
+        who = f"Primary {item.peer} ({item.address})"
+        if item.error is not None:
+            times = f", the {_ordinal(item.failures)} time in a row" if item.failures > 1 else ""
+            yield Reason(
+                Weight.DEGRADED if works else Weight.BROKEN,
+                f"{_failed(f'{who} failed{times}', item.error, now)}",
+            )
+        elif item.behind and serial is not None:
+            yield Reason(
+                Weight.DEGRADED,
+                f"{who} has serial {item.serial}, which is behind ours ({serial}), and is not "
+                "followed; `xfer force-axfr --peer` takes it nevertheless.",
+            )
+        elif item.serial is not None and serial is not None:
+            rtt = "" if item.rtt is None else f", in {item.rtt * 1000:.1f} ms"
+            yield Reason(
+                Weight.NOTE,
+                f"{who} has serial {item.serial}: it said so {ago(item.checked_at, now)}{rtt}.",
+            )
+        elif item.checked_at is None:
+            yield Reason(Weight.NOTE, f"{who} has not been asked yet.")
+        if item.diverged is not None:
+            yield Reason(
+                Weight.DEGRADED,
+                f"{who} published other content under serial {item.diverged} than what was served "
+                "here under it: its primaries differ, and secondaries cannot tell.",
+            )
+        yield from _ixfr(item, who, now)
+
+
+def _ixfr(item: PrimaryStatus, who: str, now: float) -> Iterator[Reason]:
+    error = item.ixfr_error
+    if error is not None:
+        start = "" if item.ixfr_broken is None else f" from serial {item.ixfr_broken}"
+        again = "" if item.ixfr_broken is None else ", and is not asked again from there"
+        yield Reason(
+            Weight.DEGRADED,
+            f"{_failed(f'IXFR{start} from {item.peer} failed', error, now)} AXFR takes its "
+            f"place{again}.",
+        )
+    elif item.ixfr is IxfrState.FULL:
+        yield Reason(Weight.NOTE, f"{who} answers IXFR with the whole zone.")
+
+
+def _next(zone: ZoneStatus, now: float) -> Iterator[Reason]:
+    if zone.next_action and zone.next_at is not None:
+        yield Reason(Weight.NEXT, f"Next: {zone.next_action}, {_due(zone.next_at, now)}.")
+    if zone.expires_at is not None and zone.expires_at > now:
+        yield Reason(
+            Weight.NEXT,
+            f"Unless a primary confirms it before, it expires {_due(zone.expires_at, now)}; "
+            "answers are SERVFAIL from then on.",
+        )
+
+
+def _secondaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
+    for item in zone.secondaries:
+        who = f"Secondary {item.peer} ({item.address})"
+        known = _known(item, now)
+        lags = bool(item.lag_serials) and (item.lag_seconds or 0.0) >= LATE
+        if item.pending is not None or item.given_up_at is not None or lags:
+            behind = ""
+            if item.lag_serials:
+                versions = "" if item.lag_versions is None else f", {_versions(item.lag_versions)}"
+                since = "" if item.lag_seconds is None else f" for {span(item.lag_seconds)}"
+                behind = f" is {item.lag_serials} serials{versions} behind{since};"
+            yield Reason(Weight.DEGRADED, f"{who}{behind} {known}{_notify(item, now)}.")
+        elif known:
+            yield Reason(Weight.NOTE, f"{who}: {known}{_notify(item, now)}.")
+        else:
+            yield Reason(Weight.NOTE, f"{who} has not been heard of.")
+
+
+def _known(item: SecondaryStatus, now: float) -> str:
+    parts = []
+    if item.fetched_serial is not None:
+        kind = f" ({item.fetched_kind})" if item.fetched_kind else ""
+        parts.append(f"it fetched serial {item.fetched_serial}{kind} {ago(item.fetched_at, now)}")
+    if item.seen_serial is not None:
+        parts.append(f"it answered with serial {item.seen_serial} {ago(item.seen_at, now)}")
+    elif item.probe_error:
+        parts.append(f"it does not tell its serial: {item.probe_error}")
+    return ", ".join(parts)
+
+
+def _notify(item: SecondaryStatus, now: float) -> str:
+    lead = ", " if _known(item, now) else ""
+    if item.given_up_at is not None:
+        serial = "" if item.pending is None else f" for serial {item.pending}"
+        return (
+            f"{lead}NOTIFY{serial} was given up {ago(item.given_up_at, now)} after "
+            f"{item.tries} rounds: {item.notify_result}; `xfer notify` tries again"
+        )
+    if item.pending is not None:
+        following = "" if item.next_at is None else f"; next try {_due(item.next_at, now)}"
+        result = f": {item.notify_result}" if item.notify_result else ""
+        return f"{lead}NOTIFY for serial {item.pending} is not answered{result}{following}"
+    if item.notified_serial is not None:
+        return f"{lead}NOTIFY for serial {item.notified_serial}: {item.notify_result}"
+    return ""
+
+
+def _refused(zone: ZoneStatus, refused: Iterable[RefusedSource], now: float) -> Iterator[Reason]:
+    peers: dict[str, str] = {}
+    for primary in zone.primaries:
+        peers[primary.address.partition("#")[0]] = primary.peer
+    for secondary in zone.secondaries:
+        peers[secondary.address.partition("#")[0]] = secondary.peer
+    for item in refused:
+        peer = peers.get(item.source)
+        if item.zone == zone.name or (not item.zone and peer is not None):
+            who = item.source if peer is None else f"{peer} ({item.source})"
+            yield Reason(
+                Weight.NOTE if peer is None else Weight.DEGRADED,
+                f"{_requests(item.count)} from {who} refused, last {ago(item.last_at, now)}: "
+                f"{item.reason}.",
+            )
+
+
+def _source(zone: ZoneStatus) -> str:
+    return f"version v{zone.version} from {zone.source or 'an unknown source'}"
+
+
+def _checked(zone: ZoneStatus, now: float) -> str:
+    if zone.checked_at is None:
+        return "No check has succeeded since the start."
+    return f"The last check that succeeded was {ago(zone.checked_at, now)}."
+
+
+def _failed(what: str, error: FailureReport, now: float) -> str:
+    sentence = error.sentence.rstrip(".")
+    hint = f" ({error.hint})" if error.hint and error.hint not in sentence else ""
+    return f"{what}, {ago(error.at, now)}: {sentence}{hint}."
+
+
+def _ahead(item: PrimaryStatus, serial: int) -> bool:
+    return item.serial is not None and newer(item.serial, serial)
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count:,} requests"
+
+
+def _versions(count: int) -> str:
+    return "1 version" if count == 1 else f"{count} versions"
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def ago(at: float | None, now: float) -> str:
+    """ "5 min ago", "at an unknown time"."""
+    if at is None:
+        return "at an unknown time"
+    return f"{span(now - at)} ago" if at <= now else f"in {span(at - now)}"
+
+
+def _due(at: float, now: float) -> str:
+    return f"in {span(at - now)}" if at > now else "now"
+
+
+def span(seconds: float) -> str:
+    """ "0.3 s", "5 min", "2 d 3 h"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for size, unit, smaller, part in (
+        (86400, "d", "h", 3600),
+        (3600, "h", "min", 60),
+        (60, "min", "s", 1),
+    ):
+        if seconds >= size:
+            rest = int(seconds % size // part)
+            whole = f"{int(seconds // size)} {unit}"
+            return f"{whole} {rest} {smaller}" if rest and seconds < 10 * size else whole
+    return f"{seconds:.0f} s"
