@@ -51,8 +51,8 @@ def told(zone: ZoneStatus, *refused: RefusedSource) -> list[str]:
 
 def test_a_zone_that_is_current() -> None:
     assert told(ZONE) == [
-        "example.com. is current: it serves serial 7, confirmed by a primary 1 min ago. It is the "
-        "version v3 from ixfr from 192.0.2.1#53, published 10 min ago.",
+        "example.com. is current: it serves serial 7, confirmed by a primary 1 min ago. It is "
+        "version v3, ixfr from 192.0.2.1#53, published 10 min ago.",
         "Next: check the primaries, in 59 min.",
         "Unless a primary confirms it before, it expires in 6 d 23 h; answers are SERVFAIL from "
         "then on.",
@@ -117,7 +117,7 @@ def test_a_stale_zone_names_who_is_ahead() -> None:
             "1 min ago.",
         ),
         ({"checked_at": None}, "which no primary has confirmed since the start"),
-        ({"role": "primary"}, "example.com. serves serial 7. It is the version v3"),
+        ({"role": "primary"}, "example.com. serves serial 7. It is version v3"),
         (
             {"held": Held(7, 4, 2, NOW - 7200)},
             "example.com. is held at serial 7 since 2 h ago: a rollback to the content of serial 4 "

@@ -75,7 +75,7 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             f"{name} is not served: no version of it was ever received. Answers are SERVFAIL.",
         )
         return
-    came = f"It is the {_source(zone)}, published {ago(zone.published_at, now)}."
+    came = f"It is {_source(zone)}, published {ago(zone.published_at, now)}."
     if zone.held is not None:
         held = zone.held
         yield Reason(
@@ -267,7 +267,7 @@ def _refused(zone: ZoneStatus, refused: Iterable[RefusedSource], now: float) -> 
 
 
 def _source(zone: ZoneStatus) -> str:
-    return f"version v{zone.version} from {zone.source or 'an unknown source'}"
+    return f"version v{zone.version}, {zone.source or 'an unknown source'}"
 
 
 def _checked(zone: ZoneStatus, now: float) -> str:
