@@ -20,8 +20,9 @@ from xfer.zone import build
 from xfer.zone.apply import Applier
 from xfer.zone.block import LARGEST, OCTETS, Block
 from xfer.zone.build import CHUNK, Builder
-from xfer.zone.changeset import Deltas, Differ
+from xfer.zone.changeset import Differ
 from xfer.zone.check import Policy
+from xfer.zone.deltas import Deltas
 from xfer.zone.image import render_block
 from xfer.zone.snapshot import Snapshot
 

@@ -34,6 +34,8 @@ PATTERNS = (
     "xfer/zone/image.py",
     "xfer/zone/cut.py",
     "xfer/zone/changeset.py",
+    "xfer/zone/deltas.py",
+    "xfer/zone/order.py",
     "xfer/zone/apply.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.

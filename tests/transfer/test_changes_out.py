@@ -26,8 +26,9 @@ from xfer.wire.records import Spelling, split
 from xfer.wire.request import make_query, serial_soa
 from xfer.wire.tsig import Key, ResponseVerifier, sign_request, verify_request
 from xfer.zone.apply import Applier
-from xfer.zone.changeset import Changeset, Deltas
+from xfer.zone.changeset import Changeset
 from xfer.zone.check import Policy
+from xfer.zone.deltas import Deltas
 from xfer.zone.snapshot import Snapshot
 
 KEY = Key.from_text("k1.", "hmac-sha256", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")

@@ -12,8 +12,9 @@ from xfer.wire.records import rrset_end
 from xfer.zone.apply import Applier
 from xfer.zone.block import Block
 from xfer.zone.build import Builder
-from xfer.zone.changeset import Changeset, Deltas
+from xfer.zone.changeset import Changeset
 from xfer.zone.check import Grade, Policy
+from xfer.zone.deltas import Deltas
 from xfer.zone.snapshot import Snapshot
 
 LAX = Policy(

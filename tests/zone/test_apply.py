@@ -28,8 +28,9 @@ from xfer.errors import ChangeRefused, TransferError, ZoneRejected
 from xfer.wire import names, records
 from xfer.zone.apply import Applier, apply
 from xfer.zone.block import LARGEST, OCTETS, SMALLEST
-from xfer.zone.changeset import Deltas, diff, identity, invert
+from xfer.zone.changeset import diff, invert
 from xfer.zone.check import OWNER_LIMIT, Grade, Policy
+from xfer.zone.deltas import Deltas, identity
 from xfer.zone.snapshot import Snapshot
 
 ZONE = apex() + [host(n) for n in range(20_000)]

@@ -39,6 +39,24 @@ def test_round_trip(listed: list[Entry]) -> None:
     assert Block.make(made, spelling).data == block.data
 
 
+@given(st.sets(st.integers(0, 60), min_size=1, max_size=30), st.data())
+def test_spliced_is_made_anew(numbers: set[int], data: st.DataObject) -> None:
+    old = [host(n) for n in sorted(numbers)]
+    places = data.draw(st.lists(st.integers(0, len(old)), max_size=6).map(sorted))
+    new: list[bytes] = []
+    splices = []
+    at = 0
+    for low, high in zip(places[::2], places[1::2], strict=False):
+        come = [host(n) for n in data.draw(st.lists(st.integers(61, 99), max_size=4))]
+        come = [record + bytes(data.draw(st.integers(0, 300))) for record in come]
+        new += old[at:low] + come
+        splices.append((low, high, come))
+        at = high
+    new += old[at:]
+    if new:
+        assert Block.make(old, {}).spliced(splices).data == Block.make(new, {}).data
+
+
 @settings(max_examples=50)
 @given(st.lists(entries(), min_size=1, max_size=12), st.binary(max_size=12))
 def test_find_is_the_first_record_not_below(listed: list[Entry], prefix: bytes) -> None:

@@ -8,17 +8,22 @@ and always at the apex. A change is strict: what goes must be there, what comes 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
+from typing import Final
 
 from xfer.errors import ChangeRefused, Failure, TransferError
 from xfer.wire.names import to_text
 from xfer.wire.parse import Batch
 from xfer.wire.records import Spelling, key_end, rrset_end
-from xfer.zone.block import LARGEST, OCTETS, SMALLEST, TARGET, Block
-from xfer.zone.changeset import Changeset, Deltas, Edits, identity, record_text
-from xfer.zone.check import OWNER_LIMIT, Checker, Finding, Policy, owner_refused
+from xfer.zone.block import LARGEST, OCTETS, SMALLEST, TARGET, Block, Splice
+from xfer.zone.changeset import Changeset, Edits
+from xfer.zone.check import Checker, Finding, Policy
 from xfer.zone.cut import octets, rrset_start, within_octets
+from xfer.zone.deltas import Deltas, identity, record_text
+from xfer.zone.order import Order
 from xfer.zone.snapshot import APEX, Snapshot
+
+_FEW: Final = 64  # owner names that are changed in a block without unpacking it
 
 
 class Applier:
@@ -38,7 +43,7 @@ class Applier:
         self._base = snapshot
         self._deltas = deltas
         self._checker = Checker(snapshot.origin, policy)
-        self._order = _Order(list(deltas.now), snapshot.origin)
+        self._order = Order(list(deltas.now), snapshot.origin)
         self._names: list[bytes] = []  # identities to look at next, sorted
         self._at_name = 0
         self._outside = 0  # of the records outside the zone, so many are reported
@@ -97,8 +102,77 @@ class Applier:
                 self._apex = True
                 if key != APEX:
                     self._owner(APEX, [])
-            self._owner(key, names[start:stop])
-            self._at_name = stop
+            if not self._splice(key):
+                self._owner(key, names[start:stop])
+                self._at_name = stop
+
+    def _splice(self, key: bytes) -> bool:
+        """Where an owner name and the next ones stand in a block that is not open and has no
+        spellings, and are few: change that block without unpacking it. False where not."""
+        old = self._old
+        if self._is_open:
+            if self._next == len(old) or old[self._next].first > key:
+                return False
+            self._leave()
+            if self._is_open:
+                return False
+        names = self._names
+        at = self._base.block_at(key)
+        block = old[at]
+        above = old[at + 1].first if at + 1 < len(old) else b""
+        if block.spelled or self._deltas.spelling or block.count < SMALLEST:
+            return False
+        groups: list[tuple[bytes, list[bytes]]] = []
+        i = self._at_name
+        while i < len(names):
+            name = names[i]
+            owner = name[: key_end(name)]
+            if above and owner > above:
+                break
+            if len(groups) == _FEW or above.startswith(owner):
+                return False
+            j = i + 1
+            while j < len(names) and names[j].startswith(owner):
+                j += 1
+            if j - i > LARGEST:
+                return False
+            groups.append((owner, names[i:j]))
+            i = j
+        if i == len(names) and not self._order.done():
+            return False  # more may come for this block
+        splices: list[Splice] = []
+        count = block.count
+        size = len(block.data)
+        for owner, group in groups:
+            low = block.find(owner)
+            have: list[bytes] = []
+            high = low
+            while high < block.count:
+                record = block.record(high)
+                if not record.startswith(owner):
+                    break
+                have.append(record)
+                high += 1
+            kept = self._checker.scan(self._changed(have, group), self._spelling)
+            self._edits.compare(have, kept, self._was, self._spelling)
+            splices.append((low, high, kept))
+            count += len(kept) - len(have)
+            size += octets(kept, 0, len(kept))
+            self._work += len(have) + len(group)
+        self._work += block.count // 4
+        self._at_name = i
+        self._blocks.extend(old[self._next : at])
+        self._next = at + 1
+        if SMALLEST <= count <= LARGEST and size <= OCTETS:
+            self._blocks.append(block.spliced(splices))
+        else:
+            records = block.records()
+            for low, high, kept in reversed(splices):
+                records[low:high] = kept
+            self._pending = records
+            self._is_open = True
+            self._work += block.count
+        return True
 
     def _owner(self, key: bytes, names: list[bytes]) -> None:
         """Change, check and pass on all records of one owner name."""
@@ -304,74 +378,6 @@ class Applier:
     def changeset(self) -> Changeset:
         """What became of the deltas, checks included; only after `step` said False."""
         return self._edits.changeset(self._base, self.snapshot())
-
-
-class _Order:
-    """Identities in order, whole owner names, a few thousand at a time where that can be."""
-
-    def __init__(self, names: list[bytes], origin: bytes) -> None:
-        self._origin = origin
-        self._stack: list[list[bytes]] = [names] if names else []
-        self._source: list[bytes] = []  # being dealt out …
-        self._at = 0  # … as far as this …
-        self._pivots: list[bytes] = []  # … between these owner keys …
-        self._parts: list[list[bytes]] = []  # … to these
-        self._one_owner = False  # whether all on top of the stack are
-
-    def next(self) -> list[bytes] | None:
-        """The next ones, sorted; an empty list after work that gave none; None at the end."""
-        if self._source:
-            self._deal()
-            return []
-        if not self._stack:
-            return None
-        names = self._stack.pop()
-        if self._one_owner:
-            self._one_owner = False
-            # As many may go as come.
-            if len(names) > 2 * OWNER_LIMIT:
-                raise owner_refused(names[0][: key_end(names[0])], self._origin)
-        elif len(names) > LARGEST:
-            lowest = names[0]
-            keys: set[bytes] = set()
-            for i in range(0, len(names), len(names) // 256):
-                if names[i] < lowest:
-                    lowest = names[i]
-                keys.add(names[i][: key_end(names[i])])
-            if len(keys) > 1:
-                keys.remove(lowest[: key_end(lowest)])
-                pivots = list(keys)
-                pivots.sort()
-            else:
-                # Most of them are of one owner: those below it, its own, those above it.
-                key = lowest[: key_end(lowest)]
-                pivots = [key, key[:-1] + b"\1"]
-            self._pivots = pivots
-            self._parts = [[] for _ in range(len(pivots) + 1)]
-            self._source = names
-            self._at = 0
-            return []
-        names.sort()
-        return names
-
-    def _deal(self) -> None:
-        total = len(self._source)
-        stop = min(self._at + LARGEST, total)
-        for i in range(self._at, stop):
-            name = self._source[i]
-            self._parts[bisect_right(self._pivots, name)].append(name)
-        self._at = stop
-        if stop < total:
-            return
-        self._source = []
-        # Between an owner key and the next one above it there is one owner.
-        if len(self._pivots) == 2 and len(self._parts[1]) == total:
-            self._one_owner = True
-        for i in range(len(self._parts) - 1, -1, -1):
-            part = self._parts[i]
-            if part:
-                self._stack.append(part)
-        self._parts = []
 
 
 def apply(snapshot: Snapshot, changes: Changeset, policy: Policy) -> Snapshot:

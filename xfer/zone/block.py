@@ -58,10 +58,26 @@ def _check_spellings(data: bytes, start: int, count: int) -> None:
         raise ZoneError(f"expected a block of {p} octets, got {size}")
 
 
+# Records low ≤ index < high of a block, and the sorted ones that come into their place.
+Splice = tuple[int, int, list[bytes]]
+
+
+def _shifted(table: bytes, shift: int) -> bytes:
+    """End offsets, 32 bits each, all moved by as many octets.
+
+    As one long number: no offset passes 32 bits or falls below 0, so none reaches into the next.
+    """
+    if shift == 0 or not table:
+        return table
+    step = int.from_bytes(b"\1\0\0\0" * (len(table) >> 2), "little") * shift
+    return (int.from_bytes(table, "little") + step).to_bytes(len(table), "little")
+
+
 class Block:
     """Sorted records with their spellings.
 
-    data: the packed form; digest: its SHA-256; count: records; first, last: records.
+    data: the packed form; digest: its SHA-256; count: records; spelled: how many of them have a
+    spelling; first, last: records.
     """
 
     def __init__(self, data: bytes, digest: bytes) -> None:
@@ -69,7 +85,7 @@ class Block:
         self.data = data
         self.digest = digest
         self.count: int = _u32(data, 1)
-        self._spelled: int = _u32(data, 5)
+        self.spelled: int = _u32(data, 5)
         self._base: int = HEAD + 4 * self.count
         self.first = self.record(0)
         self.last = self.record(self.count - 1)
@@ -102,6 +118,39 @@ class Block:
             w[8] = spelled >> 24
         data = w.getvalue()
         return Block(data, hashlib.sha256(data).digest())
+
+    def spliced(self, splices: list[Splice]) -> Block:
+        """The block with some ranges of its records replaced; it has no spellings.
+
+        Costs little more than a copy and a checksum: `make` looks at each record, this does not.
+        """
+        data = self.data
+        base = self._base
+        stop = base + _u32(data, base - 4)
+        tables: list[bytes] = []
+        parts: list[bytes] = []
+        count = 0
+        shift = 0  # by how many octets records now stand further back than they did
+        index = 0
+        at = base
+        for low, high, records in splices:
+            start = base + _u32(data, HEAD + 4 * low - 4) if low > 0 else base
+            tables.append(_shifted(data[HEAD + 4 * index : HEAD + 4 * low], shift))
+            parts.append(data[at:start])
+            end = start - base + shift
+            for record in records:
+                end += len(record)
+                tables.append(struct.pack("<I", end))
+                parts.append(record)
+            count += low - index + len(records)
+            index = high
+            at = base + _u32(data, HEAD + 4 * high - 4) if high > 0 else base
+            shift = end - (at - base)
+        tables.append(_shifted(data[HEAD + 4 * index : base], shift))
+        count += self.count - index
+        head = struct.pack("<BII", FORMAT, count, 0)
+        packed = b"".join([head, *tables, *parts, data[at:stop]])
+        return Block(packed, hashlib.sha256(packed).digest())
 
     @staticmethod
     def load(data: bytes) -> Block:
@@ -165,11 +214,11 @@ class Block:
     def spelling(self) -> Spelling:
         """Owner and rdata of the records that came in another case than canonical; a new dict."""
         out: Spelling = {}
-        if self._spelled == 0:
+        if self.spelled == 0:
             return out
         data = self.data
         p = self._base + _u32(data, self._base - 4)
-        for _ in range(self._spelled):
+        for _ in range(self.spelled):
             index = _u32(data, p)
             size = _u32(data, p + 4)
             p += 8
