@@ -38,10 +38,9 @@ def removed(
     now = time.time()
     typer.echo(f"{'ZONE':<24}  {'SERIAL':>10}  {'VERSIONS':>8}  {'REMOVED':<17}  KEPT FOR")
     for zone in found:
-        serial = "-" if zone["serial"] is None else str(zone["serial"])
         when = time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(zone["removed_at"]))
         typer.echo(
-            f"{zone['zone']:<24}  {serial:>10}  {zone['versions']:>8}  {when:<17}  "
+            f"{zone['zone']:<24}  {zone['serial']:>10}  {zone['versions']:>8}  {when:<17}  "
             f"{_left(zone['until'] - now)}"
         )
     note("put a zone back into the config and `xfer reload`: it serves what it had")

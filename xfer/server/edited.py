@@ -60,5 +60,5 @@ class RemovedZone:
     zone: str
     removed_at: float
     until: float
-    serial: int | None
+    serial: int
     versions: int

@@ -173,8 +173,9 @@ class RemovedZones:
         found = []
         for origin, at in chosen:
             versions = self.journal.versions(origin)
-            serial = versions[0].serial if versions else None
-            found.append(RemovedZone(names.to_text(origin), at, at + kept, serial, len(versions)))
+            if versions:  # else it was configured, and nothing ever came
+                name, serial = names.to_text(origin), versions[0].serial
+                found.append(RemovedZone(name, at, at + kept, serial, len(versions)))
         return found
 
     def _until(self, at: float) -> str:
