@@ -22,6 +22,7 @@ from xfer.server.pace import Pace, Paces
 from xfer.server.zones import Zone
 
 AT_ONCE = 200  # entries looked at between two looks at the event loop
+EXPIRES = "expires"  # as an action
 STALE = 1000  # stale entries that are never worth making the heap anew
 
 
@@ -71,12 +72,11 @@ class Schedule:
 
     def upcoming(self, count: int) -> list[tuple[float, Zone, str]]:
         """What is planned next: (time, zone, action), in order of time."""
-        waiting = ((due, 0, zone, False) for due, zone in self.pace.parked())
-        entries = heapq.nsmallest(count, waiting) if count else []
+        entries = [(due, -1, zone, False) for due, zone in self.pace.parked()]
         entries += heapq.nsmallest(count, (entry for entry in self._heap if _holds(entry)))
         entries.sort(key=lambda entry: entry[:2])
         return [
-            (due, zone, "expires" if expiry else zone.next_action)
+            (due, zone, EXPIRES if expiry else zone.next_action)
             for due, _, zone, expiry in entries[:count]
         ]
 
