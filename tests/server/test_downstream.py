@@ -43,7 +43,7 @@ class Secondary:
 
     def told(self) -> list[int | None]:
         """The serials of what has come since the last call; answers NOERROR."""
-        serials = []
+        serials: list[int | None] = []
         while True:
             try:
                 message, source = self.socket.recvfrom(65535)

@@ -56,6 +56,9 @@ def test_late_work_leaves_half_of_the_places_and_a_silent_lane_has_nothing_else(
     assert (made.running, started[-1]) == (3, ("dead", 6, True))
     for number in range(7, 10):
         made.add("dead", ("dead", number))
+    for _ in range(2):
+        made.done("dead", False, answered=False)
+    assert made.running == 2, "others find two places free"
     made.add("live", ("live", 0))
     assert [item[:2] for item in started[7:]] == [("dead", 7), ("live", 0)]
 
