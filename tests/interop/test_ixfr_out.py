@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -80,7 +81,8 @@ def received_by_knot(server: Server) -> int:
 
 def received_by_nsd(server: Server) -> int:
     """NSD does not say in which form an update came: all but its first transfer."""
-    return server.logs().count(" is updated to ")
+    before = re.findall(r"serial (\d+) is updated to", server.logs())
+    return sum(serial != "0" for serial in before)
 
 
 @contextlib.contextmanager

@@ -148,7 +148,7 @@ class Publisher:
             # So few are gathered for the commit, which is no work for a thread.
             ahead.write(fresh)
         else:
-            await self.executor.run(ahead.write, fresh)
+            await self.executor.run(_write_and_weigh, ahead, fresh, changes)
         return changes
 
     def _write_and_compare(
@@ -160,6 +160,12 @@ class Publisher:
             return None
         room = self.changes.room(snapshot) if self.changes is not None else snapshot.size
         return difference(served, snapshot, room)
+
+
+def _write_and_weigh(ahead: Ahead, fresh: Sequence[Block], changes: Changeset) -> None:
+    """In a worker thread: many changes have many octets to count, which are then known."""
+    ahead.write(fresh)
+    _ = changes.octets
 
 
 async def wait_for(future: Future[T]) -> T:
