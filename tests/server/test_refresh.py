@@ -2,121 +2,58 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
-import trio
-import trio.testing
 
-from tests.server.fakes import (
-    CLIENT,
-    KEY,
-    MemoryAhead,
-    MemoryCommits,
-    TrioClock,
-    peer,
-    snapshot,
-    table,
-    zone_config,
-)
-from xfer.errors import Failure, TransferError
-from xfer.peers import Acl, AclEntry, Action
-from xfer.server.dispatch import Dispatcher
-from xfer.server.executor import InlineExecutor
-from xfer.server.image import ImageCache
-from xfer.server.outgoing import Outgoing
-from xfer.server.publish import Publisher
+from tests.server.fakes import KEY, peer, snapshot, zone_config
+from tests.server.upstream import Ixfr, Secondary, Upstream, simulate
+from xfer.errors import Failure
+from xfer.server.hints import Hint
 from xfer.server.pull import PullLimits
-from xfer.server.quotas import Slots
-from xfer.server.refresh import Refresher
-from xfer.server.sender import ZoneSender
-from xfer.server.soa import SoaAnswer
-from xfer.server.status import Outcome
-from xfer.server.target import Connection, Target
-from xfer.server.tcp import TcpService
+from xfer.server.status import IxfrState, Outcome
 from xfer.server.zones import Zone
-from xfer.zone.check import Policy
 from xfer.zone.snapshot import Snapshot
 
 FIRST = peer("first", "192.0.2.1", keys=(KEY,))
 SECOND = peer("second", "192.0.2.2")
 
 
-class Ahead(MemoryAhead):
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Ahead:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class World:
-    """Primaries by address, each a snapshot it serves or None for a refused connection."""
+class World(Upstream):
+    """A zone with two primaries, each a snapshot it serves or None for a refused connection."""
 
     def __init__(self, **served: Snapshot | None) -> None:
-        self.served = {"192.0.2.1": served.get("first"), "192.0.2.2": served.get("second")}
-        self.commits = MemoryCommits()
-        self.notified: list[int | None] = []
-        self.asked: list[str] = []
+        super().__init__(first=served.get("first"), second=served.get("second"))
+        self.down_for = 0.0
         self.zone = Zone(zone_config(primaries=[FIRST, SECOND]))
+        self.secondary: Secondary | None = None
+        self.broken = False
+        self.meanwhile: Callable[[], None] | None = None
 
-    def write_ahead(self, base: object = None) -> Ahead:
-        return Ahead()
+    @property
+    def published(self) -> list[str]:
+        """Sources of the versions that were published in the last attempt."""
+        assert self.secondary is not None
+        return [new.source for new in self.secondary.commits.committed]
 
-    def attempt(self, meanwhile: Callable[[], None] | None = None, **options: object) -> Outcome:
-        async def main() -> Outcome:
-            clock = TrioClock()
-            async with trio.open_nursery() as nursery:
+    def attempt(self, **options: object) -> Outcome:
+        outcomes: list[Outcome] = []
+        self.asked.clear()
 
-                async def dial(target: Target) -> Connection:
-                    self.asked.append(target.name)
-                    content = self.served[target.address]
-                    if content is None:
-                        raise ConnectionRefusedError(111, "refused")
-                    acl = Acl("all", (AclEntry(Action.ALLOW),))
-                    zone = Zone(zone_config(allow_transfer=[acl]), snapshot=content)
-                    sender = ZoneSender(ImageCache(0), clock, 30, 300)
-                    outgoing = Outgoing(sender, Slots(9, 9), lambda transfer: None)
-                    dispatcher = Dispatcher(table(zone), {KEY.name: KEY}, clock)
-                    tcp = TcpService(dispatcher, outgoing.run, lambda n: None, 10, 10, 9)
-                    ours, theirs = trio.testing.memory_stream_pair()
-                    nursery.start_soon(tcp.serve, theirs, CLIENT)
-                    if meanwhile is not None:
-                        meanwhile()
-                    return Connection(ours, "192.0.2.99")
+        async def session(secondary: Secondary) -> None:
+            self.secondary = secondary
+            secondary.commits.broken = self.broken
+            outcomes.append(
+                await secondary.refresher.attempt(self.zone, **options)  # type: ignore[arg-type]
+            )
 
-                async def ask(target: Target, origin: bytes, **_: object) -> SoaAnswer:
-                    self.asked.append(f"{target.name} soa")
-                    content = self.served[target.address]
-                    if content is None:
-                        raise TransferError(Failure.TRANSPORT, "an answer", "none")
-                    return SoaAnswer(content.serial, None, "192.0.2.99", 0.001)
+        simulate(self, session, limits=PullLimits(idle=5, total=20))
+        return outcomes[0]
 
-                refresher = Refresher(
-                    journal=self,  # type: ignore[arg-type]
-                    publisher=Publisher(
-                        self.commits,
-                        InlineExecutor(),
-                        clock,
-                        lambda zone: self.notified.append(zone.serial),
-                    ),
-                    executor=InlineExecutor(),
-                    clock=clock,
-                    rng=random.Random(1),
-                    slots=Slots(4, 4),
-                    policy=Policy(),
-                    limits=PullLimits(),
-                    dial=dial,
-                    ask=ask,
-                )
-                attempt: Callable[..., Awaitable[Outcome]] = refresher.attempt
-                outcome = await attempt(self.zone, **options)
-                nursery.cancel_scope.cancel()
-            return outcome
-
-        return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    async def dial(self, target):  # type: ignore[no-untyped-def]
+        if self.meanwhile is not None:
+            self.meanwhile()
+        return await super().dial(target)
 
 
 def test_a_first_version_comes_from_the_first_primary_without_asking_before() -> None:
@@ -124,7 +61,7 @@ def test_a_first_version_comes_from_the_first_primary_without_asking_before() ->
     outcome = world.attempt()
     assert outcome.ok
     assert (outcome.peer, outcome.serial_from, outcome.serial_to) == ("first", None, 1)
-    assert (world.asked, world.notified) == (["first"], [1])
+    assert (world.told(), world.secondary and world.secondary.notified) == (["first axfr"], [1])
     assert world.zone.snapshot is not None
     assert world.zone.snapshot.count == 30 * 400 + 2
     assert world.zone.primaries["first"].serial == 1
@@ -134,7 +71,7 @@ def test_a_first_version_comes_from_the_first_primary_without_asking_before() ->
 def test_the_second_primary_stands_in_and_the_zone_is_not_failing() -> None:
     world = World(second=snapshot(2))
     assert world.attempt().ok
-    assert world.asked == ["first", "second"]
+    assert world.told() == ["first tcp", "second axfr"]
     error = world.zone.primaries["first"].error
     assert error is not None
     assert error.failure == "transport"
@@ -157,8 +94,9 @@ def test_a_primary_without_news_keeps_the_zone_alive(offered: int) -> None:
     world.zone.snapshot = snapshot(5)
     outcome = world.attempt()
     assert outcome.ok
-    assert world.asked == ["first soa", "second soa"]
-    assert (world.zone.serial, world.commits.committed) == (5, [])
+    assert world.told() == ["first soa", "second soa"]
+    assert (world.zone.serial, world.published) == (5, [])
+    assert world.zone.primaries["first"].behind is (offered < 5)
     assert world.zone.expires is not None
 
 
@@ -167,7 +105,9 @@ def test_a_newer_serial_is_transferred() -> None:
     world.zone.snapshot = snapshot(5)
     outcome = world.attempt()
     assert (outcome.serial_from, outcome.serial_to, outcome.peer) == (5, 6, "second")
-    assert world.commits.committed[0].source == "axfr from 192.0.2.2#53"
+    assert world.told() == ["first soa", "second soa", "second ixfr"]
+    assert world.published == ["axfr from 192.0.2.2#53"], "the answer was a whole zone"
+    assert world.zone.primaries["second"].ixfr is IxfrState.FULL
 
 
 def test_a_forced_transfer_takes_a_lower_serial() -> None:
@@ -183,20 +123,19 @@ def test_a_forced_transfer_of_the_same_content_makes_no_version() -> None:
     outcome = world.attempt(force=True, only=SECOND)
     assert outcome.ok
     assert "has what is served already" in outcome.message
-    assert (world.asked, len(world.commits.committed)) == (["second", "second"], 1)
-    assert world.notified == [5]
+    assert (world.told(), world.published) == (["second axfr"], [])
 
 
 def test_a_journal_that_fails_is_not_tried_again_with_the_next_primary() -> None:
     world = World(first=snapshot(6), second=snapshot(7))
     world.zone.snapshot = snapshot(5)
-    world.commits.broken = True
+    world.broken = True
     outcome = world.attempt()
     assert not outcome.ok
     assert outcome.failure is not None
     assert outcome.failure.failure == "policy"
     assert "disk full" in outcome.message
-    assert (world.zone.serial, world.asked) == (5, ["first soa", "first"])
+    assert (world.zone.serial, world.told()) == (5, ["first soa", "first ixfr"])
 
 
 def test_a_zone_that_a_reload_removes_meanwhile_is_not_published() -> None:
@@ -205,8 +144,9 @@ def test_a_zone_that_a_reload_removes_meanwhile_is_not_published() -> None:
     def remove() -> None:
         world.zone.removed = True
 
-    assert not world.attempt(meanwhile=remove).ok
-    assert world.commits.committed == []
+    world.meanwhile = remove
+    assert not world.attempt().ok
+    assert world.published == []
 
 
 @pytest.mark.parametrize("offered", [4, 5, 5 + 2**31])
@@ -218,17 +158,134 @@ def test_an_expired_zone_takes_any_serial(offered: int) -> None:
     assert outcome.ok
     assert world.zone.serial == offered
     assert world.zone.expires > 0
-    assert len(world.commits.committed) == (offered != 5), "the same serial needs no transfer"
+    assert len(world.published) == (offered != 5), "the same serial needs no transfer"
 
 
 def test_news_that_cannot_be_had_is_a_failure_though_another_primary_has_what_is_served() -> None:
     world = World(first=snapshot(5), second=snapshot(6))
     world.zone.snapshot = snapshot(5)
-    world.commits.broken = True
+    world.broken = True
     outcome = world.attempt()
     assert not outcome.ok
-    assert world.asked == ["first soa", "second soa", "second"]
+    assert world.told() == ["first soa", "second soa", "second ixfr"]
     assert world.zone.error is not None
     assert "disk full" in world.zone.error.sentence
     assert world.zone.expires is not None, "the check of the first one counts"
     assert (world.zone.serial, world.zone.failures) == (5, 1)
+
+
+def hint(serial: int | None, source: str = "192.0.2.1") -> Hint:
+    return Hint(serial, source)
+
+
+def test_after_a_notify_with_a_newer_serial_ixfr_is_asked_without_an_soa_query() -> None:
+    world = World(first=snapshot(6), second=snapshot(6))
+    world.zone.snapshot = snapshot(5)
+    outcome = world.attempt(hint=hint(6, "192.0.2.2"))
+    assert (outcome.peer, outcome.serial_to) == ("second", 6)
+    assert world.told() == ["second ixfr"], "of who sent the NOTIFY"
+
+
+@pytest.mark.parametrize("serial", [None, 5, 4, 5 + 2**31])
+def test_a_notify_without_a_newer_serial_makes_an_soa_query(serial: int | None) -> None:
+    world = World(first=snapshot(6), second=snapshot(5))
+    world.zone.snapshot = snapshot(5)
+    assert world.attempt(hint=hint(serial)).ok
+    assert world.told() == ["first soa", "first ixfr"]
+
+
+def test_a_whole_zone_is_not_asked_for_on_the_word_of_a_notify() -> None:
+    world = World(first=snapshot(5), second=snapshot(5))
+    world.zone.snapshot = snapshot(5)
+    plain = peer("first", "192.0.2.1", ixfr=False)
+    world.zone.config = zone_config(primaries=[plain, SECOND])
+    assert world.attempt(hint=hint(6)).ok
+    assert world.told() == ["first soa", "second soa"]
+
+
+def test_a_notify_of_what_its_sender_has_not_leaves_the_zone_current() -> None:
+    world = World(first=snapshot(5), second=snapshot(5))
+    world.zone.snapshot = snapshot(5)
+    outcome = world.attempt(hint=hint(9))
+    assert outcome.ok
+    assert world.told() == ["first ixfr", "second soa"]
+    assert "is current" in outcome.message
+    assert world.zone.primaries["first"].serial == 5
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "failure"),
+    [(Ixfr.SERVFAIL, "denied"), (Ixfr.CLOSED, "transport"), (Ixfr.SILENT, "transport")],
+)
+@pytest.mark.parametrize("told", [None, Hint(6, "192.0.2.1")])
+def test_where_ixfr_fails_axfr_follows_from_the_same_primary(
+    behaviour: Ixfr, failure: str, told: Hint | None
+) -> None:
+    world = World(first=snapshot(6), second=snapshot(6))
+    world.zone.snapshot = snapshot(5)
+    world.ixfr["first"] = behaviour
+    outcome = world.attempt(hint=told)
+    assert outcome.ok
+    assert (outcome.kind, world.zone.serial, world.zone.error) == ("axfr", 6, None)
+    assert world.told()[-2:] == ["first ixfr", "first axfr"]
+    known = world.zone.primaries["first"]
+    assert known.error is None
+    assert known.ixfr_error is not None
+    assert known.ixfr_error.failure == failure
+    timed_out = failure == Failure.TRANSPORT.value
+    assert (known.ixfr_broken, known.ixfr_timeouts) == (None if timed_out else 5, int(timed_out))
+
+
+def test_ixfr_is_not_asked_again_from_the_serial_that_broke_it() -> None:
+    world = World(first=snapshot(6), second=None)
+    world.zone.snapshot = snapshot(5)
+    world.ixfr["first"] = Ixfr.SERVFAIL
+    assert world.attempt(only=FIRST).ok
+    before = world.zone.primaries["first"]
+    world.zone.snapshot = snapshot(5)
+    assert world.attempt(only=FIRST, hint=hint(6)).ok
+    assert world.told() == ["first soa", "first axfr"]
+    assert world.zone.primaries["first"].ixfr_error == before.ixfr_error
+    world.served["first"] = snapshot(7)
+    assert world.attempt(only=FIRST, hint=hint(7)).ok
+    assert world.told() == ["first ixfr", "first axfr"], "another serial may work"
+
+
+def test_after_repeated_time_outs_axfr_is_asked_straight_away() -> None:
+    world = World(first=snapshot(6), second=None)
+    world.zone.snapshot = snapshot(5)
+    world.ixfr["first"] = Ixfr.SILENT
+    for serial in (6, 7):
+        world.served["first"] = snapshot(serial)
+        assert world.attempt(only=FIRST, hint=hint(serial)).ok
+        assert world.told() == ["first ixfr", "first axfr"]
+    world.served["first"] = snapshot(8)
+    assert world.attempt(only=FIRST, hint=hint(8)).ok
+    assert world.told() == ["first soa", "first axfr"]
+    assert world.zone.serial == 8
+
+
+def test_a_server_that_cannot_be_reached_is_not_asked_for_axfr_besides() -> None:
+    world = World(first=None, second=snapshot(6))
+    world.zone.snapshot = snapshot(5)
+    assert world.attempt(hint=hint(6)).ok
+    assert world.told() == ["first tcp", "second soa", "second ixfr"]
+
+
+def test_other_content_under_the_serial_that_is_served_is_reported() -> None:
+    world = World(first=snapshot(5, hosts=9), second=snapshot(5))
+    world.zone.snapshot = snapshot(5)
+    assert world.attempt(force=True, only=FIRST).ok
+    assert world.zone.primaries["first"].diverged == 5
+    assert world.zone.snapshot is not None
+    assert world.zone.snapshot.count == 9 + 2, "forced, it is taken"
+
+
+def test_one_dead_primary_never_makes_a_healthy_zone_failing() -> None:
+    world = World(first=None, second=snapshot(5))
+    world.zone.snapshot = snapshot(5)
+    for _ in range(3):
+        assert world.attempt().ok
+    assert (world.zone.error, world.zone.failures) == (None, 0)
+    assert world.told() == ["second soa", "first soa"], "who answers is asked first"
+    assert world.zone.primaries["first"].failures == 3

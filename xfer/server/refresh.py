@@ -330,10 +330,11 @@ class Refresher:
             zone.keep_alive(self.clock.monotonic(), result.expire, True)
             return False
         serial = result.snapshot.serial
-        if served is not None and serial == served.serial:
-            self._diverged(zone, peer, serial)
+        same = served is not None and serial == served.serial
         any_serial = any_serial or self._expired(zone)
         if served is not None and not any_serial and not newer(serial, served.serial):
+            if same:
+                self._diverged(zone, peer, serial)
             raise TransferError(
                 Failure.CONTENT,
                 f"a serial above {served.serial}, as the SOA check said",
@@ -350,7 +351,9 @@ class Refresher:
             result.expire,
             changes=result.changes,
         )
-        await self.publisher.publish(zone, candidate, ahead)
+        version = await self.publisher.publish(zone, candidate, ahead)
+        if same and (version.added is None or version.added + (version.removed or 0)):
+            self._diverged(zone, peer, serial)
         return True
 
     def _diverged(self, zone: Zone, peer: Peer, serial: int) -> None:
