@@ -24,7 +24,7 @@ from xfer.peers import Peer
 from xfer.server.executor import Executor, InlineExecutor
 from xfer.server.parsing import Parsers
 from xfer.server.publish import Publisher
-from xfer.server.pull import PullLimits, PullResult, pull_zone
+from xfer.server.pull import PullLimits, PullResult, WriteAhead, pull_zone
 from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
 from xfer.server.target import Connection, Dial, Target
@@ -165,6 +165,7 @@ async def pull(
     previous: Snapshot | None = None,
     ixfr_from: int | None = None,
     parsers: Parsers | None = None,
+    write_ahead: WriteAhead | None = None,
 ) -> PullResult:
     """One transfer without anything behind it; the changes where `ixfr_from` or `previous` is
     given. Raises TransferError."""
@@ -186,6 +187,7 @@ async def pull(
                 previous=previous,
                 ixfr_from=ixfr_from,
                 parsers=parsers,
+                write_ahead=write_ahead,
             )
         except TransferError as error:
             failed = error

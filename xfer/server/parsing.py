@@ -66,6 +66,11 @@ class LocalReception:
         """Whether nothing has come but an SOA newer than ours, in answer to IXFR."""
         return self.progress.messages > 0 and self.progress.kind is None
 
+    @property
+    def held(self) -> int:
+        """As `Reception.held`."""
+        return self._reception.held
+
     def finish(self) -> tuple[Received, list[Block]]:
         """As `Reception.finish`, with the blocks that `take` has not returned."""
         received = self._reception.finish()
@@ -126,6 +131,11 @@ class RemoteReception:
     def lone(self) -> bool:
         """As `LocalReception.lone`."""
         return False
+
+    @property
+    def held(self) -> int:
+        """As `Reception.held`, which only the child knows."""
+        return 0
 
     def finish(self) -> tuple[Received, list[Block]]:
         """As `LocalReception.finish`."""

@@ -293,7 +293,7 @@ class _Pull:
             kind = reception.progress.kind
             if kind is Kind.IXFR:
                 self._first = None
-            if kind is not Kind.AXFR and sum(map(len, chunks)) <= INLINE:
+            if kind is not Kind.AXFR and reception.held + sum(map(len, chunks)) <= INLINE:
                 if self._first is not None:
                     self._first += chunks
                 pending += reception.take(chunks, now)

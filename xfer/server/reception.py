@@ -104,6 +104,11 @@ class Reception:
         return self.machine.state in (State.COMPLETE, State.CURRENT)
 
     @property
+    def held(self) -> int:
+        """Octets of a message that has not come to its end."""
+        return len(self._rest)
+
+    @property
     def differing(self) -> int:
         """Records that `finish` has to delete or add; -1 where it builds a whole zone."""
         if self._builder is not None:
