@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,8 +221,8 @@ def test_an_edit_that_another_one_overtook_is_kept(
     other = written(tmp_path, CHANGED)
     editor.does(
         'sed -i s/192.0.2.2/192.0.2.4/ "$1"; '
-        f"PYTHONPATH={Path(__file__).parents[2]} {__import__('sys').executable} -m xfer zone import "
-        f"example.com {other} --yes {on[0]} {on[1]}"
+        f"PYTHONPATH={Path(__file__).parents[2]} {sys.executable} -m xfer zone import example.com "
+        f"{other} --yes {on[0]} {on[1]}"
     )
     result = xfer("zone", "edit", "example.com", "--yes", *on)
     assert (result.exit_code, serial(core)) == (1, 6)

@@ -16,6 +16,7 @@ from xfer.server.core import Core
 from xfer.server.edited import Conflict, Edited
 from xfer.server.editing import Order
 from xfer.server.serials import with_serial
+from xfer.server.status import FailureReport
 from xfer.server.zonefiles import MARK, digest_of
 from xfer.server.zones import Zone
 
@@ -55,6 +56,10 @@ class Primary(World):
 async def edit(core: Core, zone: Zone, text: str, **order: object) -> Edited:
     asked: dict[str, object] = {"kind": "import", "name": "new", "by": "me", "dry_run": False}
     return await core.editor.take(zone, io.StringIO(text), Order(**asked | order))  # type: ignore[arg-type]
+
+
+def now(zone: Zone) -> tuple[int | None, FailureReport | None]:
+    return zone.serial, zone.error
 
 
 def with_host(name: str, serial: int = 5) -> str:
@@ -133,10 +138,10 @@ def test_importing_the_file_takes_the_file(tmp_path: Path) -> None:
         await core.read_file(zone)
         assert zone.error is not None
         await edit(core, zone, with_host("other"), digest=digest_of(world.file))
-        assert (zone.serial, zone.error) == (7, None)
+        assert now(zone) == (7, None)
         world.file.write_text(with_host("another"))
         await core.read_file(zone)
-        assert (zone.serial, zone.error) == (8, None), "the two agreed, and the file alone changed"
+        assert now(zone) == (8, None), "the two agreed, and the file alone changed"
 
     world.start(session)
 

@@ -43,8 +43,8 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
     ) -> JSONResponse:
         """Make the zone file in the body the zone's new content (text/dns).
 
-        source: what errors and the history call it; by: who edits, for the history; dry_run: only say what would change;
-        if_version: only where that version is served, 0 for none.
+        source: what errors and the history call it; by: who edits, for the history; dry_run: only
+        say what would change; if_version: only where that version is served, 0 for none.
         """
         # On disk, because the framework's own buffer would be memory, twice.
         with tempfile.TemporaryFile() as spool:

@@ -48,9 +48,9 @@ class Rules:
 class Order:
     """What is to be done with a zone file.
 
-    kind: "import" or "edit"; name: of the file; by: who edits; dry_run: only look at it; if_version:
-    journal id of the version it was made for, 0 for a zone that serves nothing, None for any;
-    digest: SHA-256 of the text in hex.
+    kind: "import" or "edit"; name: of the file; by: who edits; dry_run: only look at it;
+    if_version: journal id of the version it was made for, 0 for a zone that serves nothing, None
+    for any; digest: SHA-256 of the text in hex.
     """
 
     kind: str

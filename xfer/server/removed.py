@@ -42,7 +42,7 @@ class Collects(Protocol):
 
 @attrs.define(eq=False)
 class RemovedZones:
-    """days: for which a zone is kept (limits.keep_removed); asked each time, as reloads change it."""
+    """days: for which a zone is kept (limits.keep_removed), asked each time: reloads change it."""
 
     table: ZoneTable
     journal: Journal
@@ -106,7 +106,7 @@ class RemovedZones:
         """Forget what has been away for too long, whenever that is due. Never returns."""
         while True:
             self._look = trio.Event()
-            wait = await self._forget_due()
+            wait = await self.forget_due()
             with trio.move_on_after(min(wait, LOOK)):
                 await self._look.wait()
 
@@ -125,10 +125,8 @@ class RemovedZones:
         chosen = sorted(self._left.items(), key=lambda item: (item[1], item[0]))[:limit]
         return await self.executor.run(self._listed, chosen, self.days() * DAY)
 
-    # -- inside
-
-    async def _forget_due(self) -> float:
-        """Forget what is due; returns the seconds until the next is."""
+    async def forget_due(self) -> float:
+        """Forget what is due; returns the seconds after which to look again."""
         for origin, at in sorted(self._left.items(), key=lambda item: item[1]):
             left = at + self.days() * DAY - self.clock.wall()
             if left > 0:
@@ -141,6 +139,8 @@ class RemovedZones:
                 log.error("zone not forgotten", zone=names.to_text(origin), error=str(error))
                 return LOOK
         return LOOK
+
+    # -- inside
 
     async def _forget(self, origin: bytes) -> None:
         done = self._forgetting[origin] = trio.Event()

@@ -148,8 +148,9 @@ class ZoneFiles:
         if served is not None and not found.changed:
             self.journal.set_mark(mark_of(origin, digest, snapshot.serial, served))
             return f"{path} has what is served (serial {served.serial})", None
-        if version is not None and not found.only_serial and not as_marked:
-            if version.kind != "file" and (mark or version.kind not in TRANSFERRED):
+        if version is not None and version.kind != "file" and not as_marked:
+            first_file = not mark and version.kind in TRANSFERRED
+            if not (first_file or found.only_serial):
                 raise BothChanged(_both(path, snapshot.serial, version, mark))
         return _published(path, found, snapshot.serial), Candidate(
             found.snapshot,
