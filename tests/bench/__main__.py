@@ -13,16 +13,17 @@ from pathlib import Path
 
 import attrs
 
-from tests.bench import changes_table, table, zone
+from tests.bench import changes_table, table, zone, zones
 from tests.bench.changes import SERVERS
 from tests.bench.changes_table import Report
+from tests.bench.many import MANY
 from tests.bench.replay import Replay
 from tests.bench.servers import CONTESTANTS, PEERS
 from tests.bench.stages import VERSIONS, Life
 from tests.peers import TsigKey
 
 WHOLE = ("sender", "receiver", "udp", "pure")
-CHANGES = ("latency", "ixfr")
+CHANGES = ("latency", "ixfr", "zones")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,6 +35,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds, interleaved (5; latency, ixfr: 2)")
     parser.add_argument("--only", choices=[*WHOLE, *CHANGES])
     parser.add_argument("--changes", type=int, default=100, help="latency: changes a round")
+    parser.add_argument("--zones", help="zones: how many (100000; 10000 with --quick)")
+    parser.add_argument("--rest", type=float, help="zones: seconds at rest (30; 5 with --quick)")
     parser.add_argument("--delta", type=int, default=1000, help="ixfr: changes in a delta")
     parser.add_argument("--servers", help=f"of {', '.join(CONTESTANTS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="10 k and 100 k, one round")
@@ -48,6 +51,8 @@ def parse_arguments() -> argparse.Namespace:
         arguments.records = arguments.records or "10000,100000"
         arguments.rounds = arguments.rounds or 1
         arguments.slack = arguments.slack or 4.0
+    arguments.zones = arguments.zones or ("10000" if arguments.quick else "100000")
+    arguments.rest = arguments.rest or (5.0 if arguments.quick else 30.0)
     sizes = {"latency": "10000,1000000", "ixfr": "1000000"}
     arguments.records = arguments.records or sizes.get(arguments.only, "10000,100000,1000000")
     arguments.rounds = arguments.rounds or (2 if arguments.only in CHANGES else 5)
@@ -58,7 +63,7 @@ def contestants(arguments: argparse.Namespace) -> list[str]:
     if arguments.servers:
         return [name.strip() for name in arguments.servers.split(",")]
     if arguments.only in CHANGES:
-        return list(SERVERS)
+        return list(MANY if arguments.only == "zones" else SERVERS)
     if arguments.only in (None, "pure"):
         return list(CONTESTANTS)
     return ["xfer", *PEERS]
@@ -106,6 +111,9 @@ def to_json(results: table.Results) -> str:
 def run_changes(arguments: argparse.Namespace) -> Report:
     """What one change costs, or one delta."""
     names = contestants(arguments)
+    if arguments.only == "zones":
+        counts = [int(text) for text in arguments.zones.split(",")]
+        return zones.run(counts, names, arguments.rest, 300, arguments.slack or 1.0)
     counts = [int(text) for text in arguments.records.split(",")]
     slack = arguments.slack or 1.0
     if arguments.only == "latency":
