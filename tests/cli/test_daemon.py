@@ -93,6 +93,15 @@ def test_status_of_a_zone_names_who_was_refused_it_and_which_of_its_peers(
     ]
 
 
+def test_the_schedule_is_listed_soonest_first(xfer: Xfer, socket_option: tuple[str, str]) -> None:
+    lines = xfer("status", "--schedule", *socket_option).stdout.splitlines()
+    assert len(lines) > 1
+    assert all(line.endswith("  check the primaries") for line in lines)
+    assert lines == sorted(lines)
+    listed = json.loads(xfer("status", "--schedule", "--json", *socket_option).stdout)["schedule"]
+    assert [item["zone"] for item in listed] == [line.split()[-4] for line in lines]
+
+
 def test_status_as_json(xfer: Xfer, socket_option: tuple[str, str]) -> None:
     every = json.loads(xfer("status", "--json", *socket_option).stdout)
     assert every["server"]["pid"] == 42

@@ -18,6 +18,7 @@ from xfer.control.engine import (
     NoSuchZone,
     Outcome,
     Phase,
+    Planned,
     PrimaryStatus,
     Progress,
     Reason,
@@ -91,6 +92,11 @@ class SmallEngine:
         return ServerStatus(
             "0.1.0", 42, 900.0, "compiled", "xfer.toml", "j.db", zones=3, refused=self.refused
         )
+
+    async def upcoming(self, limit: int) -> list[Planned]:
+        return [
+            Planned(1000.0 + n, name, "check the primaries") for n, name in enumerate(self.zones)
+        ][:limit]
 
     async def status(self, after: str = "", limit: int = 1000) -> list[ZoneStatus]:
         return [self.zones[name] for name in sorted(self.zones) if name > after][:limit]

@@ -27,17 +27,27 @@ def status(
     zone: Annotated[
         str | None, typer.Argument(help="Name of a zone; all when left out.", metavar="[ZONE]")
     ] = None,
+    schedule: Annotated[
+        bool,
+        typer.Option("--schedule", help="What is planned next: checks, retries, expiries."),
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOfDaemon = None,
     control: ControlOption = None,
 ) -> None:
     """One line a zone, or everything known about one."""
     from xfer.cli.client import zone_path
-    from xfer.cli.show import print_refused, print_zone, print_zones
+    from xfer.cli.show import print_refused, print_schedule, print_zone, print_zones
 
     with reported():
         asked = daemon(config, control)
-        if zone is not None:
+        if schedule:
+            planned = asked.get("/schedule")
+            if as_json:
+                print_json(planned)
+            else:
+                print_schedule(planned["schedule"])
+        elif zone is not None:
             found = asked.get(zone_path(zone))
             if as_json:
                 print_json(found)

@@ -54,6 +54,14 @@ def print_refused(sources: list[dict[str, Any]]) -> None:
         )
 
 
+def print_schedule(planned: list[dict[str, Any]]) -> None:
+    """What is planned next, one line each, soonest first."""
+    now = time.time()
+    width = max((len(item["zone"]) for item in planned), default=0)
+    for item in planned:
+        typer.echo(f"{_when(item['at'], now)}  {item['zone'].ljust(width)}  {item['action']}")
+
+
 def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> None:
     """Everything known about a zone; of those refused, who asked for it or is its peer."""
     now = time.time()
@@ -150,6 +158,14 @@ def _primary(item: dict[str, Any], now: float) -> str:
         parts.append(f"asked {_when(item['checked_at'], now)}")
     if item["transferred_at"] is not None:
         parts.append(f"transferred {_when(item['transferred_at'], now)}")
+    if item["behind"]:
+        parts.append("lower than ours, not followed")
+    if item["diverged"] is not None:
+        parts.append(f"had other content under serial {item['diverged']}")
+    if item["ixfr_broken"] is not None:
+        parts.append(f"IXFR from {item['ixfr_broken']} failed")
+    elif item["ixfr_timeouts"]:
+        parts.append(f"IXFR timed out {many(item['ixfr_timeouts'], 'time')}")
     return ", ".join(parts)
 
 

@@ -87,6 +87,13 @@ def _add_routes(app: FastAPI, engine: EngineApi) -> None:
         last = found[-1].name if len(found) == limit else None
         return JSONResponse({"zones": to_json(found), "next": last})
 
+    @app.get(BASE + "/schedule")
+    async def schedule(
+        limit: Annotated[int, Query(ge=1, le=MOST_ZONES)] = 100,
+    ) -> JSONResponse:
+        """What is planned next for secondary zones, soonest first."""
+        return JSONResponse({"schedule": to_json(await engine.upcoming(limit))})
+
     @app.get(BASE + "/zones/{name}")
     async def zone(name: str) -> JSONResponse:
         """Everything known about a zone."""

@@ -18,6 +18,7 @@ from xfer.server.status import (
     NoSuchZone,
     Outcome,
     Phase,
+    Planned,
     PrimaryStatus,
     Progress,
     Refused,
@@ -43,6 +44,7 @@ __all__ = [
     "NoSuchZone",
     "Outcome",
     "Phase",
+    "Planned",
     "PrimaryStatus",
     "Progress",
     "Reason",
@@ -72,6 +74,9 @@ class EngineApi(Protocol):
         """Whether transfers run, in either direction."""
 
     async def server_status(self) -> ServerStatus: ...
+
+    async def upcoming(self, limit: int) -> list[Planned]:
+        """Up to `limit` things that are planned for secondary zones, soonest first."""
 
     async def status(self, after: str = "", limit: int = 1000) -> list[ZoneStatus]:
         """Up to `limit` zones in plain text order of their names, those behind `after`."""

@@ -24,6 +24,7 @@ from xfer.server.status import (
     NoSuchPeer,
     NoSuchZone,
     Outcome,
+    Planned,
     Progress,
     Refused,
     ReloadOutcome,
@@ -72,6 +73,14 @@ class Engine:
             image_limit=core.images.limit,
             refused=core.dispatcher.refusals.listed(),
         )
+
+    async def upcoming(self, limit: int) -> list[Planned]:
+        core = self._core
+        to_wall = core.clock.wall() - core.clock.monotonic()
+        return [
+            Planned(at + to_wall, zone.name, action)
+            for at, zone, action in core.schedule.upcoming(limit)
+        ]
 
     async def status(self, after: str = "", limit: int = 1000) -> list[ZoneStatus]:
         by_name = {zone.name: zone for zone in self._core.table.zones.values()}
