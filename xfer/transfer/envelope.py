@@ -301,17 +301,20 @@ class Inbound(ABC):
         self.serial = records.soa_serial(self._soa)
         return self.serial
 
-    def _whole(self, batch: Batch, soas: list[int], count: int) -> list[Update]:
-        """Records of a whole zone: take off the closing SOA where it is among `soas`."""
+    def _whole(self, batch: Batch, number: int, count: int) -> list[Update]:
+        """Records of a whole zone: take off the closing SOA, which is SOA `number` of the batch, if
+        that many are there."""
         updates: list[Update] = []
-        if soas:
-            self._check_closing(batch.records[soas[0]], position(batch, soas[0]), count)
+        closing = number < len(batch.soas)
+        if closing:
+            record = batch.records[batch.soas[number]]
+            self._check_closing(record, soa_places(batch)[number], count)
             batch.records.pop()
             batch.soas.pop()
         self.records += count
         if batch.records or batch.outside:
             updates.append(Add(batch))
-        if soas:
+        if closing:
             updates.append(self._close())
         else:
             self._move(Event.OPENING if self.state is State.WAITING else Event.RECORDS)
@@ -346,13 +349,16 @@ class Inbound(ABC):
         return TransferError(Failure.PROTOCOL, expected, f"{got}, in {self._place()}")
 
 
-def position(batch: Batch, index: int) -> int:
-    """Where `batch.records[index]` stands among all records of its message."""
-    at = index
-    for _, _, outside in batch.outside:
-        if outside <= at:
-            at += 1
-    return at
+def soa_places(batch: Batch) -> list[int]:
+    """Where the SOA records of `batch.soas` stand among all records of their message."""
+    outside = batch.outside
+    places: list[int] = []
+    before = 0  # records outside the zone that stand before the SOA
+    for index in batch.soas:
+        while before < len(outside) and outside[before][2] <= index + before:
+            before += 1
+        places.append(index + before)
+    return places
 
 
 def rcode_of(message: bytes) -> int:

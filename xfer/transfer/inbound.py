@@ -20,6 +20,6 @@ class AxfrIn(Inbound):
 
     def _read(self, message: bytes, offset: int, batch: Batch, count: int) -> list[Update]:
         if self.state is not State.WAITING:
-            return self._whole(batch, batch.soas[:1], count)
+            return self._whole(batch, 0, count)
         begin = Begin(Kind.AXFR, self._open(batch), self._soa)
-        return [begin, *self._whole(batch, batch.soas[1:2], count)]
+        return [begin, *self._whole(batch, 1, count)]

@@ -29,7 +29,7 @@ from xfer.transfer.envelope import (
     Inbound,
     State,
     StreamLimits,
-    position,
+    soa_places,
 )
 from xfer.transfer.outbound import newer
 from xfer.transfer.updates import Add, Begin, Delete, Kind, Update
@@ -98,14 +98,14 @@ class IxfrIn(Inbound):
         if self._part is Part.UNKNOWN:
             updates = self._choose(batch, begin)
         if self._part is Part.WHOLE:
-            return updates + self._whole(batch, batch.soas[begin : begin + 1], count)
+            return updates + self._whole(batch, begin, count)
         return updates + self._differences(message, offset, batch, begin, count)
 
     def _choose(self, batch: Batch, begin: int) -> list[Update]:
         """The second record of the transfer, at place `begin`, tells what comes."""
         assert self.serial is not None
         second = batch.soas[begin : begin + 1]
-        if second and position(batch, second[0]) == begin:
+        if second and soa_places(batch)[begin] == begin:
             record = batch.records[second[0]]
             if soa_serial(record) == self._have:
                 self.kind = Kind.IXFR
@@ -132,8 +132,7 @@ class IxfrIn(Inbound):
         pieces: list[tuple[int, int, Part]] = []
         start = begin
         closing = False
-        for index in batch.soas:
-            place = position(batch, index)
+        for index, place in zip(batch.soas, soa_places(batch), strict=True):
             if place < begin:
                 continue
             if place > start:
