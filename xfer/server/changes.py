@@ -35,7 +35,7 @@ from xfer.zone.snapshot import Snapshot
 log = structlog.get_logger()
 
 FLOOR: Final = 16_000  # octets of differences that are sent as such, however tiny the zone is
-AT_ONCE: Final = 1_000  # records that are condensed without leaving the event loop: about 1 ms
+AT_ONCE: Final = 4_000  # records that are condensed without leaving the event loop: about 1 ms
 _RECORD: Final = 90  # octets of a record beside its own: its object, and its place in a list
 
 

@@ -262,7 +262,22 @@ class Dispatcher:
         if found is None:
             return None
         question = request.question.name, request.question.rtype
-        return in_one_message(found, request.id, request.rd, question, limit, transfer.opt)
+        made = in_one_message(found, request.id, request.rd, question, limit, transfer.opt)
+        if made is not None:
+            log.info(
+                "transfer",
+                zone=transfer.zone.name,
+                peer=transfer.client,
+                direction="out",
+                kind="ixfr",
+                over="udp",
+                serial_from=found.serial_from,
+                serial_to=found.serial_to,
+                records=len(found.removed) + len(found.added),
+                messages=1,
+                bytes=len(made),
+            )
+        return made
 
     def _notify(
         self, message: bytes, request: Request, name: bytes, key: Key | None, client: IPAddress
