@@ -83,6 +83,8 @@ class _Sink:
         low = names.lower(owner)
         if not names.is_below(low, self.origin):
             batch.outside.append((owner, rtype, len(batch.records)))
+            if len(batch.outside) >= _BATCH:  # they count against the limit as well
+                self.flush()
             return
         canonical = records.canonical_rdata(rtype, spelled)
         record = records.make(names.key_of(low, self.origin), rtype, ttl, canonical)
@@ -139,7 +141,7 @@ def read_zone_text(
     try:
         reader.read()
         sink.flush()
-    except (dns.exception.DNSException, WireError, TransferError, UnicodeError) as error:
+    except (dns.exception.DNSException, WireError, TransferError, ValueError) as error:
         line = tokens.seen
         problem = str(error).removeprefix(f"{source}:{tokens.where()[1]}: ").removesuffix(".")
         if "$INCLUDE" in problem:
