@@ -61,3 +61,12 @@ def test_more_slots_let_the_waiting_in() -> None:
                 assert second
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_some_slots_are_for_urgent_transfers_alone() -> None:
+    slots = Slots(10, 4, spare=True)
+    assert slots.free("a")
+    slots.running = 8
+    assert not slots.free("a")
+    assert slots.free("a", urgent=True)
+    assert Slots(1, 1, spare=True).free("a"), "the only one is for all"

@@ -166,10 +166,10 @@ class Zone:
     def _outdated(self) -> bool:
         """Whether a primary is known to have more than is served, and would be followed."""
         serial = self.serial
-        return self.held is None and any(
-            known.serial is not None and serial is not None and newer(known.serial, serial)
-            for known in self.primaries.values()
-        )
+        if serial is None or self.held is not None:
+            return False
+        told = (self.primary(peer).serial for peer in self.config.primaries)
+        return any(other is not None and newer(other, serial) for other in told)
 
     def primary(self, peer: Peer) -> PrimaryStatus:
         """What is known of that primary so far."""

@@ -1,0 +1,80 @@
+"""What a restart finds in the journal, with clocks that have jumped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.server.fakes import HandClock
+from tests.server.test_core import ORIGIN, SECONDARY, World, zone_of
+from xfer.journal import PeerState, ZoneState
+from xfer.server.core import Core
+from xfer.server.primaries import from_data
+from xfer.server.status import IxfrState
+
+
+async def _forever(*_: object, **__: object) -> None:
+    await trio.sleep_forever()
+
+
+def test_the_last_failure_and_what_primaries_can_do_outlive_a_restart(tmp_path: Path) -> None:
+    clock = HandClock()
+    world = World(tmp_path, SECONDARY, clock)
+    wall = clock.wall()
+    state = ZoneState(
+        ORIGIN,
+        last_check_ok=wall - 50,
+        expire_at=wall + 500,
+        last_attempt=wall - 10,
+        failures=3,
+        error_class="transport",
+        error="transport: p: expected an answer, got none",
+    )
+
+    async def session(core: Core) -> None:
+        core._committer.save_peer(
+            PeerState(
+                ORIGIN,
+                "p",
+                "primary",
+                {"address": "192.0.2.1#53", "serial": 7, "ixfr": "broken", "ixfr_broken": 5},
+            )
+        )
+        core._committer.settle()
+        core.refresher.ask = _forever  # type: ignore[assignment]
+        await core.load_all()
+        zone = zone_of(core)
+        assert (zone.failures, zone.checked_at) == (3, wall - 50)
+        assert zone.error is not None
+        assert (zone.error.failure, zone.error.at) == ("transport", wall - 10)
+        known = zone.primary(zone.config.primaries[0])
+        assert (known.serial, known.ixfr, known.ixfr_broken) == (7, IxfrState.BROKEN, 5)
+        assert zone.armed == zone.expires
+
+    world.run(session, state)
+
+
+@pytest.mark.parametrize(("ahead", "left"), [(10**9, 86400), (500, 500), (-(10**9), 0)])
+def test_an_expiry_of_a_clock_that_jumped_is_clamped(tmp_path: Path, ahead: int, left: int) -> None:
+    clock = HandClock()
+    world = World(tmp_path, SECONDARY, clock)
+
+    async def session(core: Core) -> None:
+        core.refresher.ask = _forever  # type: ignore[assignment]
+        await core.load_all()
+        assert zone_of(core).expires_in(clock.monotonic()) == left
+
+    world.run(session, ZoneState(ORIGIN, expire_at=clock.wall() + ahead))
+
+
+def test_what_was_known_of_another_address_is_forgotten(tmp_path: Path) -> None:
+    world = World(tmp_path, SECONDARY)
+
+    async def session(core: Core) -> None:
+        (primary,) = zone_of(core).config.primaries
+        found = from_data(primary, {"address": "192.0.2.9#53", "serial": 7}, 0.0)
+        assert found.serial is None
+
+    world.run(session)
