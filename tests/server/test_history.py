@@ -9,7 +9,8 @@ from typing import TypeVar, TypeVarTuple
 import pytest
 import trio
 
-from tests.server.fakes import ORIGIN, HandClock, snapshot, zone_config
+from tests.server.fakes import HandClock, snapshot, zone_config
+from tests.transfer.zone import ORIGIN
 from xfer.journal import Journal, NewVersion
 from xfer.server.history import History, Named
 from xfer.server.status import NoSuchVersion

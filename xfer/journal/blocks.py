@@ -11,33 +11,41 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
+from xfer.journal.prepared import Prepared
 from xfer.journal.tables import block_data, blocks, meta
 from xfer.journal.versions import DIGEST_SIZE, StoredBlock
 
 READ_AT_ONCE: Final = 32
 """Blocks fetched by one statement while loading: about 2 MB."""
 NAMES_AT_ONCE: Final = 500
+FEW: Final = 16
+"""Digests that are looked up one by one."""
 COLLECT_AT_ONCE: Final = 64
 """Orphans deleted in one transaction: about 4 MB."""
 
 # Statements are built once: building one takes as long as running it.
+_SIZE: Final = Prepared(
+    select(blocks.c.digest, blocks.c.size).where(blocks.c.digest == bindparam("d"))
+)
 _SIZES: Final = select(blocks.c.digest, blocks.c.size).where(
     blocks.c.digest.in_(bindparam("digests", expanding=True))
 )
 _COUNTED: Final = select(blocks.c.digest).where(
     blocks.c.digest.in_(bindparam("digests", expanding=True)), blocks.c.runs > 0
 )
-_NUMBERS: Final = select(meta.c.name, meta.c.value).where(
-    meta.c.name.in_(("next_version", "next_block"))
+_NUMBERS: Final = Prepared(
+    select(meta.c.name, meta.c.value).where(
+        or_(meta.c.name == "next_version", meta.c.name == "next_block")
+    )
 )
-_SET_NUMBER: Final = (
+_SET_NUMBER: Final = Prepared(
     update(meta).where(meta.c.name == bindparam("which")).values(value=bindparam("number"))
 )
-_ADD: Final = insert(blocks)
-_ADD_DATA: Final = insert(block_data)
-_COUNT: Final = (
+_ADD: Final = Prepared(insert(blocks))
+_ADD_DATA: Final = Prepared(insert(block_data))
+_COUNT: Final = Prepared(
     update(blocks)
     .where(blocks.c.digest == bindparam("d"))
     .values(runs=blocks.c.runs + bindparam("n"))
@@ -63,6 +71,10 @@ def pieces(items: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
 def sizes(conn: Connection, digests: Collection[bytes]) -> dict[bytes, int]:
     """digest → octets, for those of `digests` that are stored."""
     found: dict[bytes, int] = {}
+    if len(digests) <= FEW:
+        for digest in digests:
+            found.update(_SIZE.rows(conn, d=digest))
+        return found
     for some in pieces(list(digests), NAMES_AT_ONCE):
         found.update(tuple(row) for row in conn.execute(_SIZES, {"digests": some}))
     return found
@@ -78,14 +90,14 @@ def counted(conn: Connection, digests: Collection[bytes]) -> set[bytes]:
 
 def next_numbers(conn: Connection) -> tuple[int, int]:
     """The ids that the next version and the next block get."""
-    found: dict[str, int] = dict(map(tuple, conn.execute(_NUMBERS)))
+    found: dict[str, int] = dict(_NUMBERS.rows(conn))
     return found["next_version"], found["next_block"]
 
 
 def set_next_numbers(conn: Connection, version: int, block: int) -> None:
     """Store what `next_numbers` will say."""
-    conn.execute(
-        _SET_NUMBER,
+    _SET_NUMBER.run(
+        conn,
         [{"which": "next_version", "number": version}, {"which": "next_block", "number": block}],
     )
 
@@ -106,8 +118,8 @@ def insert_numbered(
     """
     if new:
         numbered = list(enumerate(new.items(), first))
-        conn.execute(
-            _ADD,
+        _ADD.run(
+            conn,
             [
                 {
                     "id": number,
@@ -118,9 +130,7 @@ def insert_numbered(
                 for number, (digest, block) in numbered
             ],
         )
-        conn.execute(
-            _ADD_DATA, [{"id": number, "data": block.data} for number, (_, block) in numbered]
-        )
+        _ADD_DATA.run(conn, [{"id": number, "data": block.data} for number, (_, block) in numbered])
     return first + len(new)
 
 
@@ -140,7 +150,7 @@ def count(conn: Connection, change: Mapping[bytes, int]) -> None:
     """Add to the number of runs of each block."""
     rows = [{"d": digest, "n": number} for digest, number in change.items() if number]
     if rows:
-        conn.execute(_COUNT, rows)
+        _COUNT.run(conn, rows)
 
 
 def read(conn: Connection, digests: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:

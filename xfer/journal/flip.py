@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select
 
 from xfer.errors import JournalError
 from xfer.journal import blocks, states
+from xfer.journal.prepared import Prepared
 from xfer.journal.tables import version_blocks, versions
 from xfer.journal.versions import DIGEST_SIZE, NewVersion, StoredBlock, Version, ZoneState
 from xfer.wire import names
@@ -32,7 +33,7 @@ _NEWEST: Final = (
         )
     )
 )
-_NEWEST_OF_ONE: Final = (
+_NEWEST_OF_ONE: Final = Prepared(
     select(versions.c.id, versions.c.origin, versions.c.chain, version_blocks.c.digests)
     .join_from(versions, version_blocks)
     .where(
@@ -47,8 +48,8 @@ _ORIGINS: Final = select(versions.c.id, versions.c.origin).where(
     versions.c.id.in_(bindparam("ids", expanding=True))
 )
 _FIELDS: Final = tuple(column.name for column in versions.c)
-_ADD_VERSIONS: Final = insert(versions)
-_ADD_LISTS: Final = insert(version_blocks)
+_ADD_VERSIONS: Final = Prepared(insert(versions))
+_ADD_LISTS: Final = Prepared(insert(version_blocks))
 
 
 def flip(
@@ -125,8 +126,8 @@ def flip(
     if made:
         block_number = blocks.insert_numbered(conn, missing, block_number, runs)
         blocks.count(conn, {d: n for d, n in runs.items() if d not in missing})
-        conn.execute(_ADD_VERSIONS, [_row(version) for version in made])
-        conn.execute(_ADD_LISTS, lists)
+        _ADD_VERSIONS.run(conn, [_row(version) for version in made])
+        _ADD_LISTS.run(conn, lists)
         blocks.set_next_numbers(conn, number, block_number)
         states.save_zones(conn, checked.values())
         states.set_marks(conn, marks)
@@ -181,8 +182,7 @@ def _previous(
     rows: list[Any] = []
     if len(zones) <= FEW_ZONES:
         for origin, chain in zones:
-            one = {"an_origin": origin, "a_chain": chain}
-            rows += conn.execute(_NEWEST_OF_ONE, one).all()
+            rows += _NEWEST_OF_ONE.rows(conn, an_origin=origin, a_chain=chain)
     else:
         for some in blocks.pieces(list({origin for origin, _ in zones}), ZONES_AT_ONCE):
             rows += conn.execute(_NEWEST, {"origins": some}).all()

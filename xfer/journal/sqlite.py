@@ -20,7 +20,13 @@ from typing import Any, Final, cast
 import attrs
 from sqlalchemy import Connection, Engine, Insert, QueuePool, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+)
 
 from xfer.config_journal import NoJournal, sqlite_path
 from xfer.errors import (
@@ -37,6 +43,18 @@ CACHE_KIB: Final = 2048
 CHECKPOINT_BYTES: Final = 16 << 20
 BUSY_SECONDS: Final = 10.0
 IDLE_CONNECTIONS: Final = 3
+OF_A_VALUE: Final = (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What the database raises because of one row, not because of its own state; by SQLAlchemy, and
+by the driver where a statement is its own (`prepared`)."""
 
 
 def path_of(url: str) -> Path:

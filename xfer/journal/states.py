@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, select, tuple_
 
 from xfer.errors import JournalDamaged, JournalError
+from xfer.journal.prepared import Prepared
 from xfer.journal.sqlite import upsert
 from xfer.journal.tables import marks, peer_states, zone_state
 from xfer.journal.versions import JSON, Mark, PeerState, ZoneState
@@ -23,7 +24,7 @@ ROWS_AT_ONCE: Final = 100
 
 # Statements are built once: building one takes as long as running it.
 _FIELDS: Final = tuple(column.name for column in zone_state.c)
-_SAVE_ZONE: Final = upsert(zone_state)
+_SAVE_ZONE: Final = Prepared(upsert(zone_state))
 _SAVE_PEER: Final = upsert(peer_states)
 _SET_MARK: Final = upsert(marks)
 
@@ -82,7 +83,7 @@ def save_zones(conn: Connection, states: Iterable[ZoneState]) -> None:
     """Store zone states, each in place of the one before."""
     rows = [{name: getattr(state, name) for name in _FIELDS} for state in states]
     if rows:
-        conn.execute(_SAVE_ZONE, rows)
+        _SAVE_ZONE.run(conn, rows)
 
 
 def save_peers(conn: Connection, states: Mapping[PeerKey, str]) -> None:

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
-from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from xfer.clock import Clock
 from xfer.errors import JournalError, JournalLocked
 from xfer.journal import blocks, flip, history, migrate, states
 from xfer.journal.lock import WriterLock
 from xfer.journal.reading import Reading
-from xfer.journal.sqlite import SqliteDatabase, lock_of, path_of
+from xfer.journal.sqlite import OF_A_VALUE, SqliteDatabase, lock_of, path_of
 from xfer.journal.versions import (
     PUBLISHED,
     Mark,
@@ -35,8 +34,6 @@ WRITE_AHEAD_BYTES: Final = 2 << 20
 """Block data in one write-ahead transaction: other zones' commits wait no longer than for that."""
 GATHER_BYTES: Final = 256 << 10
 """Block data for which a write-ahead opens a transaction; below flip.INLINE_BYTES."""
-OF_A_VALUE: Final = (DataError, IntegrityError, InterfaceError, ProgrammingError)
-"""What the database raises because of one row, not because of its own state."""
 
 
 @attrs.define(eq=False)
