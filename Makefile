@@ -7,7 +7,7 @@ KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfe
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench edits kill bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+.PHONY: help demo test check lint types bench edits kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,11 @@ edits: .venv/kernel ## 500 edits, one each 100 ms, through xfer to BIND, Knot an
 kill: .venv/kernel ## kill -9 the daemon 50 times and more in a pull, at least 5 times in each phase
 	bind-lab/install peers
 	$(BIN)/python -m tests.kill $(ARGS)
+
+kill-edits: .venv/kernel ## kill -9 the daemon 200 times in a run of edits; then lose unsynced writes
+	bind-lab/install peers
+	$(BIN)/python -m tests.kill --edits --times 200 $(ARGS)
+	$(BIN)/python -m tests.kill --lost-writes --times 300 $(ARGS)
 
 bind-lab: .venv/deps ## build the BIND image
 	bind-lab/install lab

@@ -2,4 +2,7 @@
 
 `launcher` runs the real daemon and kills it where its `Plan` says; `harness` starts it over and
 over on one journal, and looks at what is left; `python -m tests.kill` prints the histogram.
+
+`edits` kills it while edits flow through (`--edits`); `losing` lets a power failure eat the writes
+that were not synced (`--lost-writes`).
 """

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.kill import edits, losing
 from tests.kill.deaths import histogram, hits
 from tests.kill.harness import PRIMARIES, Broken, Rounds
 from tests.kill.plan import PHASES, POINTS
@@ -40,16 +41,43 @@ def _served(new: bool) -> str:
     return "the new version" if new else "the old version"
 
 
+def _edits(arguments: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="xfer-kill-") as directory:
+        try:
+            if arguments.lost_writes:
+                lines = losing.run(Path(directory), arguments.times)
+            else:
+                with edits.EditRounds(Path(directory)) as rounds:
+                    lines = edits.run(rounds, arguments.times)
+        except Broken as broken:
+            print(f"BROKEN: {broken}", file=sys.stderr)
+            return 1
+    print("\n".join(lines))
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
     parser.add_argument("--times", type=int, default=50, help="kills at least")
     parser.add_argument("--each", type=int, default=5, help="kills in each phase at least")
     parser.add_argument("--records", type=int, default=20_000, help="of the zone")
     parser.add_argument("--primary", choices=list(PRIMARIES), default="knot")
+    parser.add_argument(
+        "--edits", action="store_true", help="kill while edits flow through to BIND and Knot"
+    )
+    parser.add_argument(
+        "--lost-writes",
+        action="store_true",
+        help="no kill: record what the journal writes and syncs while edits flow, then crash at "
+        "--times moments with everything lost that was not synced, or parts of it",
+    )
     parser.add_argument("--seed", type=int, help="draws the same phases and delays again")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
     random.seed(seed)
+    if arguments.edits or arguments.lost_writes:
+        print(f"seed {seed}")
+        return _edits(arguments)
     print(f"seed {seed}, {arguments.primary} with {arguments.records:,} records")
     with tempfile.TemporaryDirectory(prefix="xfer-kill-") as directory:
         try:

@@ -78,6 +78,7 @@ class Notes:
         self._killer = killer
         self._file = os.open(plan.notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
         self._doomed = False
+        self._passed = 0
         self._octets = 0
         self.phase = ""
         self.inside = threading.local()
@@ -85,6 +86,9 @@ class Notes:
     def reached(self, event: str, detail: str = "") -> None:
         os.write(self._file, f"{time.monotonic()} {event}{detail}\n".encode())
         if event == self._plan.event and not self._doomed:
+            self._passed += 1
+            if self._passed <= self._plan.skip:
+                return
             self._doomed = True
             if not self._plan.delay:
                 die()
@@ -142,7 +146,9 @@ def watch(notes: Notes) -> None:
     Journal.write_blocks = wrapped(Journal.write_blocks, enter("write"), noting("write end"))  # type: ignore[method-assign]
     flip.flip = wrapped(flip.flip, enter("flip"), noting("flip inserted"))
     blocks.add = wrapped(blocks.add, nothing, lambda: notes.reached(f"{notes.inside.what} added"))
-    Journal.commit_each = wrapped(Journal.commit_each, nothing, noting("flip committed"))  # type: ignore[method-assign]
+    for name in ("commit_each", "commit_along"):
+        committed = wrapped(getattr(Journal, name), nothing, noting("flip committed"))
+        setattr(Journal, name, committed)
     for kind in (parsing.LocalReception, parsing.RemoteReception):
         kind.finish = wrapped(kind.finish, nothing, noting("checked"))  # type: ignore[method-assign]
     parsing.Parsers.acquire = wrapped(parsing.Parsers.acquire, nothing, noting("child"))  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -49,6 +50,10 @@ class Daemon(Xferd):
     """xfer, to be killed as `plan` says, or to run as it is."""
 
     plan: Plan | None = None
+    environment_more: Mapping[str, str] = {}
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), **self.environment_more}
 
     def command(self) -> list[str]:
         if self.plan is None:

@@ -49,12 +49,14 @@ class Point:
 @attrs.frozen
 class Plan:
     """event: at which one to die; delay: seconds after it, 0 for at once; octets: where the event
-    `octets` happens, counted from the request on; notes: path of the file for them."""
+    `octets` happens, counted from the request on; notes: path of the file for them; skip: how often
+    the event passes before."""
 
     notes: str
     event: str = ""
     delay: float = 0.0
     octets: int = 0
+    skip: int = 0
 
     def to_text(self) -> str:
         return json.dumps(attrs.asdict(self))
