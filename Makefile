@@ -40,7 +40,7 @@ lint: .venv/deps ## ruff: rules and layout
 types: .venv/deps ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table
+bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table (ARGS='--only latency', ixfr, zones: changes)
 	bind-lab/install peers
 	$(BIN)/python -m tests.bench $(ARGS)
 

@@ -79,7 +79,7 @@ class ManyPrimary(Knot):
             "log:\n  - target: stderr\n    any: warning\n"
             f"key:\n  - id: {key.name}\n    algorithm: {key.algorithm}\n    secret: {key.secret}\n"
             f"acl:\n  - id: all\n    action: [transfer, update]\n    key: {key.name}\n"
-            "mod-stats:\n  - id: all\n    query-type: on\n"
+            "mod-stats:\n  - id: all\n    query-type: on\n    server-operation: on\n"
             f"template:\n  - id: default\n    global-module: mod-stats/all\n{common}"
             f"    journal-content: none\n  - id: probed\n{common}    journal-content: changes\n"
             f"zone:\n{zones}"
@@ -88,9 +88,9 @@ class ManyPrimary(Knot):
     def checks(self) -> int:
         """How many queries for a serial have come so far: SOA, and IXFR, which NSD asks at once."""
         found = 0
-        for line in self.knotc("stats", "mod-stats.query-type").splitlines():
+        for line in self.knotc("stats", "mod-stats").splitlines():
             name, _, value = line.partition(" = ")
-            if name.endswith(("[SOA]", "[IXFR]")):
+            if name.endswith(("query-type[SOA]", "server-operation[ixfr]")):
                 found += int(value)
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 
@@ -69,7 +70,7 @@ def of_xfer(log: str, direction: str, peer: str = "") -> Counts:
     )
 
 
-def _events(log: str) -> Iterator[dict[str, object]]:
+def _events(log: str) -> Iterator[dict[str, Any]]:
     for line in log.split("\n"):
         if line.startswith("{"):
             yield json.loads(line)
