@@ -21,7 +21,7 @@ from tests.bench.changing import Changing
 from tests.bench.drain import serial_in, soa_query
 from tests.bench.zones import serial_of
 from tests.bench.zones import soa_query as query_for
-from tests.peers import TsigKey, axfr, file_records, free_port
+from tests.peers import Remote, TsigKey, axfr, file_records, free_port
 
 COUNT = 1234
 KEY = TsigKey.make("k1.")
@@ -83,7 +83,7 @@ def test_it_tells_the_target_of_each_change(primary: Changing) -> None:
         port = free_port("127.0.0.1")
         sock.bind(("127.0.0.1", port))
         sock.settimeout(5)
-        primary.tell(changes.Remote("127.0.0.1", port))
+        primary.tell(Remote("127.0.0.1", port))
         serial, _ = primary.edit()
         message = dns.message.from_wire(sock.recv(4096), keyring=KEYRING)
     assert message.opcode() == 4

@@ -87,13 +87,19 @@ def test_the_zone_is_current_again_without_anyone_touching_it(behaviour: Behavio
 
 
 def tells(xfer: Xferd, primary: FakePrimary, serial: int) -> None:
-    """The status names the primary, and the serial from which IXFR did not work there."""
+    """The status names the primary and the serial from which IXFR failed there; so does `why`."""
     found = status(xfer)
     assert found["state"] == "current"
     (one,) = found["primaries"]
     assert one["address"] == f"{primary.remote.address}#{primary.remote.port}"
     assert one["serial"] == primary.serial
-    assert str(serial) in json.dumps({k: v for k, v in one.items() if "ixfr" in k}), one
+    assert one["ixfr_error"]["sentence"], one
+    assert one["ixfr_broken"] == serial or one["ixfr_timeouts"] == 1, one
+    why = xfer.cli("why", ZONE)
+    assert why.returncode == 0, why.stderr
+    since = f"from serial {serial} " if one["ixfr_broken"] is not None else ""
+    assert f"IXFR {since}from {one['peer']} failed" in why.stdout, why.stdout
+    assert "AXFR takes its place" in why.stdout, why.stdout
 
 
 def test_a_primary_whose_history_is_gone_sends_the_zone_and_all_is_well(tmp_path: Path) -> None:
