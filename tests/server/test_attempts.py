@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tests.server.fakes import peer, snapshot, zone_config
-from tests.server.upstream import Secondary, Upstream, simulate
+from tests.server.upstream import Ixfr, Secondary, Upstream, simulate
 from xfer.server.attempts import CHECK, FOLLOW
 from xfer.server.hints import Hint
 from xfer.server.pace import Paces
@@ -67,17 +67,47 @@ def test_a_notify_during_a_check_is_remembered_with_its_source() -> None:
         start = len(upstream.asked)
         secondary.attempts.notified(zone, Hint(6, "192.0.2.2"))
         secondary.attempts.notified(zone, Hint(6, "192.0.2.2"))
-        await trio.sleep(5)
+        await trio.sleep(0.1)
         assert zone.serial == 6
-        assert upstream.told(start) == ["b soa", "b ixfr"], "the check that ran found it"
-        start = len(upstream.asked)
+        assert upstream.told(start) == ["b ixfr"], "its sender first, and once"
+
+    simulate(upstream, session)
+
+
+def test_a_notify_does_not_wait_for_a_check_of_a_dead_primary() -> None:
+    upstream = Upstream(a=snapshot(5), b=snapshot(5))
+
+    async def session(secondary: Secondary) -> None:
+        zone = secondary.zone([A, B])
+        await trio.sleep(60)
+        upstream.served = {"a": None, "b": snapshot(6)}
         secondary.attempts.start(zone)
-        await trio.sleep(1.5)
+        await trio.sleep(1)
+        assert zone.busy
+        secondary.attempts.notified(zone, Hint(6, "192.0.2.2"))
+        await trio.sleep(0.1)
+        assert (zone.serial, zone.busy, zone.error) == (6, False, None)
+
+    simulate(upstream, session)
+
+
+def test_a_notify_during_a_transfer_waits_for_it_and_is_remembered() -> None:
+    upstream = Upstream(a=snapshot(5))
+    upstream.ixfr["a"] = Ixfr.SILENT  # until AXFR takes its place
+
+    async def session(secondary: Secondary) -> None:
+        zone = secondary.zone([A])
+        await trio.sleep(60)
+        upstream.served["a"] = snapshot(6)
+        start = len(upstream.asked)
+        secondary.attempts.notified(zone, Hint(6, "192.0.2.1"))
+        await trio.sleep(1)
+        assert zone.transfer_from is A
         upstream.served["a"] = snapshot(7)
         secondary.attempts.notified(zone, Hint(7, "192.0.2.1"))
-        await trio.sleep(5)
+        await trio.sleep(60)
         assert zone.serial == 7
-        assert upstream.told(start) == ["a soa", "b soa", "a ixfr"], "its sender first, once more"
+        assert upstream.told(start) == ["a ixfr", "a axfr"], "which brought the newest already"
 
     simulate(upstream, session)
 

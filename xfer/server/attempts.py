@@ -64,6 +64,7 @@ class Attempts:
         self._clock = clock
         self._rng = rng
         self._urgent = 0
+        self._yielding: dict[Zone, trio.CancelScope] = {}  # checks that give way to a NOTIFY
         self._waiting: deque[Zone] = deque()
 
     def resize(self, paces: Paces, ladder: tuple[float, ...], longest: float) -> None:
@@ -133,6 +134,9 @@ class Attempts:
         if zone.loading or waiting:
             return
         if zone.busy:
+            checking = self._yielding.get(zone) if zone.transfer_from is None else None
+            if checking is not None and not hint.met(zone.serial):
+                checking.cancel()  # it may wait for a primary that is dead
             self.refresher.slots.hurry(zone)
             return
         now = self._clock.monotonic()
@@ -192,11 +196,18 @@ class Attempts:
                 hint = zone.pursued
             if hint is not None:
                 zone.hinted_at = self._clock.monotonic()
+            outcome = Outcome(True, True, "a NOTIFY came first", zone.name)
+            scope = trio.CancelScope()
+            if hint is None and not force:
+                self._yielding[zone] = scope
             try:
-                outcome = await self.refresher.attempt(zone, force=force, only=only, hint=hint)
+                with scope:
+                    outcome = await self.refresher.attempt(zone, force=force, only=only, hint=hint)
             except Exception as error:
                 # A mistake of ours with one zone must not take the others down.
                 outcome = self.crashed(zone, error)
+            finally:
+                self._yielding.pop(zone, None)
         if not zone.removed and zone.secondary:
             self._plan(zone, outcome.ok)
             self._save(zone, before)
