@@ -25,8 +25,8 @@ ROWS_AT_ONCE: Final = 100
 # Statements are built once: building one takes as long as running it.
 _FIELDS: Final = tuple(column.name for column in zone_state.c)
 _SAVE_ZONE: Final = Prepared(upsert(zone_state))
-_SAVE_PEER: Final = upsert(peer_states)
-_SET_MARK: Final = upsert(marks)
+_SAVE_PEER: Final = Prepared(upsert(peer_states))
+_SET_MARK: Final = Prepared(upsert(marks))
 
 PeerKey = tuple[bytes, str, str]
 """Origin, peer, role."""
@@ -95,7 +95,7 @@ def save_peers(conn: Connection, states: Mapping[PeerKey, str]) -> None:
         if data != "{}"
     ]
     if rows:
-        conn.execute(_SAVE_PEER, rows)
+        _SAVE_PEER.run(conn, rows)
 
 
 def peers(conn: Connection, origin: bytes | None) -> list[PeerState]:
@@ -120,7 +120,7 @@ def set_marks(conn: Connection, new: Mapping[MarkKey, str]) -> None:
     """Store marks' data as JSON, each in place of the one before."""
     rows = [{"origin": origin, "name": name, "data": data} for (origin, name), data in new.items()]
     if rows:
-        conn.execute(_SET_MARK, rows)
+        _SET_MARK.run(conn, rows)
 
 
 def clear_marks(conn: Connection, keys: Sequence[MarkKey]) -> None:

@@ -36,8 +36,13 @@ class Intake:
         self._min_rate = min_rate
         self._chunks: list[bytes] = []
         self._waiting = 0
+        self._waited = 0.0  # seconds
         self._wake_parser = trio.Event()
         self._wake_reader = trio.Event()
+
+    async def once(self, stream: trio.abc.Stream) -> None:
+        """Until the first octets have come, or it is sure that none will."""
+        self.end = await self._piece(stream)
 
     async def read(self, stream: trio.abc.Stream) -> None:
         """Until the peer sends no more; why is for the parser to say, once it has seen it all."""
@@ -48,6 +53,11 @@ class Intake:
     def empty(self) -> bool:
         """Whether nothing waits."""
         return not self._chunks
+
+    @property
+    def waiting(self) -> int:
+        """Octets that wait."""
+        return self._waiting
 
     def take(self) -> list[bytes]:
         """All that waits, in order."""
@@ -65,35 +75,43 @@ class Intake:
             await self._wake_parser.wait()
 
     async def _receive(self, stream: trio.abc.Stream) -> End:
-        waited = 0.0  # on the peer alone: our own slowness does not count against its rate
-        while True:
+        while self.end is None:
             if self._waiting >= WAITING:
                 self._wake_reader = trio.Event()
                 await self._wake_reader.wait()
                 continue
-            before = trio.current_time()
-            data: bytes | bytearray | None = None
-            with trio.move_on_after(self._idle):
-                try:
-                    data = await stream.receive_some(READ)
-                except (OSError, trio.BrokenResourceError) as error:
-                    return End(GO_ON, broken_text(error))
-            if data is None:
-                return End(
-                    f"octets within {self._idle:g} s",
-                    "stopped",
-                    "the limit is idle_timeout in [limits]",
-                )
-            if not data:
-                return End(GO_ON, "closed")
-            waited += trio.current_time() - before
-            self._chunks.append(bytes(data))
-            self._waiting += len(data)
-            self.received += len(data)
-            self._wake_parser.set()
-            if waited > self._idle and self.received < self._min_rate * waited:
-                return End(
-                    f"{self._min_rate} octets per second",
-                    f"{self.received / waited:.0f}, stopped",
-                    "the limit is min_rate in [limits]",
-                )
+            end = await self._piece(stream)
+            if end is not None:
+                return end
+        return self.end
+
+    async def _piece(self, stream: trio.abc.Stream) -> End | None:
+        """Read once; why there is no more to come, None where there may be."""
+        before = trio.current_time()
+        data: bytes | bytearray | None = None
+        with trio.move_on_after(self._idle):
+            try:
+                data = await stream.receive_some(READ)
+            except (OSError, trio.BrokenResourceError) as error:
+                return End(GO_ON, broken_text(error))
+        if data is None:
+            return End(
+                f"octets within {self._idle:g} s",
+                "stopped",
+                "the limit is idle_timeout in [limits]",
+            )
+        if not data:
+            return End(GO_ON, "closed")
+        # On the peer alone: our own slowness does not count against its rate.
+        self._waited += trio.current_time() - before
+        self._chunks.append(bytes(data))
+        self._waiting += len(data)
+        self.received += len(data)
+        self._wake_parser.set()
+        if self._waited > self._idle and self.received < self._min_rate * self._waited:
+            return End(
+                f"{self._min_rate} octets per second",
+                f"{self.received / self._waited:.0f}, stopped",
+                "the limit is min_rate in [limits]",
+            )
+        return None

@@ -183,6 +183,13 @@ class _Pull:
             await self._send(stream, request)
             if receiving is not None:
                 receiving()
+            await self._intake.once(stream)
+            if self._takes_at_once(self._reception):
+                if checking is not None:
+                    checking()
+                received, rest = await self._finish(self._reception)
+                await self._store(rest)
+                return self._result(received, self._reception.progress)
             send_blocks, blocks = trio.open_memory_channel[list[Block]](1)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, blocks)
@@ -197,6 +204,18 @@ class _Pull:
                     if rest:
                         await send_blocks.send(rest)
         return self._result(received, whole.progress)
+
+    def _takes_at_once(self, reception: LocalReception) -> bool:
+        """Parse what has come first; whether that was all. It is too little to fill a block."""
+        if not 0 < self._intake.waiting <= INLINE:
+            return False
+        chunks = self._intake.take()
+        if self._first is not None:
+            self._first += chunks
+        ready = reception.take(chunks, math.floor(self._clock.wall()))
+        assert not ready, "a block in so few octets"
+        self._report(reception.progress)
+        return reception.progress.complete
 
     def _request(
         self,
