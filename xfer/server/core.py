@@ -15,6 +15,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config import Config
+from xfer.errors import XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.peers import Peer
 from xfer.server.attempts import Attempts
