@@ -98,6 +98,7 @@ def told(reception: LocalReception | RemoteReception, stream: bytes, piece: int 
     received, rest = reception.finish()
     note(rest)
     snapshot = received.snapshot
+    assert snapshot is not None, "a whole zone"
     findings = [(f.rule, f.grade, f.owner, f.rtype, f.detail) for f in received.findings]
     digests = [block.digest for block in snapshot.blocks]
     return Told(snapshot.root, digests, findings, progress, blocks, snapshot)
