@@ -145,7 +145,9 @@ def watch(notes: Notes) -> None:
     # Any of these in a module that no longer has it is an error at once.
     Journal.write_blocks = wrapped(Journal.write_blocks, enter("write"), noting("write end"))  # type: ignore[method-assign]
     flip.flip = wrapped(flip.flip, enter("flip"), noting("flip inserted"))
-    blocks.add = wrapped(blocks.add, nothing, lambda: notes.reached(f"{notes.inside.what} added"))
+    blocks.insert_numbered = wrapped(
+        blocks.insert_numbered, nothing, lambda: notes.reached(f"{notes.inside.what} added")
+    )
     for name in ("commit_each", "commit_along"):
         committed = wrapped(getattr(Journal, name), nothing, noting("flip committed"))
         setattr(Journal, name, committed)

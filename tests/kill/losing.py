@@ -168,10 +168,12 @@ def record(rounds: EditRounds, seconds: float) -> tuple[float, list[tuple[float,
     return begin, seen
 
 
-def examine(path: Path, wanted: set[int], rounds: EditRounds, said: str) -> int:
+def examine(
+    path: Path, wanted: set[int], rounds: EditRounds, known: dict[bytes, int], said: str
+) -> int:
     """One disk after a failure: how many versions it has. Raises Broken."""
     try:
-        count = check_journal(path, rounds.edits.contents, writable=True)
+        count = check_journal(path, rounds.edits.contents, known, writable=True)
         with Journal.open(str(path), SystemClock()) as journal:
             kept = {version.serial for version in journal.versions(ORIGIN)}
     except (Broken, JournalError) as error:
@@ -224,6 +226,7 @@ def fail(
     for when, _ in random.sample(seen, min(len(seen), times // 3)):
         moments.add(max(n for n, note in enumerate(notes) if note.when <= when))
     disk = Disk()
+    known: dict[bytes, int] = {}
     least = most = 0
     for number, note in enumerate(notes):
         disk.take(note)
@@ -236,7 +239,7 @@ def fail(
             said = (
                 f"after note {number} ({note.kind} {note.path or 'database'}), lost: {loss.value}"
             )
-            most = max(most, examine(path, wanted, rounds, said))
+            most = max(most, examine(path, wanted, rounds, known, said))
         least = max(least, len(wanted))
     syncs = sum(note.kind == "s" for note in notes)
     return [
