@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.fakes import WALL, peer, snapshot, zone_config
+from tests.server.fakes import WALL, MemoryCommits, peer, snapshot, zone_config
 from xfer.errors import Failure, TransferError
+from xfer.journal import NewVersion
 from xfer.peers import Peer
 from xfer.server import primaries
 from xfer.server.hints import Hint
@@ -171,3 +172,24 @@ def test_a_check_that_finds_nothing_new_is_not_worth_a_write() -> None:
     assert not primaries.worth_saving(before, primaries.answered(before, 5, 5, 0.02, WALL + 60))
     assert primaries.worth_saving(before, primaries.answered(before, 6, 5, 0.02, WALL + 60))
     assert primaries.worth_saving(None, before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [("axfr", True), ("ixfr", True), ("rollback", False), ("edit", False), ("file", False)],
+)
+def test_ixfr_is_not_asked_from_a_serial_whose_content_was_made_here(
+    kind: str, allowed: bool
+) -> None:
+    known = zone()
+    new = NewVersion(known.origin, 5, None, snapshot(5), "a test", kind)
+    known.version = MemoryCommits().submit(new).result()
+    assert known.made_here is not allowed
+    assert primaries.may_ixfr(known, A, WALL) is allowed
+
+
+def test_ixfr_is_not_asked_from_a_serial_under_which_the_primaries_differ() -> None:
+    known = zone(b={"diverged": 5})
+    assert not primaries.may_ixfr(known, A, WALL), "which one's content is served is not known"
+    known.snapshot = snapshot(6)
+    assert primaries.may_ixfr(known, A, WALL)

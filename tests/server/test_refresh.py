@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.server.fakes import KEY, peer, snapshot, zone_config
+from tests.server.fakes import KEY, MemoryCommits, peer, snapshot, zone_config
 from tests.server.upstream import Ixfr, Secondary, Upstream, simulate
+from tests.transfer.zone import ORIGIN
 from xfer.errors import Failure
+from xfer.journal import NewVersion
 from xfer.server.hints import Hint
 from xfer.server.pull import PullLimits
 from xfer.server.status import IxfrState, Outcome
@@ -289,3 +291,22 @@ def test_one_dead_primary_never_makes_a_healthy_zone_failing() -> None:
     assert (world.zone.error, world.zone.failures) == (None, 0)
     assert world.told() == ["second soa", "first soa"], "who answers is asked first"
     assert world.zone.primaries["first"].failures == 3
+
+
+def test_after_a_rollback_the_whole_zone_is_asked_for() -> None:
+    world = World(first=snapshot(6, hosts=9), second=snapshot(5))
+    world.zone.snapshot = snapshot(5, hosts=4)
+    new = NewVersion(ORIGIN, 5, None, world.zone.snapshot, "rollback to serial 3", "rollback")
+    world.zone.version = MemoryCommits().submit(new).result()
+    assert world.attempt(hint=hint(6)).ok
+    assert world.told() == ["first soa", "first axfr"]
+    assert not world.zone.made_here
+
+
+def test_a_rollback_is_not_called_current_though_a_primary_has_its_serial() -> None:
+    world = World(first=snapshot(5, hosts=9), second=snapshot(5))
+    world.zone.snapshot = snapshot(5, hosts=4)
+    new = NewVersion(ORIGIN, 5, None, world.zone.snapshot, "rollback to serial 3", "rollback")
+    world.zone.version = MemoryCommits().submit(new).result()
+    assert "made here and is not what the primaries have" in world.attempt().message
+    assert world.zone.state(0.0).value == "stale"

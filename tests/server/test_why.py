@@ -228,3 +228,14 @@ def test_warnings_of_the_checks_come_last() -> None:
 )  # fmt: skip
 def test_spans(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_what_was_made_here_is_not_current_though_a_primary_has_that_serial() -> None:
+    zone = attrs.evolve(ZONE, made_here=True, source="rollback to serial 5 (v2)")
+    assert told(zone)[0] == (
+        "example.com. is not current: it serves serial 7, whose content was made here (version v3, "
+        "rollback to serial 5 (v2), published 10 min ago), not by a primary. A primary is followed "
+        "once its serial passes 7 (one has 7, two has 7); `xfer force-axfr example.com.` takes "
+        "theirs at once, but secondaries follow a lower or equal serial only after a transfer by "
+        "hand."
+    )

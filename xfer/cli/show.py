@@ -132,6 +132,8 @@ def _note(zone: dict[str, Any]) -> str:
         return sentence
     if zone["held"] is not None:
         return f"held with the content of serial {zone['held']['content_serial']}"
+    if zone["made_here"]:
+        return f"{zone['source']}, not a primary's content: see `xfer why {zone['name']}`"
     return ""
 
 

@@ -50,9 +50,15 @@ def _score(known: PrimaryStatus) -> tuple[int, bool, bool]:
 
 
 def may_ixfr(zone: Zone, peer: Peer, wall: float) -> bool:
-    """Whether to ask that primary for the changes since what is served."""
+    """Whether to ask that primary for the changes since what is served.
+
+    Not where its content under that serial is another: such changes may well apply, and what comes
+    of it is no primary's zone.
+    """
     serial = zone.serial
-    if serial is None or not peer.ixfr:
+    if serial is None or not peer.ixfr or zone.made_here:
+        return False
+    if any(other.diverged == serial for other in zone.primaries.values()):
         return False
     known = zone.primary(peer)
     if known.ixfr_broken == serial:

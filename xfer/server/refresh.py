@@ -220,6 +220,8 @@ class Refresher(Transfers):
         zone.keep_alive(self.clock.monotonic(), news.expire, False)
         self._succeeded(zone)
         word = "current" if zone.held is None else "held"
+        if zone.held is None and zone.made_here:
+            word = "served, which was made here and is not what the primaries have"
         return Outcome(
             ok=True,
             done=True,

@@ -125,7 +125,7 @@ class Rollbacks:
         message = f"released: {outcome.message}"
         if outcome.ok and zone.serial == held.serial:
             message += (
-                f"; what is served changes when a primary's serial passes {held.serial}, or at "
+                f"; its content is still the rollback's, which changes when a primary's serial passes {held.serial}, or at "
                 "once by `xfer force-axfr`, which secondaries follow only after a transfer by hand"
             )
         return attrs.evolve(outcome, message=message)

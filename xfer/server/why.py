@@ -98,6 +98,18 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
     if zone.role == "primary":
         trouble = ", but what should take its place was refused" if zone.error else ""
         yield Reason(Weight.STATE, f"{name} serves serial {serial}{trouble}. {came}")
+    elif zone.made_here:
+        theirs = ", ".join(
+            f"{item.peer} has {item.serial}" for item in zone.primaries if item.serial is not None
+        )
+        yield Reason(
+            Weight.STATE,
+            f"{name} is not current: it serves serial {serial}, whose content was made here "
+            f"({_source(zone)}, published {ago(zone.published_at, now)}), not by a primary. A "
+            f"primary is followed once its serial passes {serial}"
+            f"{f' ({theirs})' if theirs else ''}; `xfer force-axfr {name}` takes theirs at once, "
+            "but secondaries follow a lower or equal serial only after a transfer by hand.",
+        )
     elif ahead:
         told = ", ".join(f"{item.peer} has {item.serial}" for item in ahead)
         yield Reason(

@@ -104,6 +104,13 @@ class Zone:
         """Whether its content comes from primaries."""
         return self.config.role is Role.SECONDARY
 
+    @property
+    def made_here(self) -> bool:
+        """Whether a secondary zone serves what no primary gave: a rollback, or what it had as a
+        primary zone. Its serial says nothing about theirs then, even where it is the same."""
+        version = self.version
+        return self.secondary and version is not None and version.kind not in ("axfr", "ixfr")
+
     def serving(self, now: float) -> Snapshot | None:
         """What may be answered from; None where there is nothing, or it has expired."""
         if self.expires is not None and now >= self.expires:
@@ -164,10 +171,13 @@ class Zone:
         return ZoneState.CURRENT
 
     def _outdated(self) -> bool:
-        """Whether a primary is known to have more than is served, and would be followed."""
+        """Whether a primary is known to have more than is served, and would be followed, or none
+        gave what is served."""
         serial = self.serial
         if serial is None or self.held is not None:
             return False
+        if self.made_here:
+            return True
         told = (self.primary(peer).serial for peer in self.config.primaries)
         return any(other is not None and newer(other, serial) for other in told)
 
