@@ -84,7 +84,8 @@ def test_a_version_is_found(journal: Journal, zone: Zone, named: str, number: in
         ("7", "expected serial 7 among the kept versions of example.com., got none; there are: "
               "2 (v4), 3 (v3), 2 (v2), 1 (v1)"),
         ("v9", "expected version v9 among"),
-        ("@5", "expected a version at 5.0 among"),
+        ("@5", "expected a version served at 1970-01-01 00:00:05Z among"),
+        ("@-1e300", "expected a version at -1e+300 among"),
         ("", "expected a serial, a version like v17 or a time like @1729512000, got ''"),
         ("-1", "got '-1'"),
         ("v", "got 'v'"),

@@ -7,6 +7,7 @@ a forced transfer for instance; numbers do not.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import AsyncIterator, Iterator
 
 import attrs
@@ -46,7 +47,14 @@ class Named:
     def __str__(self) -> str:
         if self.serial is not None:
             return f"serial {self.serial}"
-        return f"version v{self.number}" if self.number is not None else f"a version at {self.at}"
+        if self.number is not None:
+            return f"version v{self.number}"
+        assert self.at is not None
+        try:
+            when = datetime.datetime.fromtimestamp(self.at, datetime.UTC)
+        except (ValueError, OverflowError, OSError):
+            return f"a version at {self.at}"
+        return f"a version served at {when:%Y-%m-%d %H:%M:%S}Z"
 
 
 @attrs.define(eq=False)
