@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import trio
+from sqlalchemy import update
 
 from tests.server.fakes import HandClock
 from tests.server.test_core import ORIGIN, SECONDARY, World, zone_of
-from xfer.journal import PeerState, ZoneState
+from xfer.journal import Mark, PeerState, ZoneState, tables
 from xfer.server.core import Core
 from xfer.server.primaries import from_data
 from xfer.server.status import IxfrState
@@ -76,5 +77,22 @@ def test_what_was_known_of_another_address_is_forgotten(tmp_path: Path) -> None:
         (primary,) = zone_of(core).config.primaries
         found = from_data(primary, {"address": "192.0.2.9#53", "serial": 7}, 0.0)
         assert found.serial is None
+
+    world.run(session)
+
+
+@pytest.mark.parametrize("data", ["{", "{}", '{"serial": "five", "by": 1}'])
+def test_a_hold_of_which_nothing_more_can_be_read_still_holds(tmp_path: Path, data: str) -> None:
+    world = World(tmp_path, SECONDARY)
+
+    async def session(core: Core) -> None:
+        core.journal.set_mark(Mark(ORIGIN, "held"))
+        with core.journal.database.write("damage it") as conn:
+            conn.execute(update(tables.marks).values(data=data))
+        core.refresher.ask = _forever  # type: ignore[assignment]
+        await core.load_all()
+        zone = zone_of(core)
+        assert zone.held is not None
+        assert (zone.serial, zone.held.serial, zone.held.content_version) == (5, 5, 1)
 
     world.run(session)

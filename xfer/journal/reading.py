@@ -121,7 +121,7 @@ class Reading:
             return states.peers(conn, origin)
 
     def marks(self, origin: bytes | None = None) -> list[Mark]:
-        """The marks of a zone, or of all zones. Raises JournalDamaged."""
+        """The marks of a zone, or of all zones; without data where that cannot be read."""
         with self.database.read("read marks") as conn:
             return states.read_marks(conn, origin)
 

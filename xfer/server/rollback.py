@@ -125,8 +125,9 @@ class Rollbacks:
         message = f"released: {outcome.message}"
         if outcome.ok and zone.serial == held.serial:
             message += (
-                f"; its content is still the rollback's, which changes when a primary's serial passes {held.serial}, or at "
-                "once by `xfer force-axfr`, which secondaries follow only after a transfer by hand"
+                "; its content is still the rollback's, which changes when a primary's serial "
+                f"passes {held.serial}, or at once by `xfer force-axfr {zone.name}`, which "
+                "secondaries follow only after a transfer by hand"
             )
         return attrs.evolve(outcome, message=message)
 
@@ -137,8 +138,17 @@ def mark_of(zone: Zone, held: Held) -> Mark:
 
 
 def restore(zone: Zone, marks: list[Mark]) -> None:
-    """Hold the zone again where its marks say so."""
+    """Hold the zone again where its marks say so; at what is served, where they do not say more."""
     for mark in marks:
-        if mark.name == MARK and zone.secondary:
-            data: Any = mark.data
+        if mark.name == MARK and zone.secondary and zone.version is not None:
+            served = zone.version
+            data: dict[str, Any] = {
+                "serial": served.serial,
+                "content_serial": served.serial,
+                "content_version": served.id,
+                "at": served.created,
+            }
+            for name, value in mark.data.items():
+                if name in data and isinstance(value, (int, float)):
+                    data[name] = value
             zone.held = Held(**data)
