@@ -310,3 +310,13 @@ def test_a_rollback_is_not_called_current_though_a_primary_has_its_serial() -> N
     world.zone.version = MemoryCommits().submit(new).result()
     assert "made here and is not what the primaries have" in world.attempt().message
     assert world.zone.state(0.0).value == "stale"
+
+
+def test_a_forced_transfer_from_one_primary_that_fails_says_nothing_about_the_others() -> None:
+    world = World(first=None, second=snapshot(5))
+    world.zone.snapshot = snapshot(5)
+    outcome = world.attempt(force=True, only=FIRST)
+    assert not outcome.ok
+    assert outcome.failure is not None
+    assert (world.zone.error, world.zone.failures) == (None, 0)
+    assert world.zone.primaries["first"].failures == 1

@@ -113,6 +113,8 @@ class Refresher(Transfers):
             unchanged = self._unchanged(zone, *reached)
             return unchanged if missed is None else self._all_failed(zone, missed)
         assert first is not None, "config requires a primary for a secondary zone"
+        if only is not None and len(zone.config.primaries) > 1 and zone.snapshot is not None:
+            return self._failure(zone, first)  # which says nothing about the other primaries
         return self._all_failed(zone, first)
 
     def _straight(self, zone: Zone, peer: Peer, hint: Hint | None) -> bool:
@@ -246,11 +248,14 @@ class Refresher(Transfers):
     def _all_failed(self, zone: Zone, error: TransferError) -> Outcome:
         zone.failures += 1
         zone.error = self.report(error)
+        return self._failure(zone, error)
+
+    def _failure(self, zone: Zone, error: TransferError) -> Outcome:
         return Outcome(
             ok=False,
             done=True,
             message=str(error),
             zone=zone.name,
             serial_from=zone.serial,
-            failure=zone.error,
+            failure=self.report(error),
         )
