@@ -170,7 +170,12 @@ def test_primaries(primary: dict[str, Any], expected: str) -> None:
         (
             {"pending": 7, "notify_result": "no answer", "next_at": NOW + 30, "tries": 2},
             Weight.DEGRADED,
-            "NOTIFY for serial 7 is not answered: no answer; next try in 30 s.",
+            "(192.0.2.9#53): NOTIFY for serial 7 is not delivered: no answer; next try in 30 s.",
+        ),
+        (
+            {"fetched_serial": 7, "fetched_at": NOW - 50, "seen_serial": 9, "seen_at": NOW - 5},
+            Weight.DEGRADED,
+            "has serial 9, which is above ours (7): it will not follow until ours passes that",
         ),
         (
             {"pending": 7, "notify_result": "REFUSED", "given_up_at": NOW - 3600, "tries": 9},

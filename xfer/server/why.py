@@ -170,7 +170,8 @@ def _primaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             yield Reason(
                 Weight.DEGRADED,
                 f"{who} has serial {item.serial}, which is behind ours ({serial}), and is not "
-                "followed; `xfer force-axfr --peer` takes it nevertheless.",
+                f"followed; `xfer force-axfr {zone.name} --peer {item.peer}` takes it "
+                "nevertheless.",
             )
         elif item.serial is not None and serial is not None:
             rtt = "" if item.rtt is None else f", in {item.rtt * 1000:.1f} ms"
@@ -219,8 +220,19 @@ def _secondaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
         who = f"Secondary {item.peer} ({item.address})"
         known = _known(item, now)
         lags = bool(item.lag_serials) and (item.lag_seconds or 0.0) >= LATE
-        if item.pending is not None or item.given_up_at is not None or lags:
-            behind = ""
+        if (
+            zone.serial is not None
+            and item.seen_serial is not None
+            and (newer(item.seen_serial, zone.serial))
+        ):
+            yield Reason(
+                Weight.DEGRADED,
+                f"{who} has serial {item.seen_serial}, which is above ours ({zone.serial}): it "
+                "will not follow until ours passes that, or until it is told there to transfer "
+                f"anew (BIND: `rndc retransfer`); {known}.",
+            )
+        elif item.pending is not None or item.given_up_at is not None or lags:
+            behind = ":"
             if item.lag_serials:
                 versions = "" if item.lag_versions is None else f", {_versions(item.lag_versions)}"
                 since = "" if item.lag_seconds is None else f" for {span(item.lag_seconds)}"
@@ -255,7 +267,7 @@ def _notify(item: SecondaryStatus, now: float) -> str:
     if item.pending is not None:
         following = "" if item.next_at is None else f"; next try {_due(item.next_at, now)}"
         result = f": {item.notify_result}" if item.notify_result else ""
-        return f"{lead}NOTIFY for serial {item.pending} is not answered{result}{following}"
+        return f"{lead}NOTIFY for serial {item.pending} is not delivered{result}{following}"
     if item.notified_serial is not None:
         return f"{lead}NOTIFY for serial {item.notified_serial}: {item.notify_result}"
     return ""
