@@ -202,7 +202,7 @@ class Engine:
         found = self._core.table.exact(names.lower(names.from_text(name)))
         if found is None:
             said = self._core.removed.said(names.lower(names.from_text(name)))
-            more = f" any more: {said}" if said else ""
+            more = f" any more: {said}" if said else "; `xfer status` lists the zones that are"
             raise NoSuchZone(f"{name} is not configured here{more}")
         return found
 
