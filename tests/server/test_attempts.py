@@ -215,3 +215,38 @@ def test_what_is_known_of_primaries_is_saved_where_it_changes() -> None:
         assert saved[zone.origin, "a"].data["behind"] is True
 
     simulate(upstream, session)
+
+
+def test_a_notify_during_other_work_is_followed_up_after_it() -> None:
+    upstream = Upstream(a=snapshot(5))
+
+    async def session(secondary: Secondary) -> None:
+        zone = secondary.zone([A])
+        await trio.sleep(60)
+        upstream.served["a"] = snapshot(6)
+        async with secondary.attempts.turn(zone):  # as a rollback that is refused in the end
+            secondary.attempts.notified(zone, Hint(6, "192.0.2.1"))
+            await trio.sleep(1)
+        await trio.sleep(0.1)
+        assert zone.serial == 6
+
+    simulate(upstream, session)
+
+
+def test_of_more_notifies_than_go_at_once_none_is_lost_to_other_work() -> None:
+    upstream = Upstream(a=snapshot(5))
+
+    async def session(secondary: Secondary) -> None:
+        zone, other = secondary.zone([A]), secondary.zone([A])
+        await trio.sleep(60)
+        upstream.served["a"] = snapshot(6)
+        secondary.attempts._urgent = secondary.attempts.schedule.pace.paces.at_once - 1
+        secondary.attempts.notified(other, Hint(6, "192.0.2.1"))
+        secondary.attempts.notified(zone, Hint(6, "192.0.2.1"))
+        async with secondary.attempts.turn(zone):
+            await trio.sleep(1)
+            assert other.serial == 6
+        await trio.sleep(0.1)
+        assert zone.serial == 6
+
+    simulate(upstream, session)

@@ -185,7 +185,7 @@ class Attempts:
 
     async def attempt(self, zone: Zone, force: bool = False, only: Peer | None = None) -> Outcome:
         """One attempt, when none runs, and the plan for the next."""
-        async with self.turn(zone):
+        async with self._turn(zone):
             if zone.removed or not zone.secondary:
                 return Outcome(False, True, "no secondary zone any more", zone.name)
             before = dict(zone.primaries)
@@ -215,8 +215,26 @@ class Attempts:
 
     @asynccontextmanager
     async def turn(self, zone: Zone) -> AsyncIterator[None]:
-        """The block has the zone for itself, once it is loaded. Of two zones of one name, the one
-        that a reload removed may still be at work when the other one starts."""
+        """The block has the zone for itself, once it is loaded; for other work than attempts. What
+        asked for one meanwhile gets it afterwards.
+
+        Of two zones of one name, the one that a reload removed may still be at work when the other
+        one starts.
+        """
+        try:
+            async with self._turn(zone):
+                yield
+        finally:
+            if zone.secondary and not (zone.busy or zone.removed or self.stopping):
+                again, zone.again = zone.again, False
+                hint, zone.hint = zone.hint, None
+                if hint is not None:
+                    self._follow(zone, hint)
+                elif again:
+                    self.start(zone)
+
+    @asynccontextmanager
+    async def _turn(self, zone: Zone) -> AsyncIterator[None]:
         await zone.until_idle()
         zone.busy = True
         self.working.add(zone)
