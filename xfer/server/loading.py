@@ -18,7 +18,7 @@ from xfer.clock import Clock
 from xfer.errors import Failure, XferError
 from xfer.journal import Journal, Mark, PeerState
 from xfer.journal import ZoneState as SavedState
-from xfer.server import primaries, rollback
+from xfer.server import dropped, primaries, rollback
 from xfer.server.downstream import Downstream
 from xfer.server.executor import Executor
 from xfer.server.status import FailureReport
@@ -133,6 +133,7 @@ class Loading:
             zone.snapshot, zone.version = readable.snapshot, readable.version
             self._restore(zone, state)
             rollback.restore(zone, marks)
+            dropped.restore(zone, marks)
         self._know(zone, peers)
         self._end(zone)
 

@@ -52,11 +52,11 @@ def _score(known: PrimaryStatus) -> tuple[int, bool, bool]:
 def may_ixfr(zone: Zone, peer: Peer, wall: float) -> bool:
     """Whether to ask that primary for the changes since what is served.
 
-    Not where its content under that serial is another: such changes may well apply, and what comes
-    of it is no primary's zone.
+    Not where its content under that serial is another, in what the checks have dropped for one:
+    such changes may well apply, and what comes of it is no primary's zone.
     """
     serial = zone.serial
-    if serial is None or not peer.ixfr or zone.made_here:
+    if serial is None or not peer.ixfr or zone.made_here or not zone.complete:
         return False
     if any(other.diverged == serial for other in zone.primaries.values()):
         return False

@@ -23,7 +23,7 @@ from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.journal import Mark, NewVersion, Version
 from xfer.journal.store import GATHER_BYTES
-from xfer.server import phases
+from xfer.server import dropped, phases
 from xfer.server.changes import Changes, difference
 from xfer.server.executor import Executor
 from xfer.server.status import Phase
@@ -105,6 +105,7 @@ class Publisher:
             changes = await self._prepare(served, candidate, ahead)
             phases.enter_phase(zone, Phase.FLIPPING)
             now = self.clock.wall()
+            lacking = dropped.marks_of(snapshot, candidate.findings)
             confirmed = zone.secondary and candidate.confirmed
             new = NewVersion(
                 origin=zone.origin,
@@ -115,7 +116,7 @@ class Publisher:
                 kind=candidate.kind,
                 received_at=now if confirmed else None,
                 expire_at=now + lifetime(snapshot, candidate.expire) if confirmed else None,
-                marks=candidate.marks,
+                marks=(*candidate.marks, *lacking),
                 added=len(changes.added) if changes is not None else None,
                 removed=len(changes.removed) if changes is not None else None,
             )
@@ -130,6 +131,7 @@ class Publisher:
             ) from error
         phases.enter_phase(zone, Phase.SWAPPING)
         zone.snapshot, zone.version = snapshot, version
+        dropped.restore(zone, lacking)
         if changes is not None and self.changes is not None:
             self.changes.note(version, changes)
         zone.findings = tuple(str(finding) for finding in candidate.findings)

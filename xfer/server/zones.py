@@ -36,9 +36,10 @@ class Zone:
     snapshot, version: what is served, None before the first; loading: it is still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
     armed: when its expiry is looked at next; paid: how many tokens what is due has got;
-    held: its primaries are not followed; busy: a check or transfer runs; hint: a NOTIFY that came
-    meanwhile; pursued: the NOTIFY last followed up, hinted_at: when; rung: how often it was tried
-    again, -1 where it need not be.
+    held: its primaries are not followed; lacking: root of the last version from which the checks
+    dropped records that an IXFR may not bring again (`xfer.server.dropped`); busy: a check or
+    transfer runs; hint: a NOTIFY that came meanwhile; pursued: the NOTIFY last followed up,
+    hinted_at: when; rung: how often it was tried again, -1 where it need not be.
     """
 
     config: ZoneConfig
@@ -52,6 +53,7 @@ class Zone:
     error: FailureReport | None = None
     findings: tuple[str, ...] = ()
     held: Held | None = None
+    lacking: str = ""
     due: float | None = None
     next_action: str = ""
     armed: float | None = None
@@ -110,6 +112,11 @@ class Zone:
         primary zone. Its serial says nothing about theirs then, even where it is the same."""
         version = self.version
         return self.secondary and version is not None and version.kind not in ("axfr", "ixfr")
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is served has all that changes of it may go on from."""
+        return not self.lacking or self.snapshot is None or self.snapshot.root.hex() != self.lacking
 
     def serving(self, now: float) -> Snapshot | None:
         """What may be answered from; None where there is nothing, or it has expired."""
