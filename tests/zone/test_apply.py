@@ -267,23 +267,23 @@ class TestBlocks:
 
 class TestStrictness:
     def test_a_record_that_is_not_there(self) -> None:
-        with pytest.raises(ChangeRefused, match=r"remove .* got h9000000\.example\.test\. 0 A"):
+        with pytest.raises(ChangeRefused, match=r"remove .* got h9000000\.example\.test\. A 0\.137\.84\.64 \(any TTL\)"):
             applied(BASE, deltas_of([host(9_000_000)], []))
 
     def test_a_record_that_is_there(self) -> None:
-        with pytest.raises(ChangeRefused, match=r"add .* got h0000007\.example\.test\. 300 A"):
+        with pytest.raises(ChangeRefused, match=r"add .* got h0000007\.example\.test\. A 0\.0\.0\.7"):
             applied(BASE, deltas_of([], [host(7)]))
 
     def test_a_record_that_is_there_with_another_ttl(self) -> None:
         end = records.rrset_end(host(7))
-        with pytest.raises(ChangeRefused, match=r"h0000007\.example\.test\. 300 A"):
+        with pytest.raises(ChangeRefused, match=r"h0000007\.example\.test\. A 0\.0\.0\.7"):
             applied(BASE, deltas_of([], [host(7)[:end] + bytes(4) + host(7)[end + 4 :]]))
 
     def test_what_comes_and_goes_must_not_be_there(self) -> None:
         deltas = deltas_of([], [host(7)])
         deltas.delete(batch([SOAS[2], host(7)], None))
         deltas.add(batch([SOAS[3]], None))
-        with pytest.raises(ChangeRefused, match=r"add .* got h0000007\.example\.test\. 300 A"):
+        with pytest.raises(ChangeRefused, match=r"add .* got h0000007\.example\.test\. A 0\.0\.0\.7"):
             applied(BASE, deltas)
         version = applied(build(apex()), deltas).snapshot()
         assert version.serial == 3

@@ -10,6 +10,7 @@ Class is always IN. Types 0, 41 and 128–255 are no data (RFC 6895 §3.1) and h
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final
 
 from xfer.errors import WireError
@@ -328,3 +329,19 @@ def soa_fields(record: bytes) -> tuple[bytes, bytes, int, int, int, int, int]:
         numbers.append(rdata[p] << 24 | rdata[p + 1] << 16 | rdata[p + 2] << 8 | rdata[p + 3])
         p += 4
     return mname, rname, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
+
+
+def simple_text(rtype: int, rdata: bytes) -> str:
+    """Presentation form of rdata of the types that zones are mostly made of; "" of others.
+
+    A, AAAA (RFC 5952), MX, and those that are one name.
+    """
+    if rtype == A and len(rdata) == 4:
+        return f"{rdata[0]}.{rdata[1]}.{rdata[2]}.{rdata[3]}"
+    if rtype == AAAA and len(rdata) == 16:
+        return str(ipaddress.IPv6Address(rdata))
+    if rtype in (NS, CNAME, PTR, DNAME):
+        return names.to_text(rdata)
+    if rtype == MX and len(rdata) > 2:
+        return f"{rdata[0] << 8 | rdata[1]} {names.to_text(rdata[2:])}"
+    return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from xfer.errors import ChangeRefused, Failure, TransferError
 from xfer.wire.names import to_text, wire_of
 from xfer.wire.parse import Batch
-from xfer.wire.records import Spelling, rrset_end, split, type_text
+from xfer.wire.records import Spelling, rrset_end, simple_text, split, type_text
 
 
 def identity(record: bytes) -> bytes:
@@ -19,10 +19,13 @@ def identity(record: bytes) -> bytes:
 
 
 def record_text(record: bytes, origin: bytes) -> str:
-    """A record for an error: owner, TTL, type and the first octets of its rdata."""
-    key, rtype, _, ttl, rdata = split(record)
-    shown = rdata[:24].hex() + ("…" if len(rdata) > 24 else "")
-    return f"{to_text(wire_of(key, origin))} {ttl} {type_text(rtype)} \\# {len(rdata)} {shown}"
+    """A record for an error: owner, type and rdata, of long ones the first octets."""
+    key, rtype, _, _, rdata = split(record)
+    shown = simple_text(rtype, rdata)
+    if not shown:
+        first = rdata[:24].hex() + ("…" if len(rdata) > 24 else "")
+        shown = f"\\# {len(rdata)} {first}"
+    return f"{to_text(wire_of(key, origin))} {type_text(rtype)} {shown}"
 
 
 class Deltas:

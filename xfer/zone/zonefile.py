@@ -7,7 +7,6 @@ one record a line, absolute names, canonical order, the case in which names arri
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -209,14 +208,9 @@ def block_lines(block: Block, origin: bytes) -> str:
 def rdata_text(rtype: int, rdata: bytes) -> str:
     """Presentation form of uncompressed rdata; RFC 3597's for what cannot be parsed."""
     # The types that zones are mostly made of are written directly: seven times as fast.
-    if rtype == records.A and len(rdata) == 4:
-        return f"{rdata[0]}.{rdata[1]}.{rdata[2]}.{rdata[3]}"
-    if rtype == records.AAAA and len(rdata) == 16:
-        return str(ipaddress.IPv6Address(rdata))
-    if rtype in (records.NS, records.CNAME, records.PTR):
-        return names.to_text(rdata)
-    if rtype == records.MX:
-        return f"{rdata[0] << 8 | rdata[1]} {names.to_text(rdata[2:])}"
+    simple = records.simple_text(rtype, rdata)
+    if simple:
+        return simple
     try:
         parsed = dns.rdata.from_wire(
             dns.rdataclass.IN, dns.rdatatype.RdataType.make(rtype), rdata, 0, len(rdata)
