@@ -244,3 +244,14 @@ def test_what_was_made_here_is_not_current_though_a_primary_has_that_serial() ->
         "theirs at once, but secondaries follow a lower or equal serial only after a transfer by "
         "hand."
     )
+
+
+@pytest.mark.parametrize(
+    ("role", "advice"), [("primary", "where there is a copy"), ("secondary", "a transfer")]
+)
+def test_a_version_that_the_journal_lost_is_told(role: str, advice: str) -> None:
+    zone = attrs.evolve(ZONE, role=role, damaged=("version 4 (serial 8): expected block ab",))
+    found = reasons(zone, (), NOW)[1]
+    assert found.weight is Weight.BROKEN
+    assert "could not be read at the start, and serial 7 took its place: version 4" in found.text
+    assert f"What to do: {advice}" in found.text

@@ -58,6 +58,12 @@ def verify(config: Config = None, journal: Location = None, as_json: Json = Fals
         typer.echo(f"{place}: {_many(len(problems), 'problem')}; first: {problems[0]}", err=True)
         for problem in problems[1:]:
             typer.echo(problem, err=True)
+        if not result.file:
+            typer.echo(
+                "a damaged block is written anew when a transfer or an import brings it again: "
+                "`xfer force-axfr ZONE`; for older versions, `xfer journal restore` a backup",
+                err=True,
+            )
         raise typer.Exit(1)
     if not as_json:
         typer.echo(f"{place}: sound, {_summary(result)}")

@@ -249,6 +249,7 @@ class Engine:
             secondaries=_secondaries(zone, history, wall),
             findings=zone.warnings(),
             held=zone.held,
+            damaged=zone.damaged,
             made_here=zone.made_here,
         )
 

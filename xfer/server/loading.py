@@ -1,8 +1,8 @@
 """Zones as the journal has them: read at the start, and when a reload brings one.
 
-At the start they are read one after the other, but a zone that gets a NOTIFY meanwhile is read at
-once, beside the others (REQUIREMENTS C7). What was saved is advice: wall times are clamped, since
-the clock may have jumped while nothing ran.
+At the start small ones are read many at a time, large ones one after the other, but a zone that
+gets a NOTIFY meanwhile is read at once, beside the others (REQUIREMENTS C7). What was saved is
+advice: wall times are clamped, since the clock may have jumped while nothing ran.
 """
 
 from __future__ import annotations
@@ -16,25 +16,30 @@ import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, XferError
-from xfer.journal import Journal, Mark, PeerState
+from xfer.journal import Journal, Mark, PeerState, Version
 from xfer.journal import ZoneState as SavedState
 from xfer.server import dropped, primaries, rollback
 from xfer.server.downstream import Downstream
 from xfer.server.executor import Executor
 from xfer.server.status import FailureReport
 from xfer.server.zones import Zone, lifetime
+from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
 
 WITHOUT = 500  # zones without a version between two looks at the event loop
+SMALL = 64 << 10  # octets of a version that is read together with others
+TOGETHER = 128  # versions read at a time
+TOGETHER_OCTETS = 2 << 20
+ENDED = 16  # zones that have been read between two looks at the event loop
 KNOWN_FAILURES = frozenset(kind.value for kind in Failure)
 
 
 @attrs.define(eq=False)
 class _Saved:
-    """What the journal has besides versions, by origin."""
+    """What the journal has, by origin; stored: the newest versions."""
 
-    stored: set[bytes]
+    stored: dict[bytes, Version]
     states: dict[bytes, SavedState]
     peers: dict[bytes, list[PeerState]]
     marks: dict[bytes, list[Mark]]
@@ -59,10 +64,21 @@ class Loading:
         self._saved = saved = await self.executor.run(self._all_saved)
         for zone in self._hurried:
             self.hurry(zone)
+        together: list[tuple[Zone, Version]] = []
+        octets = 0
         for number, zone in enumerate(list(zones)):
-            await self._one(zone, saved)
+            version = saved.stored.get(zone.origin)
+            if version is None or version.size > SMALL:
+                await self._one(zone, saved)
+            elif zone.loading and zone not in self._reading:
+                together.append((zone, version))
+                octets += version.size
+            if len(together) == TOGETHER or octets > TOGETHER_OCTETS:
+                await self._several(together, saved)
+                together, octets = [], 0
             if number % WITHOUT == 0:
                 await trio.lowlevel.checkpoint()
+        await self._several(together, saved)
         self._saved = None
 
     def hurry(self, zone: Zone) -> None:
@@ -94,7 +110,7 @@ class Loading:
         for mark in journal.marks():
             marks[mark.origin].append(mark)
         return _Saved(
-            {version.origin for version in journal.latest_all()},
+            {version.origin: version for version in journal.latest_all()},
             {state.origin: state for state in journal.states()},
             peers,
             marks,
@@ -112,6 +128,36 @@ class Loading:
             self._know(zone, peers)
             self._end(zone)
 
+    async def _several(self, some: list[tuple[Zone, Version]], saved: _Saved) -> None:
+        """Small zones, by one call; each that cannot be read so, by itself."""
+        some = [pair for pair in some if pair[0].loading and pair[0] not in self._reading]
+        if not some:
+            return
+        reading = {zone for zone, _ in some}
+        self._reading |= reading
+        found: Sequence[Snapshot | None] = [None] * len(some)
+        try:
+            versions = [version for _, version in some]
+            try:
+                found = await self.executor.run(self.journal.load_each, versions)
+            except XferError as error:
+                log.error("versions unreadable", error=str(error))
+            for number, ((zone, version), snapshot) in enumerate(zip(some, found, strict=True)):
+                self._reading.discard(zone)
+                if snapshot is None:
+                    await self._one(zone, saved)
+                else:
+                    origin = zone.origin
+                    zone.snapshot, zone.version = snapshot, version
+                    self._restore(zone, saved.states.pop(origin, None))
+                    rollback.restore(zone, saved.marks.get(origin, []))
+                    self._know(zone, saved.peers.pop(origin, []))
+                    self._end(zone)
+                if number % ENDED == ENDED - 1:
+                    await trio.lowlevel.checkpoint()
+        finally:
+            self._reading -= reading
+
     async def _read(
         self,
         zone: Zone,
@@ -124,12 +170,14 @@ class Loading:
             readable = await self.executor.run(self.journal.latest_readable, zone.origin)
         except XferError as error:
             log.error("version unreadable", zone=zone.name, error=str(error))
+            zone.damaged = (str(error),)
             readable = None
         finally:
             self._reading.discard(zone)
         if readable is not None:
             for damage in readable.damaged:
                 log.error("version damaged", zone=zone.name, error=str(damage))
+            zone.damaged = tuple(map(str, readable.damaged))
             zone.snapshot, zone.version = readable.snapshot, readable.version
             self._restore(zone, state)
             rollback.restore(zone, marks)

@@ -131,6 +131,7 @@ class Publisher:
             ) from error
         phases.enter_phase(zone, Phase.SWAPPING)
         zone.snapshot, zone.version = snapshot, version
+        zone.damaged = ()
         dropped.restore(zone, lacking)
         if changes is not None and self.changes is not None:
             self.changes.note(version, changes)

@@ -181,6 +181,7 @@ class ZoneStatus:
     secondaries: tuple[SecondaryStatus, ...] = ()
     findings: tuple[str, ...] = ()  # what the checks said about the served version
     held: Held | None = None
+    damaged: tuple[str, ...] = ()  # newer versions that could not be read from the journal
     made_here: bool = False  # a secondary zone that serves what no primary gave, a rollback maybe
 
 

@@ -52,6 +52,7 @@ def reasons(zone: ZoneStatus, refused: Sequence[RefusedSource], now: float) -> l
     """
     found = [
         *_state(zone, now),
+        *_damaged(zone),
         *_running(zone, now),
         *_errors(zone, now),
         *_primaries(zone, now),
@@ -133,6 +134,25 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             f"{name} is current: it serves serial {serial}, confirmed by a primary "
             f"{ago(zone.checked_at, now)}. {came}",
         )
+
+
+def _damaged(zone: ZoneStatus) -> Iterator[Reason]:
+    """What was passed over when the zone was read from the journal."""
+    if not zone.damaged:
+        return
+    older = "" if zone.serial is None else f", and serial {zone.serial} took its place"
+    if zone.role == "primary":
+        then = (
+            "where there is a copy of its content, give that a serial above the damaged one, and "
+            "`xfer zone import` it"
+        )
+    else:
+        then = "a transfer heals it"
+    yield Reason(
+        Weight.BROKEN,
+        f"The journal's newest version could not be read at the start{older}: "
+        f"{'; '.join(zone.damaged)}. What to do: {then}; `xfer journal verify` names all damage.",
+    )
 
 
 def _running(zone: ZoneStatus, now: float) -> Iterator[Reason]:

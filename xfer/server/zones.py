@@ -36,7 +36,8 @@ class Zone:
     snapshot, version: what is served, None before the first; loading: it is still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
     armed: when its expiry is looked at next; paid: how many tokens what is due has got;
-    held: its primaries are not followed; lacking: root of the last version from which the checks
+    held: its primaries are not followed; damaged: newer versions that the journal could not give;
+    lacking: root of the last version from which the checks
     dropped records that an IXFR may not bring again (`xfer.server.dropped`); busy: a check or
     transfer runs; hint: a NOTIFY that came meanwhile; pursued: the NOTIFY last followed up,
     hinted_at: when; rung: how often it was tried again, -1 where it need not be.
@@ -53,6 +54,7 @@ class Zone:
     error: FailureReport | None = None
     findings: tuple[str, ...] = ()
     held: Held | None = None
+    damaged: tuple[str, ...] = ()
     lacking: str = ""
     due: float | None = None
     next_action: str = ""
