@@ -25,8 +25,13 @@ def replacing(path: Path | None) -> Iterator[BinaryIO]:
     umask's. Raises OutputError, and leaves the old file where anything fails.
     """
     if path is None or str(path) == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise  # who reads has enough
+        except OSError as error:
+            raise OutputError(f"standard output cannot be written: {error.strerror}") from error
         return
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe
         with _explained(path), path.open("wb") as device:
