@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Xfer
 from tests.control.engine import SmallEngine
 from xfer.control.engine import RefusedSource
+from xfer.errors import ConfigError
 
 
 @pytest.fixture
@@ -162,6 +163,15 @@ def test_a_failed_transfer_ends_with_1_and_its_reason(
     as_json = xfer("force-axfr", "example.com", "--wait", "--json", *socket_option)
     assert as_json.exit_code == 1
     assert json.loads(as_json.stdout)["failure"]["failure"] == "auth"
+
+
+def test_a_reload_of_a_config_that_is_wrong_ends_with_2(
+    xfer: Xfer, engine: SmallEngine, socket_option: tuple[str, str]
+) -> None:
+    engine.config_error = ConfigError("xfer.toml", "zone[a]", "wrong", "mend it")
+    result = xfer("reload", *socket_option)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("xfer: xfer.toml: zone[a]: wrong; mend it")
 
 
 def test_an_unknown_peer_ends_with_1(xfer: Xfer, socket_option: tuple[str, str]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xfer.cli.client import Daemon
 
 DONE, FAILED, USAGE, UNREACHABLE = range(4)
+CONFIG_KINDS = ("ConfigError", "ConfigErrors")
 DEFAULT_CONFIG = Path("/etc/xfer/xfer.toml")
 ENVIRONMENT = "XFER_CONTROL"
 
@@ -75,7 +76,10 @@ def reported() -> Iterator[None]:
         raise typer.Exit(USAGE) from None
     except ControlError as error:
         fail(str(error))
-        raise typer.Exit(UNREACHABLE if error.unreachable else FAILED) from None
+        if error.unreachable:
+            raise typer.Exit(UNREACHABLE) from None
+        # The config that a reload reads is as wrong as one that is read here.
+        raise typer.Exit(USAGE if error.kind in CONFIG_KINDS else FAILED) from None
     except XferError as error:
         fail(str(error))
         raise typer.Exit(FAILED) from None
