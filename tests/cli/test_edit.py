@@ -228,6 +228,9 @@ def test_an_edit_that_another_one_overtook_is_kept(
     assert (result.exit_code, serial(core)) == (1, 6)
     assert "expected example.com. at version v1, which the change was made for" in result.stderr
     assert "192.0.2.4" in texts(tmp_path)[0]
+    first, *_, last = result.stderr.splitlines()
+    assert first.startswith("xfer: expected example.com.")
+    assert last.startswith("what you wrote is kept in "), "why it failed comes first"
 
 
 def test_an_editor_that_fails_changes_nothing(
@@ -240,7 +243,7 @@ def test_an_editor_that_fails_changes_nothing(
     monkeypatch.setenv("VISUAL", "/no/such/editor")
     result = xfer("zone", "edit", "example.com", "--yes", *on)
     assert (result.exit_code, serial(core)) == (1, 5)
-    assert "/no/such/editor" in result.stderr
+    assert "got '/no/such/editor': No such file or directory" in result.stderr
 
 
 def test_a_large_zone_is_exported_instead(

@@ -96,19 +96,29 @@ def edit(
         change = _Change(asked, zone, "edit", name)
         with os.fdopen(number, "wb") as out:
             out.write(before)
-        kept = True
         try:
             found = _edited(change, path, before, begun["version"], yes)
-            kept = False
-        finally:
-            if kept and path.read_bytes() != before:
-                note(f"what you wrote is kept in {path}")
-            else:
-                path.unlink(missing_ok=True)
+        except ControlError as error:  # why comes first
+            kept = _kept(path, before)
+            error.args = (f"{error}\n{kept}" if kept else str(error),)
+            raise
+        except BaseException:
+            if kept := _kept(path, before):
+                note(kept)
+            raise
+        path.unlink(missing_ok=True)
         if found is None:
             typer.echo(f"{begun['zone']} is unchanged")
         else:
             _tell(found)
+
+
+def _kept(path: Path, before: bytes) -> str:
+    """Remove the file, or say that it stays because something was written into it."""
+    if path.read_bytes() != before:
+        return f"what you wrote is kept in {path}"
+    path.unlink(missing_ok=True)
+    return ""
 
 
 def can_ask() -> bool:
@@ -179,7 +189,8 @@ def _open_editor(path: Path) -> None:
         code = subprocess.run(words, check=False).returncode
     except (OSError, ValueError) as error:
         raise ControlError(
-            f"expected $VISUAL or $EDITOR to be an editor, got {command!r}: {error}"
+            f"expected $VISUAL or $EDITOR to be an editor, got {command!r}: "
+            f"{getattr(error, 'strerror', None) or error}"
         ) from None
     if code != 0:
         raise ControlError(f"expected the editor {command!r} to end with 0, got {code}")
