@@ -62,7 +62,8 @@ def test_verify_of_a_damaged_journal_fails_and_names_it(path: str) -> None:
     flip_byte(Path(path), block.data[-12:])
     code, out, err = run("verify", "--journal", path)
     assert (code, out) == (1, "")
-    (line,) = err.splitlines()
+    line, advice = err.splitlines()
+    assert "a damaged block is written anew" in advice
     assert line.startswith(f"{path}: 1 problem; first: block {block.digest.hex()}: ")
     assert line.endswith("it hits example. version 2 (serial 2)")
     code, out, _ = run("verify", "--journal", path, "--json")

@@ -82,6 +82,7 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
         rows.append(("next", zone["next_action"] + due))
     if zone["held"] is not None:
         rows.append(("held", _held(zone["held"], now)))
+    rows += [("damaged", item) for item in zone["damaged"]]
     if zone["transfer"] is not None:
         rows.append(("transfer", _transfer(zone["transfer"])))
     error = zone["error"]

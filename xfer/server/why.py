@@ -97,7 +97,7 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
     if zone.held is not None:
         return
     if zone.role == "primary":
-        trouble = ", but what should take its place was refused" if zone.error else ""
+        trouble = ", and what should replace it failed" if zone.error else ""
         yield Reason(Weight.STATE, f"{name} serves serial {serial}{trouble}. {came}")
     elif zone.made_here:
         theirs = ", ".join(
@@ -205,7 +205,9 @@ def _primaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             yield Reason(
                 Weight.DEGRADED,
                 f"{who} published other content under serial {item.diverged} than what was served "
-                "here under it: its primaries differ, and secondaries cannot tell.",
+                "here under it: its primaries differ, and secondaries cannot tell. What to do: raise "
+                f"the serial where the content is right (until then `xfer force-axfr {zone.name} "
+                f"--peer {item.peer}` takes this one's).",
             )
         yield from _ixfr(item, who, now)
 

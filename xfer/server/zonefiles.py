@@ -79,6 +79,7 @@ class ZoneFiles:
         start = self.clock.monotonic()
         path = zone.config.file
         if path is None:
+            zone.error = None  # what it has is of the time when it was a secondary zone
             return Outcome(True, True, "the zone has no file", zone.name)
         serial_from = zone.serial
         readable = _Readable(zone.origin, path, policy, max_records)
@@ -178,7 +179,12 @@ def digest_of(path: Path) -> str:
             while piece := file.read(_PIECE):
                 digest.update(piece)
     except OSError as error:
-        raise ZoneFileError(str(path), 0, error.strerror or str(error)) from None
+        raise ZoneFileError(
+            str(path),
+            0,
+            f"expected a zone file that can be read, got: {error.strerror or error} "
+            "(`xfer zone export ZONE -o FILE` writes one where the zone is served)",
+        ) from None
     return digest.hexdigest()
 
 
