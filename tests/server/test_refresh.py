@@ -9,6 +9,7 @@ import pytest
 from tests.server.fakes import KEY, MemoryCommits, peer, snapshot, zone_config
 from tests.server.upstream import Ixfr, Secondary, Upstream, simulate
 from tests.transfer.zone import ORIGIN
+from xfer.config import Role
 from xfer.errors import Failure
 from xfer.journal import NewVersion
 from xfer.server.hints import Hint
@@ -149,6 +150,18 @@ def test_a_zone_that_a_reload_removes_meanwhile_is_not_published() -> None:
     world.meanwhile = remove
     assert not world.attempt().ok
     assert world.published == []
+
+
+def test_a_zone_that_a_reload_makes_a_primary_zone_meanwhile_keeps_its_content() -> None:
+    world = World(first=snapshot(6))
+    world.zone.snapshot = snapshot(5)
+
+    def promote() -> None:
+        world.zone.config = zone_config(role=Role.PRIMARY)
+
+    world.meanwhile = promote
+    assert not world.attempt(force=True).ok
+    assert (world.published, world.zone.serial) == ([], 5)
 
 
 @pytest.mark.parametrize("offered", [4, 5, 5 + 2**31])

@@ -207,6 +207,13 @@ class Transfers:
             raise TransferError(
                 Failure.POLICY, "a configured zone", "one that a reload has removed", try_next=False
             )
+        if not zone.secondary:
+            raise TransferError(
+                Failure.POLICY,
+                "a secondary zone",
+                "one that a reload has made a primary zone",
+                try_next=False,
+            )
         if served is not None and served.root == result.snapshot.root:
             zone.keep_alive(self.clock.monotonic(), result.expire, True)
             return False
