@@ -94,6 +94,12 @@ def test_status_of_a_zone_names_who_was_refused_it_and_which_of_its_peers(
     ]
 
 
+def test_the_schedule_is_that_of_all_zones(xfer: Xfer, socket_option: tuple[str, str]) -> None:
+    result = xfer("status", "example.com", "--schedule", *socket_option)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "`xfer status example.com` says what is next" in result.stderr
+
+
 def test_the_schedule_is_listed_soonest_first(xfer: Xfer, socket_option: tuple[str, str]) -> None:
     lines = xfer("status", "--schedule", *socket_option).stdout.splitlines()
     assert len(lines) > 1

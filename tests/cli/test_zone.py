@@ -90,6 +90,12 @@ def test_diff_for_machines(xfer: Xfer, socket_option: tuple[str, str]) -> None:
     }
 
 
+def test_a_name_that_is_empty(xfer: Xfer, socket_option: tuple[str, str]) -> None:
+    result = xfer("zone", "history", "", *socket_option)
+    assert result.exit_code == 1
+    assert result.stderr == "xfer: expected the name of a zone, got an empty one\n"
+
+
 @pytest.mark.parametrize("command", [["history"], ["diff", "1", "2"]])
 def test_a_zone_that_is_not_there(
     xfer: Xfer, socket_option: tuple[str, str], command: list[str]

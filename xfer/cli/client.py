@@ -128,7 +128,9 @@ class Daemon:
 
 
 def zone_path(zone: str, rest: str = "") -> str:
-    """The URL path of a zone as typed."""
+    """The URL path of a zone as typed. Raises ControlError where nothing was."""
+    if not zone:
+        raise ControlError("expected the name of a zone, got an empty one")
     return f"/zones/{quote(zone, safe='')}{rest}"
 
 

@@ -20,6 +20,7 @@ from xfer.cli.common import (
     note,
     print_json,
     reported,
+    usage,
 )
 
 
@@ -39,6 +40,8 @@ def status(
     from xfer.cli.client import zone_path
     from xfer.cli.show import print_refused, print_schedule, print_zone, print_zones
 
+    if schedule and zone is not None:
+        raise usage(f"expected --schedule without a zone: `xfer status {zone}` says what is next")
     with reported():
         asked = daemon(config, control)
         if schedule:
