@@ -205,9 +205,9 @@ def _primaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             yield Reason(
                 Weight.DEGRADED,
                 f"{who} published other content under serial {item.diverged} than what was served "
-                "here under it: its primaries differ, and secondaries cannot tell. What to do: raise "
-                f"the serial where the content is right (until then `xfer force-axfr {zone.name} "
-                f"--peer {item.peer}` takes this one's).",
+                "here under it: its primaries differ, and secondaries cannot tell. What to do: "
+                "raise the serial where the content is right (until then `xfer force-axfr "
+                f"{zone.name} --peer {item.peer}` takes this one's).",
             )
         yield from _ixfr(item, who, now)
 
