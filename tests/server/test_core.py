@@ -227,24 +227,6 @@ def test_a_primary_zone_that_a_reload_makes_secondary_is_checked_and_may_expire(
     world.run(session)
 
 
-def test_a_failing_secondary_zone_that_becomes_a_primary_zone_fails_no_more(
-    tmp_path: Path,
-) -> None:
-    world = World(tmp_path, SECONDARY)
-    world.refuse.set()
-
-    async def session(core: Core) -> None:
-        await core.load_all()
-        await core.attempt(zone_of(core), force=True)
-        assert zone_of(core).error is not None
-        world.write(PRIMARY.replace("file =", "# file ="))
-        await core.reload()
-        await until(lambda: zone_of(core).error is None)
-        assert zone_of(core).serial == 5
-
-    world.run(session)
-
-
 def test_an_unforeseen_error_with_a_zone_file_costs_that_zone_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,7 +79,6 @@ class ZoneFiles:
         start = self.clock.monotonic()
         path = zone.config.file
         if path is None:
-            zone.error = None  # what it has is of the time when it was a secondary zone
             return Outcome(True, True, "the zone has no file", zone.name)
         serial_from = zone.serial
         readable = _Readable(zone.origin, path, policy, max_records)
