@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar, TypeVarTuple
 
 import attrs
+import trio
 
 from tests.badinput.driving import run
 from tests.badinput.primary import NS, ORIGIN, A, Primary, name, rr, soa
 from tests.badinput.secondary import pull
 from tests.badinput.test_ixfr import answer
+from xfer.errors import Failure, TransferError
 from xfer.server.executor import InlineExecutor
 from xfer.server.parsing import LARGE, Parsers
+from xfer.server.pull import _only
 from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot
 
@@ -118,5 +121,20 @@ def test_many_changes_never_meet_a_child() -> None:
         assert result.octets > LARGE
         assert (result.kind, result.snapshot.count) == ("ixfr", have.count + len(hosts))
         parsers.close()
+
+    run(main)
+
+
+def test_a_transfer_that_is_cancelled_and_fails_at_once_is_cancelled() -> None:
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            try:
+                async with trio.open_nursery() as nursery:  # as that of reader and parser
+                    nursery.start_soon(trio.sleep_forever)
+                    scope.cancel()
+                    raise TransferError(Failure.PROTOCOL, "an SOA", "none")
+            except BaseExceptionGroup as group:
+                raise _only(group) from None
+        assert scope.cancelled_caught
 
     run(main)

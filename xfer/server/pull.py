@@ -402,8 +402,14 @@ def make_request(msg_id: int, origin: bytes, ixfr_from: int | None) -> bytes:
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> TransferError:
-    """The transfer's failure out of the group that the nurseries make; anything else stays one."""
+    """The transfer's failure out of the group that the nurseries make; anything else stays one.
+
+    Where the transfer was cancelled from outside, as at the end of the daemon, that is raised: what
+    failed besides concerns nobody any more, and would pass for an error inside xfer.
+    """
     failures, rest = group.split(TransferError)
+    if rest is not None and rest.split(trio.Cancelled)[1] is None:
+        raise rest
     if rest is not None or failures is None:
         raise group
     error: BaseException = failures
