@@ -230,18 +230,20 @@ class Limits:
     soa_rate: int = setting(
         parse.integer(1, MILLION),
         "scheduled SOA checks per second, of all primaries; what a NOTIFY asks for is not counted",
-        5000,
+        20_000,
     )
     soa_rate_per_peer: int = setting(
-        parse.integer(1, MILLION), "scheduled SOA checks per second of one primary", 1000
+        parse.integer(1, MILLION), "scheduled SOA checks per second of one primary", 12_000
     )
     soa_checks: int = setting(
         parse.integer(1, 10000),
         "scheduled checks running at once, and as many again that NOTIFYs asked for",
-        256,
+        512,
     )
     soa_checks_per_peer: int = setting(
-        parse.integer(1, 10000), "scheduled checks of one primary running at once", 128
+        parse.integer(1, 10000),
+        "scheduled checks of one primary running at once; fewer while it leaves some unanswered",
+        256,
     )
     keep_versions: int = setting(
         parse.integer(1, MILLION),

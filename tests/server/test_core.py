@@ -149,7 +149,7 @@ class Gate(InlineExecutor):
 
     async def run(self, function, *args):  # type: ignore[no-untyped-def,override]
         result = await super().run(function, *args)
-        if getattr(function, "__name__", "") == "latest_readable":
+        if getattr(function, "__name__", "") in ("latest_readable", "load_each"):
             self.reading.set()
             await self.open.wait()
         return result

@@ -153,9 +153,14 @@ def count(conn: Connection, change: Mapping[bytes, int]) -> None:
         _COUNT.run(conn, rows)
 
 
-def read(conn: Connection, digests: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-    """Each digest with its data, in the given order; None for data that is not there."""
-    for some in pieces(digests, READ_AT_ONCE):
+def read(
+    conn: Connection, digests: Sequence[bytes], at_once: int = READ_AT_ONCE
+) -> Iterator[tuple[bytes, bytes | None]]:
+    """Each digest with its data, in the given order; None for data that is not there.
+
+    at_once: how many by one statement.
+    """
+    for some in pieces(digests, at_once):
         found: dict[bytes, bytes] = dict(map(tuple, conn.execute(_READ, {"digests": some})))
         for digest in some:
             yield digest, found.pop(digest, None)

@@ -12,22 +12,24 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 import trio
 
 from xfer.clock import Clock
-from xfer.errors import Failure
+from xfer.errors import Failure, TransferError
 from xfer.journal import GroupCommitter, PeerState
 from xfer.journal import ZoneState as SavedState
 from xfer.peers import Peer
 from xfer.server import primaries, timers
 from xfer.server.hints import SAME_HINT_PAUSE, Hint
 from xfer.server.pace import Pace, Paces
-from xfer.server.refresh import Refresher
+from xfer.server.refresh import Refresher, Told
 from xfer.server.schedule import Schedule
+from xfer.server.soa import SoaAnswer
+from xfer.server.soa_probe import Query
 from xfer.server.status import FailureReport, Outcome, PrimaryStatus
 from xfer.server.zones import Zone
 
@@ -64,7 +66,7 @@ class Attempts:
         self._clock = clock
         self._rng = rng
         self._urgent = 0
-        self._yielding: dict[Zone, trio.CancelScope] = {}  # checks that give way to a NOTIFY
+        self._yielding: dict[Zone, Callable[[], None]] = {}  # checks that give way to a NOTIFY
         self._waiting: deque[Zone] = deque()
 
     def resize(self, paces: Paces, ladder: tuple[float, ...], longest: float) -> None:
@@ -136,7 +138,7 @@ class Attempts:
         if zone.busy:
             checking = self._yielding.get(zone) if zone.transfer_from is None else None
             if checking is not None and not hint.met(zone.serial):
-                checking.cancel()  # it may wait for a primary that is dead
+                checking()  # it may wait for a primary that is dead
             self.refresher.slots.hurry(zone)
             return
         now = self._clock.monotonic()
@@ -171,20 +173,78 @@ class Attempts:
         if zone.busy:  # an attempt plans the next one at its end, other work does not
             self.schedule.at(zone, self._clock.monotonic() + BUSY_PAUSE, CHECK)
             return False
-        self._nursery.start_soon(self._run_due, zone, peer)
+        if peer is None or not self._look(zone, peer):
+            self._nursery.start_soon(self._run_due, zone, peer)
         return True
 
-    async def _run_due(self, zone: Zone, peer: str | None) -> None:
+    async def _run_due(self, zone: Zone, peer: str | None, told: Told | None = None) -> None:
         try:
-            await self.attempt(zone)
+            await self.attempt(zone, told=told)
         finally:
             if peer is not None:
                 self.schedule.ended(peer)
 
+    # -- one look, which is an attempt without a task of its own as long as there is no news
+
+    def _look(self, zone: Zone, peer: str) -> bool:
+        """Ask the only primary of a zone; False where an attempt is to do it. peer: by whose place
+        it runs."""
+        query: Query | None = None
+
+        def came(said: SoaAnswer | TransferError | None) -> None:
+            self._looked(zone, peer, Told(asked, said))
+
+        def lost() -> None:
+            self.schedule.pace.lost(peer, self._clock.monotonic())
+
+        def give_way() -> None:
+            if query is not None:
+                query.cancel()
+            self._let_go(zone)
+            self.schedule.ended(peer)
+            self._plan(zone, True)
+
+        query = self.refresher.look(zone, came, lost)
+        if query is None:
+            return False
+        (asked,) = zone.config.primaries
+        zone.busy = True
+        self.working.add(zone)
+        self._yielding[zone] = give_way
+        return True
+
+    def _looked(self, zone: Zone, peer: str, told: Told) -> None:
+        self._let_go(zone)
+        answer = told.said
+        try:
+            if isinstance(answer, SoaAnswer):
+                self.schedule.pace.answered(peer)
+                before = zone.primaries.get(told.peer.name)
+                if self.refresher.settled(zone, told.peer, answer):
+                    self.schedule.ended(peer)
+                    self._plan(zone, True)
+                    self._save(zone, {} if before is None else {told.peer.name: before})
+                    return
+        except Exception as error:
+            self.crashed(zone, error)
+        self._nursery.start_soon(self._run_due, zone, peer, told)
+
+    def _let_go(self, zone: Zone) -> None:
+        self._yielding.pop(zone, None)
+        zone.busy = False
+        self.working.discard(zone)
+        zone.rest()
+
     # -- one attempt
 
-    async def attempt(self, zone: Zone, force: bool = False, only: Peer | None = None) -> Outcome:
-        """One attempt, when none runs, and the plan for the next."""
+    async def attempt(
+        self,
+        zone: Zone,
+        force: bool = False,
+        only: Peer | None = None,
+        told: Told | None = None,
+    ) -> Outcome:
+        """One attempt, when none runs, and the plan for the next. told: see `Refresher.attempt`."""
         async with self._turn(zone):
             if zone.removed or not zone.secondary:
                 return Outcome(False, True, "no secondary zone any more", zone.name)
@@ -199,10 +259,12 @@ class Attempts:
             outcome = Outcome(True, True, "a NOTIFY came first", zone.name)
             scope = trio.CancelScope()
             if hint is None and not force:
-                self._yielding[zone] = scope
+                self._yielding[zone] = scope.cancel
             try:
                 with scope:
-                    outcome = await self.refresher.attempt(zone, force=force, only=only, hint=hint)
+                    outcome = await self.refresher.attempt(
+                        zone, force=force, only=only, hint=hint, told=told
+                    )
             except Exception as error:
                 # A mistake of ours with one zone must not take the others down.
                 outcome = self.crashed(zone, error)

@@ -37,6 +37,7 @@ from xfer.server.removed import RemovedZones
 from xfer.server.rollback import Rollbacks
 from xfer.server.sender import ZoneSender
 from xfer.server.settings import paces, policy_of, pull_limits, restart_keys, retention
+from xfer.server.soa_probe import SoaProber
 from xfer.server.status import Outcome, ReloadOutcome
 from xfer.server.zonefiles import ZoneFiles
 from xfer.server.zones import Zone, ZoneTable
@@ -128,6 +129,11 @@ class Core:
         self.outgoing.on_asked = lambda asked: self.downstream.asked(asked.zone, asked.client)
         for zone in config.zones.values():
             self.table.zones[zone.origin] = Zone(zone, loading=True)
+
+    def probe_by(self, prober: SoaProber) -> None:
+        """Primaries are asked for serials over shared sockets."""
+        self.refresher.prober = prober
+        self.refresher.ask = prober.ask
 
     # -- start
 

@@ -31,6 +31,7 @@ from xfer.server.engine import Engine
 from xfer.server.executor import ThreadExecutor
 from xfer.server.parsing import Parsers
 from xfer.server.settings import retention
+from xfer.server.soa_probe import SoaProber
 from xfer.server.target import system_text
 from xfer.server.tcp import TcpService
 from xfer.server.udp import UdpSocket, serve_udp
@@ -128,6 +129,7 @@ class _Daemon:
                     load=self._read,
                     parsers=self._parsers,
                 )
+                core.probe_by(SoaProber(work, core.clock, random.SystemRandom()))
                 tcp = TcpService(
                     core.dispatcher,
                     core.outgoing.run,

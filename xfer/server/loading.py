@@ -133,30 +133,24 @@ class Loading:
         some = [pair for pair in some if pair[0].loading and pair[0] not in self._reading]
         if not some:
             return
-        reading = {zone for zone, _ in some}
-        self._reading |= reading
         found: Sequence[Snapshot | None] = [None] * len(some)
         try:
             versions = [version for _, version in some]
-            try:
-                found = await self.executor.run(self.journal.load_each, versions)
-            except XferError as error:
-                log.error("versions unreadable", error=str(error))
-            for number, ((zone, version), snapshot) in enumerate(zip(some, found, strict=True)):
-                self._reading.discard(zone)
-                if snapshot is None:
-                    await self._one(zone, saved)
-                else:
-                    origin = zone.origin
-                    zone.snapshot, zone.version = snapshot, version
-                    self._restore(zone, saved.states.pop(origin, None))
-                    rollback.restore(zone, saved.marks.get(origin, []))
-                    self._know(zone, saved.peers.pop(origin, []))
-                    self._end(zone)
-                if number % ENDED == ENDED - 1:
-                    await trio.lowlevel.checkpoint()
-        finally:
-            self._reading -= reading
+            found = await self.executor.run(self.journal.load_each, versions)
+        except XferError as error:
+            log.error("versions unreadable", error=str(error))
+        for number, ((zone, version), snapshot) in enumerate(zip(some, found, strict=True)):
+            if snapshot is None:
+                await self._one(zone, saved)
+            elif zone.loading and zone not in self._reading:  # not hurried meanwhile
+                origin = zone.origin
+                zone.snapshot, zone.version = snapshot, version
+                self._restore(zone, saved.states.pop(origin, None))
+                rollback.restore(zone, saved.marks.get(origin, []))
+                self._know(zone, saved.peers.pop(origin, []))
+                self._end(zone)
+            if number % ENDED == ENDED - 1:
+                await trio.lowlevel.checkpoint()
 
     async def _read(
         self,

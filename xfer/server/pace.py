@@ -1,6 +1,10 @@
 """How fast scheduled checks go: so many a second, and so many at once, in all and with one primary.
 
 What a NOTIFY asks for never comes here, so it waits for none of this (REQUIREMENTS C7).
+
+How many run at once with one primary begins small and grows by one with each answer, up to its
+limit; a query that gets none halves it, once a second at most (as TCP does, RFC 5681 §3.1). So a
+fast primary is soon asked as fast as it answers, and a slow one no faster.
 """
 
 from __future__ import annotations
@@ -12,15 +16,27 @@ import attrs
 from xfer.server.buckets import Buckets
 from xfer.server.zones import Zone
 
+WINDOW = 32  # checks at once with a primary that has answered none yet
+LEAST = 4
+HALVED = 1.0  # seconds in which answers that do not come count once
+
 
 @attrs.frozen
 class Paces:
     """Checks per second, and checks at once: in all, and with one primary."""
 
-    rate: float = 5000.0
-    rate_each: float = 1000.0
-    at_once: int = 256
-    at_once_each: int = 128
+    rate: float = 20_000.0
+    rate_each: float = 12_000.0
+    at_once: int = 512
+    at_once_each: int = 256
+
+
+@attrs.define(eq=False)
+class _Window:
+    """How many checks of one primary may run at once, and when it was halved."""
+
+    size: int = WINDOW
+    halved: float = float("-inf")
 
 
 @attrs.define(eq=False)
@@ -31,6 +47,7 @@ class Pace:
     running: int = 0
     _buckets: Buckets = attrs.field(init=False)
     _held: Counter[str] = attrs.Factory(Counter)
+    _windows: dict[str, _Window] = attrs.Factory(dict)
     _parked: dict[str, deque[tuple[float, Zone]]] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
@@ -55,7 +72,11 @@ class Pace:
     def enter(self, peer: str) -> bool:
         """Take a place; False where there is none."""
         paces = self.paces
-        if self.running >= paces.at_once or self._held[peer] >= paces.at_once_each:
+        held = self._held[peer]
+        if self.running >= paces.at_once or held >= paces.at_once_each:
+            return False
+        window = self._windows.get(peer)
+        if held >= (WINDOW if window is None else window.size):
             return False
         self.running += 1
         self._held[peer] += 1
@@ -67,6 +88,21 @@ class Pace:
         self._held[peer] -= 1
         if not self._held[peer]:
             del self._held[peer]
+
+    def answered(self, peer: str) -> None:
+        """A check got its answer."""
+        window = self._windows.get(peer)
+        if window is None:
+            window = self._windows[peer] = _Window()
+        if window.size < self.paces.at_once_each:
+            window.size += 1
+
+    def lost(self, peer: str, now: float) -> None:
+        """A query got no answer in time."""
+        window = self._windows.setdefault(peer, _Window())
+        if now - window.halved >= HALVED:
+            window.size = max(LEAST, window.size // 2)
+            window.halved = now
 
     def park(self, peer: str, zone: Zone, due: float) -> None:
         """Keep a zone that found no place."""
@@ -102,4 +138,5 @@ class Pace:
     def resize(self, paces: Paces) -> None:
         """New paces; what runs goes on."""
         self.paces = paces
+        self._windows = {}  # of primaries, too, that have left the config
         self._buckets.resize(paces.rate, paces.rate_each)

@@ -28,6 +28,7 @@ from xfer.server import primaries
 from xfer.server.hints import Hint
 from xfer.server.pull import PullResult
 from xfer.server.soa import SoaAnswer, SoaTries, soa_query
+from xfer.server.soa_probe import Came, Query, SoaProber
 from xfer.server.status import Outcome
 from xfer.server.target import Target
 from xfer.server.transfers import Transfers
@@ -37,7 +38,16 @@ from xfer.transfer.outbound import newer
 log = structlog.get_logger()
 
 DEAD = 3  # checks in a row that a primary has not answered, of whatever zones
+USUALLY = SoaTries()
 BRIEFLY = SoaTries(timeouts=(1.0,), tcp=None)  # for one that is dead: it holds up no other check
+
+
+@attrs.frozen
+class Told:
+    """What a primary said over UDP: its SOA, why there is none, or None for a truncated answer."""
+
+    peer: Peer
+    said: SoaAnswer | TransferError | None
 
 
 @attrs.frozen
@@ -50,11 +60,14 @@ class _News:
 
 @attrs.define(eq=False)
 class Refresher(Transfers):
-    """ask: for the SOA; pace: waits until one more scheduled SOA check of that peer may go."""
+    """ask: for the SOA; prober: asks without a task, None to have a task ask each time; pace: waits
+    until one more scheduled SOA check of that peer may go."""
 
     ask: Callable[..., Awaitable[SoaAnswer]] = soa_query
+    prober: SoaProber | None = None
     pace: Callable[[Peer], Awaitable[None]] | None = None
     _silent: Counter[str] = attrs.Factory(Counter)
+    _targets: dict[str, tuple[Peer, Target]] = attrs.Factory(dict)
 
     async def attempt(
         self,
@@ -63,8 +76,11 @@ class Refresher(Transfers):
         force: bool = False,
         only: Peer | None = None,
         hint: Hint | None = None,
+        told: Told | None = None,
     ) -> Outcome:
-        """Check and, where needed, transfer. hint: the NOTIFY that asked for it.
+        """Check and, where needed, transfer.
+
+        hint: the NOTIFY that asked for it; told: what a primary has just said over UDP.
 
         The zone's `error`, `failures`, `checked_at` and its primaries' status are current
         afterwards; never raises TransferError.
@@ -89,7 +105,7 @@ class Refresher(Transfers):
                         return got
                     reached = reached or (peer, got)
                     continue
-                answer = await self._check(zone, peer, hint is None and number > 0)
+                answer = await self._check(zone, peer, hint is None and number > 0, told)
                 served = zone.snapshot.serial
                 ahead = newer(answer.serial, served)
                 news = ahead or (expired and answer.serial != served)
@@ -128,24 +144,81 @@ class Refresher(Transfers):
             and primaries.may_ixfr(zone, peer, self.clock.wall())
         )
 
-    async def _check(self, zone: Zone, peer: Peer, paced: bool) -> SoaAnswer:
+    def look(self, zone: Zone, came: Came, lost: Callable[[], None]) -> Query | None:
+        """Ask the zone's primary, where it is the only one and there is nothing to it but to
+        compare serials. None otherwise; `came` is called with what came, see `SoaProber.send`."""
+        if (
+            self.prober is None
+            or len(zone.config.primaries) != 1
+            or zone.held is not None
+            or self.expired(zone)
+        ):
+            return None
+        (peer,) = zone.config.primaries
+        timeouts = self._tries(peer).timeouts
+        try:
+            return self.prober.send(self._target(peer), zone.origin, timeouts, came, lost)
+        except TransferError:
+            return None  # whoever asks by other means finds out why
+
+    def settled(self, zone: Zone, peer: Peer, answer: SoaAnswer) -> bool:
+        """Note the answer to a look, where it brings no news; whether it is so."""
+        serial = zone.serial
+        if serial is None or zone.removed or self.expired(zone) or newer(answer.serial, serial):
+            return False
+        self._answered(zone, peer, answer)
+        zone.keep_alive(self.clock.monotonic(), answer.expire, False)
+        self._succeeded(zone)
+        return True
+
+    def _tries(self, peer: Peer) -> SoaTries:
+        return BRIEFLY if self._silent[peer.name] >= DEAD else USUALLY
+
+    def _target(self, peer: Peer) -> Target:
+        known = self._targets.get(peer.name)
+        if known is None or known[0] is not peer:
+            known = self._targets[peer.name] = (peer, Target.of(peer))
+        return known[1]
+
+    async def _check(
+        self, zone: Zone, peer: Peer, paced: bool, told: Told | None = None
+    ) -> SoaAnswer:
         """paced: the check is scheduled and not the first of its attempt, whose token is taken."""
         if paced and self.pace is not None:
             await self.pace(peer)
-        dead = self._silent[peer.name] >= DEAD
         try:
-            answer = await self.ask(
-                Target.of(peer),
-                zone.origin,
-                clock=self.clock,
-                rng=self.rng,
-                dial=self.dial,
-                tries=BRIEFLY if dead else None,
-            )
+            answer = await self._asked(zone, peer, told)
         except TransferError as error:
             if error.failure is Failure.TRANSPORT:
                 self._silent[peer.name] += 1
             raise
+        self._answered(zone, peer, answer)
+        return answer
+
+    async def _asked(self, zone: Zone, peer: Peer, told: Told | None) -> SoaAnswer:
+        tries = self._tries(peer)
+        said = told.said if told is not None and told.peer is peer else None
+        if isinstance(said, SoaAnswer):
+            return said
+        if said is not None and (said.failure is not Failure.TRANSPORT or tries.tcp is None):
+            raise said
+        again = told is not None and told.peer is peer
+        try:
+            return await self.ask(
+                self._target(peer),
+                zone.origin,
+                clock=self.clock,
+                rng=self.rng,
+                dial=self.dial,
+                tries=tries,
+                over_tcp=again,
+            )
+        except TransferError as error:
+            if said is not None and error.failure is Failure.TRANSPORT:
+                raise said from error
+            raise
+
+    def _answered(self, zone: Zone, peer: Peer, answer: SoaAnswer) -> None:
         self._silent.pop(peer.name, None)
         known = zone.primary(peer)
         now = primaries.answered(
@@ -160,7 +233,6 @@ class Refresher(Transfers):
                 serial_from=zone.serial,
                 serial_to=answer.serial,
             )
-        return answer
 
     async def _transfer(
         self, zone: Zone, peer: Peer, hint: Hint | None, start: int | None, any_serial: bool

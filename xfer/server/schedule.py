@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from math import ceil
 
 import attrs
 import trio
@@ -21,7 +22,8 @@ from xfer.clock import Clock
 from xfer.server.pace import Pace, Paces
 from xfer.server.zones import Zone
 
-AT_ONCE = 200  # entries looked at between two looks at the event loop
+TICK = 0.005  # seconds; what waits for a token is looked at that often
+AT_ONCE = 64  # entries looked at between two looks at the event loop
 EXPIRES = "expires"  # as an action
 STALE = 1000  # stale entries that are never worth making the heap anew
 
@@ -139,7 +141,7 @@ class Schedule:
         peer = primaries[0].name if primaries else ""
         at = self.pace.token(zone, peer, now)
         if at > now:
-            self._plan(zone, at)
+            self._plan(zone, ceil(at / TICK) * TICK)
         elif self.pace.enter(peer):
             self._go(zone, peer)
         else:

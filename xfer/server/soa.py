@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Awaitable, Callable, Container
 
 import attrs
 import trio
@@ -37,6 +38,7 @@ from xfer.wire.tsig import ResponseVerifier, sign_request
 
 SOA = 6
 TCP = 10.0  # seconds
+_EDNS = Edns(options=[expire_request()])
 
 
 @attrs.frozen
@@ -68,17 +70,21 @@ async def soa_query(
     tries: SoaTries | None = None,
     over_tcp: bool = False,
     dial: Dial = dial_tcp,
+    ask_udp: AskUdp | None = None,
 ) -> SoaAnswer:
-    """Ask for the zone's SOA. Raises TransferError with target and source in it."""
+    """Ask for the zone's SOA. Raises TransferError with target and source in it.
+
+    ask_udp: in place of a socket for this query alone.
+    """
     tries = tries or SoaTries()
     start = trio.current_time()
     unreached: TransferError | None = None
-    exchange = _Exchange(target, origin, clock, rng)
+    exchange = Exchange(target, origin, clock, rng)
     try:
         answer = None
         if not over_tcp:
             try:
-                answer = await _ask_udp(exchange, tries.timeouts)
+                answer = await (ask_udp or _ask_udp)(exchange, tries.timeouts)
             except TransferError as error:
                 if error.failure is not Failure.TRANSPORT or tries.tcp is None:
                     raise
@@ -98,24 +104,24 @@ async def soa_query(
     return SoaAnswer(serial, expire, exchange.source, trio.current_time() - start)
 
 
-class _Exchange:
-    """One question with its ID and MAC; reads the answers to it."""
+class Exchange:
+    """One question with its ID and MAC; reads the answers to it. source: our own address."""
 
     def __init__(self, target: Target, origin: bytes, clock: Clock, rng: random.Random) -> None:
         self.target = target
         self.question = Question(origin, SOA)
         self.source = target.source or ""
+        self.id = 0
         self._clock = clock
         self._rng = rng
-        self._id = 0
         self._mac = b""
 
-    def request(self) -> bytes:
-        """A fresh request; answers to earlier ones count no more."""
-        self._id = self._rng.getrandbits(16)
-        query = make_query(
-            self._id, self.question.name, SOA, Edns(options=[expire_request()]), None
-        )
+    def request(self, taken: Container[int] = ()) -> bytes:
+        """A fresh request, its ID none of `taken`; answers to earlier ones count no more."""
+        self.id = self._rng.getrandbits(16)
+        while self.id in taken:
+            self.id = self._rng.getrandbits(16)
+        query = make_query(self.id, self.question.name, SOA, _EDNS, None)
         if self.target.key is not None:
             query, self._mac = sign_request(query, self.target.key, int(self._clock.wall()))
         return query
@@ -124,7 +130,7 @@ class _Exchange:
         """Whether the octets may be an answer to the last request; others are passed over."""
         return (
             len(message) >= 12
-            and message[:2] == struct.pack("!H", self._id)
+            and message[:2] == struct.pack("!H", self.id)
             and (message[2] >= 0x80)
         )
 
@@ -138,14 +144,13 @@ class _Exchange:
                 verifier.finish()
             except TsigError as error:
                 raise unverified(message, error) from error
-        name = names.to_text(self.question.name)
         try:
             response = parse_response(message)
-            check_response(response, self._id, OPCODE_QUERY, self.question)
+            check_response(response, self.id, OPCODE_QUERY, self.question)
             if response.rcode != 0:
                 raise TransferError(
                     Failure.DENIED,
-                    f"rcode NOERROR for {name} SOA",
+                    f"rcode NOERROR for {self._name} SOA",
                     f"rcode {rcode_text(response.rcode)}",
                     hint=HINTS.get(response.rcode, ""),
                 )
@@ -158,22 +163,40 @@ class _Exchange:
         if serial is None:
             raise TransferError(
                 Failure.DENIED,
-                f"the SOA of {name}",
+                f"the SOA of {self._name}",
                 "an answer without it",
                 hint="it is not authoritative for the zone",
             )
         if not response.header.aa:
             raise TransferError(
                 Failure.DENIED,
-                f"an authoritative answer for {name} SOA (AA set)",
+                f"an authoritative answer for {self._name} SOA (AA set)",
                 "one without AA",
                 hint="it is not authoritative for the zone, or its copy has expired",
             )
         return serial, expire
 
+    @property
+    def _name(self) -> str:
+        return names.to_text(self.question.name)
+
+
+AskUdp = Callable[[Exchange, tuple[float, ...]], Awaitable[tuple[int, int | None] | None]]
+"""Asks once for each timeout, in seconds: (serial, EXPIRE option), None for a truncated answer.
+Raises TransferError."""
+
+
+def unanswered(target: Target, timeouts: tuple[float, ...]) -> TransferError:
+    """No try over UDP has been answered."""
+    return transport_error(
+        target,
+        f"an answer over UDP to one of {len(timeouts)} queries",
+        f"none within {sum(timeouts):g} s",
+    )
+
 
 async def _ask_udp(
-    exchange: _Exchange, timeouts: tuple[float, ...]
+    exchange: Exchange, timeouts: tuple[float, ...]
 ) -> tuple[int, int | None] | None:
     """None where the answer was truncated."""
     target = exchange.target
@@ -189,14 +212,10 @@ async def _ask_udp(
                             return exchange.read(message)
     except OSError as error:
         raise transport_error(target, "an answer over UDP", system_text(error)) from error
-    raise transport_error(
-        target,
-        f"an answer over UDP to one of {len(timeouts)} queries",
-        f"none within {sum(timeouts):g} s",
-    )
+    raise unanswered(target, timeouts)
 
 
-async def _ask_tcp(exchange: _Exchange, timeout: float, dial: Dial) -> tuple[int, int | None]:
+async def _ask_tcp(exchange: Exchange, timeout: float, dial: Dial) -> tuple[int, int | None]:
     target = exchange.target
     connection = await connect(target, dial, timeout)
     exchange.source = connection.source
