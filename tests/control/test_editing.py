@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +66,21 @@ def test_zones_that_are_not_there(daemon: Daemon) -> None:
         with pytest.raises(ControlError, match=r"no\.example\.|secondary zone"):
             daemon.get(path)
     assert daemon.get("/removed") == {"zones": []}
+
+
+def test_a_serial_of_a_version_that_the_journal_has_lost_is_not_given_again(
+    tmp_path: Path,
+) -> None:
+    path = primary.write(tmp_path)
+    with primary.running(path):
+        found = Daemon(tmp_path / "control.sock").send("/zones/example.com/import", CHANGED)
+        assert found["serial_to"] == 6
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as raw, raw:
+        raw.execute("UPDATE block_data SET data = x'00' WHERE id = (SELECT max(id) FROM blocks)")
+    with primary.running(path):
+        daemon = Daemon(tmp_path / "control.sock")
+        zone = daemon.get("/zones/example.com")
+        assert zone["serial"] == 5
+        assert "serial 6" in zone["damaged"][0]
+        other = (primary.ZONE + "other A 192.0.2.8\n").encode()
+        assert daemon.send("/zones/example.com/import", other)["serial_to"] == 7

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.server.fakes import snapshot
 from tests.transfer.zone import NS, SOA, record, soa_rdata
 from xfer.config_keys import SerialPolicy
-from xfer.server.serials import bound_to_serial, next_serial, with_serial
+from xfer.server.serials import bound_to_serial, last_given, next_serial, with_serial
 from xfer.transfer.outbound import newer
 from xfer.wire import names, records
 from xfer.zone.block import Block
@@ -88,3 +88,20 @@ def test_a_signed_soa_is_bound_to_its_serial() -> None:
         content = sorted([*plain.records(), extra])
         found = Snapshot(plain.origin, [Block.make(content, {})])
         assert bound_to_serial(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("served", "others", "last"),
+    [
+        (5, [], 5),
+        (5, [None, 4, 5], 5),
+        (101, [102], 102),
+        (101, [103, 102, None], 103),
+        (0xFFFFFFFF, [3], 3),
+        (5, [0x80000005], 5),  # 2^31 apart: neither is newer
+    ],
+)
+def test_the_newest_serial_that_was_given_out(
+    served: int, others: list[int | None], last: int
+) -> None:
+    assert last_given(served, others) == last

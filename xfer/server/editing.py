@@ -22,6 +22,7 @@ from xfer.server.edited import Conflict, Edited, EditText, TooLarge
 from xfer.server.executor import Executor
 from xfer.server.following import Following, follow
 from xfer.server.publish import Candidate, Publisher
+from xfer.server.serials import last_given
 from xfer.server.status import NoContent, Refused
 from xfer.server.zonefiles import ZoneFiles, digest_of, mark_of
 from xfer.server.zones import Zone
@@ -128,7 +129,12 @@ class Editor:
 
     async def _make(self, zone: Zone, served: Snapshot | None, text: TextIO, order: Order) -> _Made:
         rules = self.rules()
-        what = _Parse(zone.origin, zone.config.serial, zone.config.file, served, rules)
+        last = None
+        if served is not None:
+            newest = await self.executor.run(self.journal.latest, zone.origin)
+            stored = newest.serial if newest is not None else None
+            last = last_given(served.serial, [stored, *zone.known_serials()])
+        what = _Parse(zone.origin, zone.config.serial, zone.config.file, served, rules, last)
         return await self.executor.run(what.run, text, order, self.clock.wall())
 
     async def _publish(self, zone: Zone, made: _Made, order: Order) -> None:
@@ -166,6 +172,7 @@ class _Parse:
     file: Path | None
     served: Snapshot | None
     rules: Rules
+    last: int | None
 
     def run(self, text: TextIO, order: Order, now: float) -> _Made:
         from xfer.zone.zonefile import read_zone_text
@@ -173,7 +180,7 @@ class _Parse:
         snapshot, findings = read_zone_text(
             text, order.name, self.origin, self.rules.policy, self.served, self.rules.max_records
         )
-        found = follow(snapshot, self.served, self.serial, now)
+        found = follow(snapshot, self.served, self.serial, now, self.last)
         return _Made(
             snapshot.serial,
             found,

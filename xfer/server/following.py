@@ -38,9 +38,15 @@ class Following:
 
 
 def follow(
-    snapshot: Snapshot, served: Snapshot | None, policy: SerialPolicy, now: float
+    snapshot: Snapshot,
+    served: Snapshot | None,
+    policy: SerialPolicy,
+    now: float,
+    last: int | None = None,
 ) -> Following:
     """The content under a serial that those who have `served` follow; now: Unix seconds.
+
+    last: the newest serial that was ever given out, None for that of `served`.
 
     Raises ZoneError where it needs another serial, and something in it holds for its own alone.
     For worker threads: takes as long as comparing the two versions does.
@@ -48,18 +54,20 @@ def follow(
     if served is None:
         return Following(snapshot, None, False)
     own = snapshot.serial
-    if newer(own, served.serial):
+    if last is None:
+        last = served.serial
+    if newer(own, last):
         changes = diff(served, snapshot)
         return Following(snapshot, changes, _only_serial(changes))
-    serial = next_serial(policy, served.serial, now)
+    serial = next_serial(policy, last, now)
     numbered = with_serial(snapshot, serial)
     changes = diff(served, numbered)
-    note = f"serial {serial}, because its own, {own}, is not newer than {served.serial}"
+    note = f"serial {serial}, because its own, {own}, is not newer than {last}"
     found = Following(numbered, changes, _only_serial(changes), note)
     bound = bound_to_serial(snapshot)
     if found.changed and bound:
         raise ZoneError(
-            f"expected a serial newer than {served.serial}, got {own}, and its {bound} forbids us "
+            f"expected a serial newer than {last}, got {own}, and its {bound} forbids us "
             "to give it another: sign it again under a newer serial"
         )
     return found

@@ -87,6 +87,11 @@ class History:
         """The version meant. Raises NoSuchVersion, naming those that are kept."""
         return await self.executor.run(self._find, zone, named)
 
+    async def newest(self, zone: Zone) -> int | None:
+        """The serial of the newest version listed, whether or not it can be read."""
+        found = await self.executor.run(self.journal.latest, zone.origin)
+        return found.serial if found is not None else None
+
     async def load(self, zone: Zone, version: Version) -> Snapshot:
         """Its content; blocks that the served version has too are not read again."""
         if zone.version is not None and version.id == zone.version.id and zone.snapshot is not None:

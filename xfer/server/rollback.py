@@ -23,7 +23,7 @@ from xfer.journal import GroupCommitter, Journal, Mark
 from xfer.server.attempts import Attempts
 from xfer.server.history import History, Named
 from xfer.server.publish import Candidate, Publisher, wait_for
-from xfer.server.serials import bound_to_serial, next_serial, with_serial
+from xfer.server.serials import bound_to_serial, last_given, next_serial, with_serial
 from xfer.server.status import Held, Outcome, Refused
 from xfer.server.zones import Zone
 
@@ -72,7 +72,9 @@ class Rollbacks:
                     f"{served.serial}"
                 )
             wall = self.clock.wall()
-            serial = next_serial(zone.config.serial, served.serial, wall)
+            newest = await self.history.newest(zone)
+            last = last_given(served.serial, [newest, *zone.known_serials()])
+            serial = next_serial(zone.config.serial, last, wall)
             held = Held(serial, old.serial, version.id, wall) if zone.secondary else None
             candidate = Candidate(
                 with_serial(old, serial),

@@ -6,6 +6,7 @@ policy gives such a one: where its own idea of a serial is not newer, one more t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -30,6 +31,19 @@ def next_serial(policy: SerialPolicy, served: int | None, now: float) -> int:
     if wanted is not None and newer(wanted, served):
         return wanted
     return (served + 1) % SPACE
+
+
+def last_given(served: int, others: Iterable[int | None]) -> int:
+    """The newest serial that somebody may hold: of what is served, and of what was once given out.
+
+    others: serials of versions that the journal lists and cannot give any more, or that it has lost
+    to a backup and secondaries have; None stands for not known.
+    """
+    last = served
+    for serial in others:
+        if serial is not None and newer(serial, last):
+            last = serial
+    return last
 
 
 def _wanted(policy: SerialPolicy, now: float) -> int | None:

@@ -16,7 +16,7 @@ A zone that came from a primary before it became one itself, and never had a fil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -29,6 +29,7 @@ from xfer.journal import JSON, Journal, Mark, Version
 from xfer.server.executor import Executor
 from xfer.server.following import Following, follow
 from xfer.server.publish import Candidate, Publisher
+from xfer.server.serials import last_given
 from xfer.server.status import FailureReport, Outcome
 from xfer.server.zones import Zone
 from xfer.zone.check import Finding, Policy
@@ -84,7 +85,12 @@ class ZoneFiles:
         readable = _Readable(zone.origin, path, policy, max_records)
         try:
             message, candidate = await self.executor.run(
-                self._read, readable, zone.config.serial, zone.snapshot, zone.version
+                self._read,
+                readable,
+                zone.config.serial,
+                zone.snapshot,
+                zone.version,
+                zone.known_serials(),
             )
             if candidate is not None:
                 with self.journal.write_ahead() as ahead:
@@ -131,6 +137,7 @@ class ZoneFiles:
         serial: SerialPolicy,
         served: Snapshot | None,
         version: Version | None,
+        known: Sequence[int | None],
     ) -> tuple[str, Candidate | None]:
         """What there is to say, and what to publish, None for nothing."""
         origin, path = file.origin, file.path
@@ -144,7 +151,12 @@ class ZoneFiles:
                 return _unchanged(path, version), None
             # An older version, because the one from this file cannot be read any more.
         snapshot, findings = file.parse(served)
-        found = follow(snapshot, served, serial, self.clock.wall())
+        last = None
+        if served is not None and mark.get("digest") != digest:
+            newest = self.journal.latest(origin)
+            stored = newest.serial if newest is not None else None
+            last = last_given(served.serial, [stored, *known])
+        found = follow(snapshot, served, serial, self.clock.wall(), last)
         if served is not None and not found.changed:
             self.journal.set_mark(mark_of(origin, digest, snapshot.serial, served))
             return f"{path} has what is served (serial {served.serial})", None

@@ -190,6 +190,14 @@ class Zone:
         told = (self.primary(peer).serial for peer in self.config.primaries)
         return any(other is not None and newer(other, serial) for other in told)
 
+    def known_serials(self) -> list[int | None]:
+        """Serials that secondaries were told of, fetched or said they have."""
+        return [
+            serial
+            for item in self.secondaries.values()
+            for serial in (item.delivered_serial, item.fetched_serial, item.seen_serial)
+        ]
+
     def primary(self, peer: Peer) -> PrimaryStatus:
         """What is known of that primary so far."""
         known = self.primaries.get(peer.name)
