@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import attrs
 import pytest
 from sqlalchemy import delete, update
 
@@ -56,6 +57,22 @@ def test_other_zones_and_the_parent_still_load(damaged: Path, clock: StillClock)
         assert found.version.serial == 1
         assert held(found.snapshot) == held(snapshot(1, range(8)))
         assert len(found.damaged) == 1
+
+
+def test_of_many_versions_read_together_only_the_damaged_one_is_missing(
+    damaged: Path, clock: StillClock
+) -> None:
+    with Journal.open(str(damaged), clock) as journal:
+        zone, other = journal.latest(ZONE), journal.latest(OTHER)
+        assert zone is not None
+        assert other is not None
+        gone = attrs.evolve(other, id=99)  # pruned meanwhile
+        another = attrs.evolve(other, count=other.count + 1)
+        found = journal.load_each([zone, other, gone, another])
+        assert [None if one is None else one.serial for one in found] == [None, 5, None, None]
+        assert found[1] is not None
+        assert held(found[1]) == held(snapshot(5, [99], origin=OTHER))
+        assert journal.load_each([]) == []
 
 
 def test_verify_names_the_block_and_every_version_it_hits(damaged: Path, clock: StillClock) -> None:
