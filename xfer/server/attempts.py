@@ -179,7 +179,13 @@ class Attempts:
 
     async def _run_due(self, zone: Zone, peer: str | None, told: Told | None = None) -> None:
         try:
-            await self.attempt(zone, told=told)
+            outcome = await self.attempt(zone, told=told)
+            if peer is not None and told is None:
+                failure = outcome.failure
+                if outcome.ok:
+                    self.schedule.pace.answered(peer)
+                elif failure is not None and failure.failure == Failure.TRANSPORT.value:
+                    self.schedule.pace.lost(peer, self._clock.monotonic())
         finally:
             if peer is not None:
                 self.schedule.ended(peer)
