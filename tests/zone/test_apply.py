@@ -267,11 +267,13 @@ class TestBlocks:
 
 class TestStrictness:
     def test_a_record_that_is_not_there(self) -> None:
-        with pytest.raises(ChangeRefused, match=r"remove .* got h9000000\.example\.test\. A 0\.137\.84\.64 \(any TTL\)"):
+        with pytest.raises(
+            ChangeRefused, match=r"remove .* h9000000\.example\.test\. A 0\.137\.84\.64 .*any"
+        ):
             applied(BASE, deltas_of([host(9_000_000)], []))
 
     def test_a_record_that_is_there(self) -> None:
-        with pytest.raises(ChangeRefused, match=r"add .* got h0000007\.example\.test\. A 0\.0\.0\.7"):
+        with pytest.raises(ChangeRefused, match=r"add .* h0000007\.example\.test\. A 0\.0\.0\.7"):
             applied(BASE, deltas_of([], [host(7)]))
 
     def test_a_record_that_is_there_with_another_ttl(self) -> None:
@@ -283,7 +285,7 @@ class TestStrictness:
         deltas = deltas_of([], [host(7)])
         deltas.delete(batch([SOAS[2], host(7)], None))
         deltas.add(batch([SOAS[3]], None))
-        with pytest.raises(ChangeRefused, match=r"add .* got h0000007\.example\.test\. A 0\.0\.0\.7"):
+        with pytest.raises(ChangeRefused, match=r"add .* h0000007\.example\.test\. A 0\.0\.0\.7"):
             applied(BASE, deltas)
         version = applied(build(apex()), deltas).snapshot()
         assert version.serial == 3
