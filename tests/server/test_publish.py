@@ -18,7 +18,10 @@ from xfer.server.executor import InlineExecutor
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.status import Phase
 from xfer.server.zones import Zone
+from xfer.wire.names import wire_of
+from xfer.wire.records import split
 from xfer.zone.changeset import Changeset, diff
+from xfer.zone.check import Finding, Grade
 from xfer.zone.snapshot import Snapshot
 
 Ts = TypeVarTuple("Ts")
@@ -169,3 +172,30 @@ def test_a_first_version_has_no_changes() -> None:
     commits, _, _, changes = published(None, version(1, BASE), None)
     assert commits.committed[0].added is None
     assert changes.size == 0
+
+
+def test_findings_stay_until_their_owner_is_changed() -> None:
+    old, new = version(1, [host("a"), host("b")]), version(2, [host("b"), host("c")])
+    changes = diff(old, new)
+
+    def finding(name: str) -> Finding:
+        key = split(host(name))[0]
+        return Finding("duplicate", Grade.WARN, wire_of(key, old.origin), 1, "comes twice")
+
+    before = (finding("a"), finding("b"))
+    zone = Zone(zone_config(), snapshot=old, findings=before)
+    found = (finding("c"),)
+
+    def served(kind: str) -> list[bytes]:
+        async def main() -> None:
+            publisher = Publisher(MemoryCommits(), InlineExecutor(), TrioClock(), lambda _: None)
+            candidate = Candidate(new, found, f"{kind} from 192.0.2.1#53", kind, changes=changes)
+            await publisher.publish(zone, candidate, MemoryAhead())
+
+        trio.run(main)
+        return [one.owner for one in zone.findings]
+
+    assert served("ixfr") == [before[1].owner, found[0].owner]
+    assert len(zone.warnings()) >= 2
+    zone.snapshot = old
+    assert served("axfr") == [found[0].owner]

@@ -28,6 +28,7 @@ from xfer.server.changes import Changes, difference
 from xfer.server.executor import Executor
 from xfer.server.status import Phase
 from xfer.server.zones import Zone, lifetime
+from xfer.wire import names, records
 from xfer.zone.block import Block
 from xfer.zone.changeset import Changeset
 from xfer.zone.check import Finding
@@ -135,7 +136,7 @@ class Publisher:
         dropped.restore(zone, lacking)
         if changes is not None and self.changes is not None:
             self.changes.note(version, changes)
-        zone.findings = tuple(str(finding) for finding in candidate.findings)
+        zone.findings = _findings(zone.findings, candidate)
         if confirmed:
             zone.keep_alive(self.clock.monotonic(), candidate.expire, True)
         elif zone.expires is not None:
@@ -188,6 +189,20 @@ def _write_and_weigh(ahead: Ahead, fresh: Sequence[Block], changes: Changeset) -
     """In a worker thread: many changes have many octets to count, which are then known."""
     ahead.write(fresh)
     _ = changes.octets
+
+
+def _findings(known: tuple[Finding, ...], candidate: Candidate) -> tuple[Finding, ...]:
+    """What the checks say of the version: an IXFR was checked only where it has changed something,
+    elsewhere what was found before still holds."""
+    changes = candidate.changes
+    if candidate.kind != "ixfr" or changes is None:
+        return candidate.findings
+    touched = {
+        names.wire_of(record[: records.key_end(record)], changes.origin)
+        for record in (*changes.removed, *changes.added)
+    }
+    kept = tuple(finding for finding in known if finding.owner not in touched)
+    return (*kept, *candidate.findings)
 
 
 async def wait_for(future: Future[T], standing: float = 0.0) -> T:

@@ -26,6 +26,7 @@ from xfer.server.status import (
 from xfer.server.timers import Timers
 from xfer.transfer.outbound import newer
 from xfer.wire.records import soa_fields
+from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
 
 
@@ -52,7 +53,7 @@ class Zone:
     checked_at: float | None = None
     failures: int = 0
     error: FailureReport | None = None
-    findings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     held: Held | None = None
     damaged: tuple[str, ...] = ()
     lacking: str = ""
@@ -159,9 +160,10 @@ class Zone:
 
     def warnings(self) -> tuple[str, ...]:
         """What the checks said of the version, and what in its timers is not kept to."""
+        said = tuple(map(str, self.findings))
         if self.snapshot is None or not self.secondary:
-            return self.findings
-        return self.findings + timers.warnings(self.snapshot.soa)
+            return said
+        return said + timers.warnings(self.snapshot.soa)
 
     def state(self, now: float) -> ZoneState:
         """One word for the operator."""
