@@ -28,8 +28,7 @@ demo: .venv/kernel ## a zone travels BIND → xfer → BIND, signed on both hops
 
 test: .venv/kernel ## all tests, the kernel compiled, and again with the kernel pure
 	bind-lab/install lab peers
-	$(BIN)/pytest $(ARGS)
-	XFER_PURE=1 $(BIN)/pytest $(ARGS)
+	$(BIN)/python -m tests.forms $(ARGS)
 
 check: lint types test ## lint, types and tests: what CI runs
 

@@ -30,7 +30,9 @@ class Knot(Server):
 
     def configure(self) -> None:
         parts = [
-            f"server:\n  rundir: {self.directory}\n  listen: {self.address}@{self.port}\n",
+            # A test that parses a transfer as it comes may leave Knot waiting for seconds.
+            f"server:\n  rundir: {self.directory}\n  listen: {self.address}@{self.port}\n"
+            "  tcp-io-timeout: 60000\n",
             f"database:\n  storage: {self.directory}/db\n",
             f"control:\n  listen: {self.directory}/knot.sock\n",
             "log:\n  - target: stderr\n    any: info\n",
