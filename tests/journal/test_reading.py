@@ -8,7 +8,6 @@ from sqlalchemy import delete, select
 from tests.journal.contents import ZONE, StillClock, held, new, snapshot
 from xfer.errors import JournalDamaged
 from xfer.journal import Journal, Retention, Version, tables
-from xfer.journal.reading import rises
 
 
 def chain(journal: Journal, *serials: int) -> list[Version]:
@@ -76,11 +75,3 @@ def test_only_blocks_that_are_not_held_are_read(journal: Journal) -> None:
     assert {id(block) for block in loaded.blocks} & {id(block) for block in now.blocks}
     with pytest.raises(JournalDamaged):
         journal.load(first)
-
-
-@pytest.mark.parametrize(
-    ("old", "later", "rising"),
-    [(1, 2, True), (2, 1, False), (1, 1, False), (0xFFFFFFFF, 0, True), (0, 0x80000000, False)],
-)
-def test_serials_rise_as_rfc_1982_says(old: int, later: int, rising: bool) -> None:
-    assert rises(old, later) is rising

@@ -12,8 +12,8 @@ from tests.server.fakes import snapshot
 from tests.transfer.zone import NS, SOA, record, soa_rdata
 from xfer.config_keys import SerialPolicy
 from xfer.server.serials import bound_to_serial, last_given, next_serial, with_serial
-from xfer.transfer.outbound import newer
 from xfer.wire import names, records
+from xfer.wire.serial import newer
 from xfer.zone.block import Block
 from xfer.zone.changeset import diff
 from xfer.zone.snapshot import Snapshot

@@ -15,11 +15,11 @@ from xfer.transfer.outbound import (
     Decision,
     ZoneOut,
     decide,
-    newer,
 )
 from xfer.transfer.updates import Add
 from xfer.wire import names
 from xfer.wire.request import make_query
+from xfer.wire.serial import newer
 from xfer.wire.tsig import Key, ResponseVerifier, sign_request, verify_request
 from xfer.zone.block import Block
 from xfer.zone.image import render_block

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from xfer.transfer.outbound import AXFR, IXFR, newer
+from xfer.transfer.outbound import AXFR, IXFR
 from xfer.wire.codes import FLAG_AA, FLAG_QR, FLAG_RD, FLAG_TC
 from xfer.wire.edns import Edns, asks_expire, expire_option
 from xfer.wire.records import NSEC, RRSIG, SOA, soa_fields, split
 from xfer.wire.render import Renderer
 from xfer.wire.request import Kind, Request
+from xfer.wire.serial import newer
 from xfer.zone.snapshot import Snapshot
 
 APEX: Final = b"\0"

@@ -21,6 +21,7 @@ from xfer.journal.audit import Figures, Verification
 from xfer.journal.sqlite import SqliteDatabase
 from xfer.journal.tables import marks, peer_states, version_blocks, versions, zone_state
 from xfer.journal.versions import PUBLISHED, Mark, PeerState, Version, ZoneState
+from xfer.wire.serial import newer
 
 if TYPE_CHECKING:
     from xfer.zone.block import Block
@@ -90,7 +91,7 @@ class Reading:
         found: list[Version] = []
         for version in self.versions(origin, chain):
             if found and not (
-                found[-1].parent == version.id and rises(version.serial, found[-1].serial)
+                found[-1].parent == version.id and newer(found[-1].serial, version.serial)
             ):
                 break
             found.append(version)
@@ -238,11 +239,6 @@ class Reading:
         query = select(versions).where(versions.c.origin == origin, versions.c.chain == chain)
         found = self._versions(query.where(which).order_by(versions.c.id.desc()).limit(1))
         return found[0] if found else None
-
-
-def rises(old: int, new: int) -> bool:
-    """Whether serial `new` comes after `old` in the arithmetic of RFC 1982 §3.2."""
-    return old != new and (new - old) & 0xFFFFFFFF < 0x80000000
 
 
 @contextmanager

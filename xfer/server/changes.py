@@ -27,8 +27,8 @@ import trio
 from xfer.errors import XferError
 from xfer.journal import Version
 from xfer.server.executor import Executor
-from xfer.transfer.outbound import newer
 from xfer.wire import names
+from xfer.wire.serial import newer
 from xfer.zone.changeset import Changeset, Differ, condense
 from xfer.zone.snapshot import Snapshot
 

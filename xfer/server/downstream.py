@@ -25,7 +25,7 @@ from xfer.server.notify import Notifier
 from xfer.server.probe import Prober
 from xfer.server.settings import notify_policy, probe_policy
 from xfer.server.zones import Zone
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import attrs
 from xfer.config_keys import SerialPolicy
 from xfer.errors import ZoneError
 from xfer.server.serials import bound_to_serial, next_serial, with_serial
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 from xfer.zone.changeset import Changeset, diff
 from xfer.zone.snapshot import Snapshot
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import attrs
 
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 
 SAME_HINT_PAUSE = 1.0  # seconds between two checks that one and the same hint may cause
 

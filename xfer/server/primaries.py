@@ -18,7 +18,7 @@ from xfer.peers import Peer
 from xfer.server.hints import Hint
 from xfer.server.status import FailureReport, IxfrState, PrimaryStatus
 from xfer.server.zones import Zone
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 
 SLOW = 0.5  # seconds; a primary that takes longer to answer is asked after the others
 TIMEOUTS = 2  # IXFRs in a row that may time out

@@ -27,7 +27,7 @@ from xfer.server.lanes import Lanes
 from xfer.server.soa import SoaAnswer, SoaTries, soa_query
 from xfer.server.target import Target
 from xfer.server.zones import Zone
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 
 log = structlog.get_logger()
 

@@ -33,7 +33,7 @@ from xfer.server.status import Outcome
 from xfer.server.target import Target
 from xfer.server.transfers import Transfers
 from xfer.server.zones import Zone
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 
 log = structlog.get_logger()
 

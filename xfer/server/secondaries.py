@@ -10,7 +10,7 @@ from xfer.journal import PeerState, Version
 from xfer.journal.versions import JSON
 from xfer.server.status import SecondaryStatus
 from xfer.server.zones import Zone
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 
 ROLE = "secondary"
 _KEPT: Mapping[str, tuple[type, ...]] = {

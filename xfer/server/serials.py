@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from xfer.config_keys import SerialPolicy
-from xfer.transfer.outbound import newer
 from xfer.wire import records
+from xfer.wire.serial import newer
 from xfer.zone.block import Block
 from xfer.zone.snapshot import APEX, Snapshot
 

@@ -28,7 +28,7 @@ from xfer.server.quotas import Slots
 from xfer.server.status import FailureReport, Phase
 from xfer.server.target import Dial, Target, dial_tcp
 from xfer.server.zones import Zone
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 from xfer.zone.check import Policy
 
 log = structlog.get_logger()

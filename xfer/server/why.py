@@ -21,7 +21,7 @@ from xfer.server.status import (
     ZoneState,
     ZoneStatus,
 )
-from xfer.transfer.outbound import newer
+from xfer.wire.serial import newer
 
 LATE = 60.0  # seconds after which a secondary that has not followed is worth a sentence
 

@@ -24,8 +24,8 @@ from xfer.server.status import (
     ZoneState,
 )
 from xfer.server.timers import Timers
-from xfer.transfer.outbound import newer
 from xfer.wire.records import soa_fields
+from xfer.wire.serial import newer
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
 

@@ -31,11 +31,11 @@ from xfer.transfer.envelope import (
     StreamLimits,
     soa_places,
 )
-from xfer.transfer.outbound import newer
 from xfer.transfer.updates import Add, Begin, Delete, Kind, Update
 from xfer.transfer.wording import amount_text, soa_text
 from xfer.wire.parse import Batch
 from xfer.wire.records import soa_serial
+from xfer.wire.serial import newer
 
 
 class Part(enum.Enum):

@@ -33,6 +33,7 @@ from xfer.errors import ZoneError
 from xfer.wire import records
 from xfer.wire.records import Spelling
 from xfer.wire.render import Renderer
+from xfer.wire.serial import newer
 from xfer.zone.image import MESSAGE, add_records
 from xfer.zone.snapshot import Snapshot
 
@@ -71,11 +72,6 @@ def decide(qtype: int, client_serial: int | None, serial: int | None) -> Decisio
     if qtype == IXFR and client_serial is not None and not newer(serial, client_serial):
         return Decision.SOA_ONLY
     return Decision.FULL
-
-
-def newer(a: int, b: int) -> bool:
-    """Whether serial a is greater than b in the arithmetic of RFC 1982 §3.2."""
-    return a != b and (a - b) & 0xFFFFFFFF < 0x80000000
 
 
 class State(enum.Enum):
