@@ -18,12 +18,12 @@ from xfer.config_keys import (
     TABLES,
     AclTable,
     Dnssec,
-    Limits,
     PeerTable,
     Role,
     Server,
     TsigTable,
 )
+from xfer.config_limits import Limits
 from xfer.config_parse import word
 from xfer.config_read import Raw, Reader, Unfit, Warned, nearest, read_files
 from xfer.config_zones import ZoneConfig, build_zones

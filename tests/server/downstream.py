@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from tests.server.fakes import TrioClock, peer, snapshot, zone_config
-from xfer.config_keys import Limits
+from xfer.config_limits import Limits
 from xfer.journal import PeerState
 from xfer.peers import Peer
 from xfer.server.downstream import Downstream

@@ -12,7 +12,7 @@ import trio.testing
 
 from tests.server.downstream import SILENT, FakeSecondary, world
 from tests.server.fakes import KEY, OTHER, WALL, peer, snapshot, zone_config
-from xfer.config_keys import Limits
+from xfer.config_limits import Limits
 from xfer.peers import Peer
 from xfer.server.zones import Zone
 from xfer.wire.codes import OPCODE_NOTIFY, REFUSED

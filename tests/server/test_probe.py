@@ -11,7 +11,7 @@ import trio.testing
 
 from tests.server.downstream import FakeSecondary, world
 from tests.server.fakes import KEY, WALL, snapshot, zone_config
-from xfer.config_keys import Limits
+from xfer.config_limits import Limits
 from xfer.server.zones import Zone
 from xfer.wire.codes import REFUSED
 
