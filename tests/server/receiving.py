@@ -24,11 +24,12 @@ from tests.badinput.primary import (
     soa,
 )
 from xfer.errors import TransferError
+from xfer.server.framing import Framing
 from xfer.server.job import Job, Progress
 from xfer.server.parsing import LocalReception, RemoteReception
 from xfer.transfer.envelope import StreamLimits
 from xfer.transfer.updates import Kind
-from xfer.wire.tsig import Key
+from xfer.wire.tsig import Key, ResponseVerifier
 from xfer.zone.block import Block
 from xfer.zone.check import Grade, Policy
 from xfer.zone.snapshot import Snapshot
@@ -38,9 +39,7 @@ MSG_ID = 7
 MAC = b"\5" * 32  # of the request
 HOSTS = [rr(name(f"host-{n:05d}"), A, struct.pack("!I", n)) for n in range(6000)]
 SPELLED = [rr(name(f"HOST-{n:05d}x"), NS, name(f"Ns{n}")) for n in range(0, 6000, 7)]
-BEFORE_ANYTHING = Progress(
-    False, None, 0, 0, None, "before the first octet of an answer", Kind.AXFR
-)
+BEFORE_ANYTHING = Progress(False, None, 0, 0, None, Kind.AXFR)
 
 SIGNED = pytest.mark.parametrize("key", [None, KEY], ids=["unsigned", "signed"])
 
@@ -67,11 +66,13 @@ def framed(messages: list[Draft], key: Key | None) -> bytes:
     return out
 
 
-def job(
-    key: Key | None = None, previous: Snapshot | None = None, limits: StreamLimits | None = None
-) -> Job:
-    signed = (key, MAC) if key is not None else None
-    return Job.of(ORIGIN, MSG_ID, limits or StreamLimits(), signed, 99, Policy(), previous)
+def framing(key: Key | None = None) -> Framing:
+    """Of the answer to a request that was signed with that key."""
+    return Framing(ResponseVerifier(key, MAC) if key is not None else None)
+
+
+def job(previous: Snapshot | None = None, limits: StreamLimits | None = None) -> Job:
+    return Job.of(ORIGIN, MSG_ID, limits or StreamLimits(), Policy(), previous)
 
 
 @attrs.frozen
@@ -81,16 +82,16 @@ class Told:
     root: bytes
     digests: list[bytes]
     findings: list[tuple[str, Grade, bytes, int, str]]
-    progress: list[Progress]
+    progress: list[tuple[Progress, str]]
     blocks: list[list[tuple[bytes, bytes]]]
     snapshot: Snapshot = attrs.field(eq=False)
 
 
 def told(reception: LocalReception | RemoteReception, stream: bytes, piece: int = 70_001) -> Told:
-    progress, blocks = [reception.progress], []
+    progress, blocks = [(reception.progress, reception.where)], []
 
     def note(ready: list[Block]) -> None:
-        progress.append(reception.progress)
+        progress.append((reception.progress, reception.where))
         blocks.append([(block.data, block.digest) for block in ready])
 
     for at in range(0, len(stream), piece):

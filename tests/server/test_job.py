@@ -28,6 +28,7 @@ from tests.server.receiving import (
     Told,
     drafts,
     framed,
+    framing,
     job,
     parts,
     shuffled,
@@ -47,10 +48,10 @@ def shared() -> Iterator[Child]:
         yield child
 
 
-def both(child: Child, work: Job, stream: bytes) -> Told:
+def both(child: Child, work: Job, stream: bytes, key: Key | None = None) -> Told:
     """What both kinds of reception say, which is the same."""
-    here = told(LocalReception(work), stream)
-    there = told(RemoteReception(child, work, BEFORE_ANYTHING), stream)
+    here = told(LocalReception(work, framing(key)), stream)
+    there = told(RemoteReception(child, work, framing(key), BEFORE_ANYTHING), stream)
     assert there == here
     assert there.snapshot.spelling() == here.snapshot.spelling()
     assert list(there.snapshot.records()) == list(here.snapshot.records())
@@ -66,12 +67,12 @@ def both(child: Child, work: Job, stream: bytes) -> Told:
 def test_a_child_receives_what_this_process_does(
     shared: Child, hosts: list[bytes], key: Key | None
 ) -> None:
-    found = both(shared, job(key), framed(drafts(hosts), key))
+    found = both(shared, job(), framed(drafts(hosts), key), key)
     assert found.snapshot.count == len(hosts) + 3
     assert len(found.digests) > 2
     assert bool(found.snapshot.spelling()) == (len(hosts) > len(HOSTS))
-    assert found.progress[-1].complete
-    assert found.progress[-1].expire == 3600
+    assert found.progress[-1][0].complete
+    assert found.progress[-1][0].expire == 3600
 
 
 def test_a_child_shares_the_blocks_of_the_version_before(shared: Child) -> None:
@@ -101,29 +102,30 @@ def outcome(reception: LocalReception | RemoteReception, stream: bytes) -> Trans
 
 
 @pytest.mark.parametrize(
-    ("work", "stream", "failure"),
+    ("work", "key", "stream", "failure"),
     [
-        (job(KEY), framed(drafts(HOSTS[:3000]), OTHER_SECRET), Failure.AUTH),
-        (job(KEY), framed(drafts(HOSTS[:3000]), None), Failure.AUTH),
-        (job(), edited(lambda m: setattr(m[9], "flags", 0x8405)), Failure.DENIED),
-        (job(), edited(lambda m: setattr(m[9], "msg_id", 8)), Failure.PROTOCOL),
-        (job(), edited(lambda m: setattr(m[9], "cut", 3)), Failure.PROTOCOL),
-        (job(), framed(drafts(HOSTS[:300]), None) + b"\0\1x", Failure.PROTOCOL),
+        (job(), KEY, framed(drafts(HOSTS[:3000]), OTHER_SECRET), Failure.AUTH),
+        (job(), KEY, framed(drafts(HOSTS[:3000]), None), Failure.AUTH),
+        (job(), None, edited(lambda m: setattr(m[9], "flags", 0x8405)), Failure.DENIED),
+        (job(), None, edited(lambda m: setattr(m[9], "msg_id", 8)), Failure.PROTOCOL),
+        (job(), None, edited(lambda m: setattr(m[9], "cut", 3)), Failure.PROTOCOL),
+        (job(), None, framed(drafts(HOSTS[:300]), None) + b"\0\1x", Failure.PROTOCOL),
         (
             job(),
+            None,
             edited(lambda m: m[9].put(rr(name("host-00001"), CNAME, name("www")))),
             Failure.CONTENT,
         ),
-        (job(limits=StreamLimits(records=999)), edited(len), Failure.POLICY),
-        (job(limits=StreamLimits(octets=50_000)), edited(len), Failure.POLICY),
+        (job(limits=StreamLimits(records=999)), None, edited(len), Failure.POLICY),
+        (job(limits=StreamLimits(octets=50_000)), None, edited(len), Failure.POLICY),
     ],
     ids=["mac", "unsigned", "refused", "id", "cut", "tail", "cname", "records", "octets"],
 )
 def test_an_error_comes_from_the_child_as_it_is(
-    shared: Child, work: Job, stream: bytes, failure: Failure
+    shared: Child, work: Job, key: Key | None, stream: bytes, failure: Failure
 ) -> None:
-    here = outcome(LocalReception(work), stream)
-    there = outcome(RemoteReception(shared, work, BEFORE_ANYTHING), stream)
+    here = outcome(LocalReception(work, framing(key)), stream)
+    there = outcome(RemoteReception(shared, work, framing(key), BEFORE_ANYTHING), stream)
     assert parts(there) == parts(here)
     assert there.failure is failure
     both(shared, job(), framed(drafts(HOSTS[:300]), None))
@@ -160,11 +162,11 @@ def test_a_child_keeps_no_memory_of_a_job() -> None:
         rr(name(f"{n:06d}"), 16, b"\xc8" + random.Random(n).randbytes(200)) for n in range(60_000)
     ]), per_message=200), None)  # fmt: skip
     with closing(Child()) as child:
-        told(RemoteReception(child, job(), BEFORE_ANYTHING), framed(drafts(HOSTS), None))
+        told(RemoteReception(child, job(), framing(), BEFORE_ANYTHING), framed(drafts(HOSTS), None))
         child.drop()
         child.ask("begin", job())  # answered once the drop is done
         before = resident(child.pid)
-        told(RemoteReception(child, job(), BEFORE_ANYTHING), stream)
+        told(RemoteReception(child, job(), framing(), BEFORE_ANYTHING), stream)
         assert resident(child.pid, "VmHWM") > before + (12 << 20)
         child.drop()
         child.ask("begin", job())

@@ -45,6 +45,7 @@ from tests.server.receiving import (
     SIGNED,
     drafts,
     framed,
+    framing,
     job,
     parts,
     told,
@@ -79,7 +80,7 @@ def test_a_child_that_is_killed_at_work_fails_its_transfer_and_no_other() -> Non
     with closing(Parsers(1)) as parsers, ThreadPoolExecutor(1) as pool:
         child = parsers.acquire()
         assert child is not None
-        reception = RemoteReception(child, job(), BEFORE_ANYTHING)
+        reception = RemoteReception(child, job(), framing(), BEFORE_ANYTHING)
         os.kill(child.pid, signal.SIGSTOP)  # so that it is at work when it is killed
         taking = pool.submit(reception.take, [stream], NOW)
         os.kill(child.pid, signal.SIGKILL)
@@ -92,7 +93,7 @@ def test_a_child_that_is_killed_at_work_fails_its_transfer_and_no_other() -> Non
         after = parsers.acquire()
         assert after is not None
         assert after.pid != child.pid
-        told(RemoteReception(after, job(), BEFORE_ANYTHING), stream)
+        told(RemoteReception(after, job(), framing(), BEFORE_ANYTHING), stream)
 
 
 def test_a_child_that_was_killed_idle_is_replaced_and_the_log_says_so() -> None:
@@ -107,7 +108,10 @@ def test_a_child_that_was_killed_idle_is_replaced_and_the_log_says_so() -> None:
         assert [line["pid"] for line in lines] == [first.pid]
         assert second is not None
         assert second.pid != first.pid
-        told(RemoteReception(second, job(), BEFORE_ANYTHING), framed(drafts(HOSTS[:300]), None))
+        told(
+            RemoteReception(second, job(), framing(), BEFORE_ANYTHING),
+            framed(drafts(HOSTS[:300]), None),
+        )
 
 
 def test_a_child_ends_with_its_parent() -> None:
@@ -328,7 +332,9 @@ def test_a_call_that_is_done_leaves_its_child_alone(shared: Child) -> None:
     async def main() -> Received:
         work = job()
         threads = ThreadExecutor(1)
-        reception = await run_in(shared, threads, RemoteReception, shared, work, BEFORE_ANYTHING)
+        reception = await run_in(
+            shared, threads, RemoteReception, shared, work, framing(), BEFORE_ANYTHING
+        )
         stream = framed(drafts(HOSTS[:300]), None)
         await run_in(shared, threads, reception.take, [stream], NOW)
         return (await run_in(shared, threads, reception.finish))[0]

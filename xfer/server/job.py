@@ -29,7 +29,6 @@ from xfer.transfer.inbound import AxfrIn
 from xfer.transfer.ixfr_in import IxfrIn
 from xfer.transfer.updates import Kind
 from xfer.wire.edns import expire_of
-from xfer.wire.tsig import Algorithm, Key, ResponseVerifier
 from xfer.zone.build import Builder
 from xfer.zone.check import Grade, Policy
 from xfer.zone.snapshot import Snapshot
@@ -42,18 +41,14 @@ COMMAND = f"from {__name__} import main; main()"
 class Job:
     """One reception, in values that can be sent to another process.
 
-    key: name, algorithm and secret, None where nothing is signed; mac: of the request; unsigned:
-    messages in a row that may come without TSIG; grades: rule → grade of the checks; cuts: where
-    the blocks of the present version begin (`Snapshot.cuts`); serial: of our version, where we
-    asked for the changes since (IXFR), else None.
+    grades: rule → grade of the checks; cuts: where the blocks of the present version begin
+    (`Snapshot.cuts`); serial: of our version, where we asked for the changes since (IXFR), else
+    None. No key is in it: what a child is given has been verified (`framing.py`).
     """
 
     origin: bytes
     msg_id: int
     limits: StreamLimits
-    key: tuple[bytes, str, bytes, int] | None = attrs.field(repr=False)
-    mac: bytes
-    unsigned: int
     grades: dict[str, str]
     cuts: list[bytes]
     serial: int | None = None
@@ -63,21 +58,14 @@ class Job:
         origin: bytes,
         msg_id: int,
         limits: StreamLimits,
-        signed: tuple[Key, bytes] | None,
-        unsigned: int,
         policy: Policy,
         previous: Snapshot | None,
         serial: int | None = None,
     ) -> Job:
-        """signed: the request's key and MAC, None where it was not signed; previous: for its cuts,
-        which an IXFR needs only where the whole zone comes in answer (`cut_as`)."""
-        key = None
-        mac = b""
-        if signed is not None:
-            with_key, mac = signed
-            key = (with_key.name, with_key.algorithm.text, with_key.secret, with_key.min_mac)
+        """previous: for its cuts, which an IXFR needs only where the whole zone comes in answer
+        (`cut_as`)."""
         grades = {rule: grade.value for rule, grade in policy.grades.items()}
-        job = Job(origin, msg_id, limits, key, mac, unsigned, grades, [], serial)
+        job = Job(origin, msg_id, limits, grades, [], serial)
         return job if serial is not None else job.cut_as(previous)
 
     def cut_as(self, previous: Snapshot | None) -> Job:
@@ -86,14 +74,9 @@ class Job:
 
     def reception(self, previous: Snapshot | None = None) -> Reception:
         """A new reception for this job. previous: the version that an IXFR is applied to."""
-        verifier = None
-        if self.key is not None:
-            name, algorithm, secret, min_mac = self.key
-            key = Key(name, Algorithm.from_text(algorithm), secret, min_mac)
-            verifier = ResponseVerifier(key, self.mac, self.unsigned)
         if self.serial is None:
             machine: Inbound = AxfrIn(self.origin, self.msg_id, self.limits)
-            return Reception(machine, verifier, self._new_builder)
+            return Reception(machine, self._new_builder)
         limits = self.limits
         base = Base(self.serial, previous, self._policy(), limits.records, limits.octets)
         machine = IxfrIn(self.origin, self.msg_id, self.serial, limits)
@@ -101,7 +84,7 @@ class Job:
         def new_builder() -> Builder:
             return (self if previous is None else self.cut_as(previous))._new_builder()
 
-        return Reception(machine, verifier, new_builder, base)
+        return Reception(machine, new_builder, base)
 
     def _policy(self) -> Policy:
         return Policy({rule: Grade(grade) for rule, grade in self.grades.items()})
@@ -115,15 +98,13 @@ class Job:
 
 @attrs.frozen
 class Progress:
-    """Where a reception stands. where: `Reception.where()`; expire: seconds, None without one;
-    kind: None until it is known."""
+    """Where a reception stands. expire: seconds, None without one; kind: None until it is known."""
 
     complete: bool
     serial: int | None
     messages: int
     records: int
     expire: int | None
-    where: str
     kind: Kind | None
 
     @staticmethod
@@ -135,7 +116,6 @@ class Progress:
             machine.messages,
             machine.records,
             expire_of(machine.edns),
-            reception.where(),
             machine.kind,
         )
 

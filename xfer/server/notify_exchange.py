@@ -18,7 +18,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, TransferError, TsigError, WireError
-from xfer.server.reception import unverified
+from xfer.server.framing import unverified
 from xfer.server.soa import broken_text
 from xfer.server.target import Dial, Target, connect, dial_tcp, system_text, transport_error
 from xfer.wire.codes import OPCODE_NOTIFY, rcode_text

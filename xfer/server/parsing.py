@@ -2,8 +2,8 @@
 
 Parsing holds the interpreter. In a thread it takes turns with the event loop, and both lose more
 than the turns take: UDP answers wait, and so does the parser for each of them. So what is large is
-read, verified, checked and packed by a child process that has nothing else to do; this process
-moves octets in and finished blocks out.
+read, checked and packed by a child process that has nothing else to do; this process moves octets
+in, verifies them on the way, and finished blocks out.
 
     _Pull ── run_in ── executor thread ── RemoteReception ══ socket pair ══ serve() ── Reception
 
@@ -25,6 +25,7 @@ import trio
 
 from xfer.errors import Failure, TransferError
 from xfer.server.executor import Executor
+from xfer.server.framing import Framing
 from xfer.server.job import COMMAND, Job, Progress
 from xfer.server.reception import Received
 from xfer.zone.block import Block
@@ -43,18 +44,29 @@ _BUFFER = 1 << 21  # octets that the socket pair may hold
 
 
 class LocalReception:
-    """A reception in this process. previous: the version that an IXFR is applied to."""
+    """A reception in this process. framing: where its messages come from; previous: the version
+    that an IXFR is applied to."""
 
-    def __init__(self, job: Job, previous: Snapshot | None = None) -> None:
+    def __init__(self, job: Job, framing: Framing, previous: Snapshot | None = None) -> None:
         self._reception = job.reception(previous)
+        self._framing = framing
         self.progress = Progress.of(self._reception)
 
     def take(self, chunks: list[bytes], now: int) -> list[Block]:
-        """As `Reception.take`."""
+        """Process what arrived, in order; `now` is Unix time for the signatures.
+
+        Returns the blocks that are finished and may be written ahead. Raises TransferError; what
+        was begun is then dropped.
+        """
+        framing = self._framing
+        messages = framing.take(chunks, now)
         try:
-            return self._reception.take(chunks, now)
+            ready = self._reception.take(messages, framing.more)
         finally:
             self.progress = Progress.of(self._reception)
+        if framing.refused is not None and not self.progress.complete:
+            raise self._reception.refuse(*framing.refused)
+        return ready
 
     @property
     def differing(self) -> int:
@@ -68,11 +80,17 @@ class LocalReception:
 
     @property
     def held(self) -> int:
-        """As `Reception.held`."""
-        return self._reception.held
+        """Octets of a message that has not come to its end."""
+        return self._framing.held
+
+    @property
+    def where(self) -> str:
+        """How far it came, for sentences."""
+        return self._framing.where(self.progress.messages, self.progress.records)
 
     def finish(self) -> tuple[Received, list[Block]]:
         """As `Reception.finish`, with the blocks that `take` has not returned."""
+        self._framing.finish()
         received = self._reception.finish()
         return received, self._reception.take_ready()
 
@@ -84,30 +102,33 @@ class LocalReception:
 class RemoteReception:
     """A reception in a child; its calls block, so they are made in a worker thread.
 
-    so_far: what was known of the transfer before the child got it, which is to be given what came
-    from the first octet on. Raises TransferError (POLICY) where the child has died.
+    framing: a new one, as the child is to be given what came from the first octet on; so_far: what
+    was known of the transfer before. Raises TransferError (POLICY) where the child has died.
     """
 
-    def __init__(self, child: Child, job: Job, so_far: Progress) -> None:
+    def __init__(self, child: Child, job: Job, framing: Framing, so_far: Progress) -> None:
         self._child = child
         self._origin = job.origin
+        self._framing = framing
         self._blocks: dict[bytes, Block] = {}
         child.ask("begin", job)
         self.progress = so_far
 
     def take(self, chunks: list[bytes], now: int) -> list[Block]:
-        """As `Reception.take`."""
+        """As `LocalReception.take`. Messages are verified here while the child reads others."""
         ready: list[Block] = []
         failure: TransferError | None = None
+        framing = self._framing
         pieces = _pieces(chunks)
         chunks.clear()
         asked = 0
-        for number in range(len(pieces)):
+        answered = 0
+        while answered < len(pieces):
             # The child finds the next piece waiting when it is done with one.
-            while asked < min(number + 1 + self._child.ahead, len(pieces)):
-                self._child.post("take", pieces[asked], now)
-                pieces[asked] = []
+            while asked < min(answered + 1 + self._child.ahead, len(pieces)):
+                self._child.post("take", framing.take(pieces[asked], now), framing.more)
                 asked += 1
+            answered += 1
             try:
                 answer = self._child.answer()
             except TransferError as error:
@@ -120,6 +141,8 @@ class RemoteReception:
                 ready += self._unpack(packed)
         if failure is not None:
             raise failure
+        if framing.refused is not None:
+            raise framing.refused[1]
         return ready
 
     @property
@@ -134,11 +157,17 @@ class RemoteReception:
 
     @property
     def held(self) -> int:
-        """As `Reception.held`, which only the child knows."""
-        return 0
+        """As `LocalReception.held`."""
+        return self._framing.held
+
+    @property
+    def where(self) -> str:
+        """As `LocalReception.where`."""
+        return self._framing.where(self.progress.messages, self.progress.records)
 
     def finish(self) -> tuple[Received, list[Block]]:
         """As `LocalReception.finish`."""
+        self._framing.finish()
         order, packed, found = self._child.ask("finish")
         rest = self._unpack(packed)
         snapshot = Snapshot(self._origin, [self._blocks[digest] for digest in order])

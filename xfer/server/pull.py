@@ -32,6 +32,7 @@ import trio
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.server.executor import Executor
+from xfer.server.framing import Framing
 from xfer.server.intake import Intake
 from xfer.server.ixfr_udp import ask_udp
 from xfer.server.job import Job, Progress
@@ -51,7 +52,7 @@ from xfer.transfer.envelope import AXFR, IXFR
 from xfer.transfer.updates import Kind
 from xfer.wire.edns import Edns, expire_request
 from xfer.wire.request import make_query, serial_soa
-from xfer.wire.tsig import Key, sign_request
+from xfer.wire.tsig import ResponseVerifier, sign_request
 from xfer.zone.block import Block
 from xfer.zone.check import Policy
 from xfer.zone.snapshot import Snapshot
@@ -103,9 +104,8 @@ async def pull_zone(
     pull = _Pull(target, origin, limits, clock, executor, write_ahead, progress, parsers)
     pull.previous = previous
 
-    def new_job(msg_id: int, signed: tuple[Key, bytes] | None) -> Job:
-        unsigned = target.unsigned_messages
-        return Job.of(origin, msg_id, limits.stream, signed, unsigned, policy, previous, ixfr_from)
+    def new_job(msg_id: int) -> Job:
+        return Job.of(origin, msg_id, limits.stream, policy, previous, ixfr_from)
 
     try:
         with trio.move_on_after(limits.total):
@@ -140,6 +140,7 @@ class _Pull:
         self.limits = limits
         self.previous: Snapshot | None = None
         self.source = target.source or ""
+        self._mac = b""  # of the request
         self._clock = clock
         self._executor = executor
         self._write_ahead = write_ahead
@@ -158,13 +159,13 @@ class _Pull:
         dial: Dial,
         receiving: Callable[[], None] | None,
         checking: Callable[[], None] | None,
-        new_job: Callable[[int, tuple[Key, bytes] | None], Job],
+        new_job: Callable[[int], Job],
         ixfr_from: int | None,
     ) -> PullResult:
         limits = self.limits
         if ixfr_from is not None and self.target.ixfr_udp:
             request, job = self._request(rng, new_job, ixfr_from)
-            reception = LocalReception(job, self.previous)
+            reception = LocalReception(job, self._framing(), self.previous)
             if receiving is not None:
                 receiving()
             answered = await ask_udp(self.target, request, reception, self._clock)
@@ -179,7 +180,7 @@ class _Pull:
         self.source = connection.source
         async with connection.stream as stream:
             request, job = self._request(rng, new_job, ixfr_from)
-            self._reception = LocalReception(job, self.previous)
+            self._reception = LocalReception(job, self._framing(), self.previous)
             await self._send(stream, request)
             if receiving is not None:
                 receiving()
@@ -220,17 +221,23 @@ class _Pull:
     def _request(
         self,
         rng: random.Random,
-        new_job: Callable[[int, tuple[Key, bytes] | None], Job],
+        new_job: Callable[[int], Job],
         ixfr_from: int | None,
     ) -> tuple[bytes, Job]:
         """A fresh request, signed where there is a key, and the job of reading its answer."""
         msg_id = rng.getrandbits(16)
         request = make_request(msg_id, self.origin, ixfr_from)
         key = self.target.key
+        if key is not None:
+            request, self._mac = sign_request(request, key, int(self._clock.wall()))
+        return request, new_job(msg_id)
+
+    def _framing(self) -> Framing:
+        """Of the answer to the last request, from its first octet on."""
+        key = self.target.key
         if key is None:
-            return request, new_job(msg_id, None)
-        request, mac = sign_request(request, key, int(self._clock.wall()))
-        return request, new_job(msg_id, (key, mac))
+            return Framing(None)
+        return Framing(ResponseVerifier(key, self._mac, self.target.unsigned_messages))
 
     async def _finish(
         self, reception: LocalReception | RemoteReception
@@ -278,7 +285,7 @@ class _Pull:
         return self._reception.abandon(
             Failure.TRANSPORT,
             expected,
-            f"stopped {self._reception.progress.where}",
+            f"stopped {self._reception.where}",
             f"the limit is {setting}",
         )
 
@@ -331,7 +338,7 @@ class _Pull:
                         if job.serial is not None:
                             job = job.cut_as(self.previous)
                         reception = self._reception = await self._run(
-                            RemoteReception, self._child, job, reception.progress
+                            RemoteReception, self._child, job, self._framing(), reception.progress
                         )
                     self._first = None  # from now on it stays where it is
             pending += await self._run(reception.take, chunks, now)
@@ -349,7 +356,7 @@ class _Pull:
         """For more from the peer. Raises TransferError where none will come."""
         end = self._intake.end
         if end is not None:
-            got = f"{end.got} {reception.progress.where}"
+            got = f"{end.got} {reception.where}"
             raise reception.abandon(Failure.TRANSPORT, end.expected, got, end.hint)
         lone = reception.lone
         await self._intake.wait(LONE_SOA if lone else math.inf)

@@ -1,10 +1,9 @@
-"""From the octets of one TCP stream to a checked snapshot: the part of a pull without I/O.
+"""From verified messages to a checked snapshot: the part of a pull without I/O.
 
-`Reception` is driven from worker threads, one call at a time: it frames messages (RFC 1035 §4.2.2),
-verifies their TSIG, feeds the inbound machine and applies its updates to a zone builder, a message
-at a time, so that no call into the kernel is longer than a message and nothing is kept but packed
-blocks and less than one message of input. Differences (IXFR) are collected, and applied at the end
-to the version that they start from.
+`Reception` is driven from worker threads, one call at a time: it feeds the inbound machine and
+applies its updates to a zone builder, a message at a time, so that no call into the kernel is
+longer than a message and nothing is kept but packed blocks. Differences (IXFR) are collected, and
+applied at the end to the version that they start from. `framing.py` makes the messages.
 """
 
 from __future__ import annotations
@@ -13,21 +12,9 @@ from collections.abc import Callable
 
 import attrs
 
-from xfer.errors import (
-    ChangeRefused,
-    Failure,
-    TransferError,
-    TsigError,
-    TsigKind,
-    ZoneError,
-    ZoneRejected,
-)
-from xfer.transfer.envelope import AXFR_MAY_WORK, HINTS, Inbound, State, rcode_of
+from xfer.errors import ChangeRefused, Failure, TransferError, ZoneError, ZoneRejected
+from xfer.transfer.envelope import AXFR_MAY_WORK, Inbound, State, rcode_of
 from xfer.transfer.updates import Abandon, Add, Begin, Delete, Finish, Kind, Update
-from xfer.transfer.wording import amount_text, octets_text, place_text
-from xfer.wire.codes import rcode_text
-from xfer.wire.tsig import ResponseVerifier
-from xfer.wire.tsig_record import Unreadable
 from xfer.zone.apply import Applier
 from xfer.zone.block import Block
 from xfer.zone.build import Builder
@@ -43,7 +30,7 @@ the limits allow may still be a zone that they do."""
 
 @attrs.frozen
 class Received:
-    """A complete transfer: every MAC verified, every check passed, nothing published yet.
+    """A complete transfer: every check passed, nothing published yet.
 
     kind: "axfr", "ixfr", or "soa" where there is nothing new; snapshot: None where there was none
     to start from; changes: of an IXFR; differences: as they came, where they were only looked at.
@@ -77,25 +64,19 @@ class Base:
 class Reception:
     """One transfer on its way in.
 
-    machine: says what the messages mean; verifier: None where nothing was signed;
-    new_builder: makes the zone builder when a whole zone comes; base: None where we asked for one.
+    machine: says what the messages mean; new_builder: makes the zone builder when a whole zone
+    comes; base: None where we asked for one.
     """
 
     def __init__(
-        self,
-        machine: Inbound,
-        verifier: ResponseVerifier | None,
-        new_builder: Callable[[], Builder],
-        base: Base | None = None,
+        self, machine: Inbound, new_builder: Callable[[], Builder], base: Base | None = None
     ) -> None:
         self.machine = machine
-        self._verifier = verifier
         self._new_builder = new_builder
         self._base = base
         self._builder: Builder | None = None
         self._deltas: Deltas | None = None
         self._differences: list[Add | Delete] = []
-        self._rest = b""
         self._applied: list[Block] = []
 
     @property
@@ -104,57 +85,40 @@ class Reception:
         return self.machine.state in (State.COMPLETE, State.CURRENT)
 
     @property
-    def held(self) -> int:
-        """Octets of a message that has not come to its end."""
-        return len(self._rest)
-
-    @property
     def differing(self) -> int:
         """Records that `finish` has to delete or add; -1 where it builds a whole zone."""
         if self._builder is not None:
             return -1
         return self._deltas.records if self._deltas is not None else 0
 
-    def take(self, chunks: list[bytes], now: int) -> list[Block]:
-        """Process what arrived, in order; `now` is Unix time for the signatures.
+    def take(self, messages: list[bytes], more: str = "") -> list[Block]:
+        """Process messages, in order; more: what has come after them, in words, "" for nothing.
 
         Returns the blocks that are finished and may be written ahead. Raises TransferError; what
         was begun is then dropped.
         """
-        chunks.insert(0, self._rest)
-        buffer = b"".join(chunks)
-        chunks.clear()
-        size = len(buffer)
         ready: list[Block] = []
-        start = 0
         try:
-            while size - start >= 2 and self.machine.state is not State.CURRENT:
-                end = start + 2 + (buffer[start] << 8 | buffer[start + 1])
-                if end > size:
-                    break
-                self._message(buffer[start + 2 : end], now)
-                start = end
-            if self.machine.state is State.CURRENT:
-                start = size  # who knows no IXFR goes on with the zone that we have
-            if self.complete and start < size:
-                raise _after_the_end(octets_text(size - start) + " more")
+            for message in messages:
+                if self.machine.state is State.CURRENT:
+                    break  # who knows no IXFR goes on with the zone that we have
+                if self.complete:
+                    raise _after_the_end(f"one more message of {len(message)} octets")
+                for update in self.machine.feed(message):
+                    self._apply(update)
+            if self.machine.state is State.COMPLETE and more:
+                raise _after_the_end(more)
             if self._builder is not None:
                 ready = self._builder.take_ready()
         except (TransferError, ZoneError) as error:
             raise self._abandoned(error) from error
-        self._rest = buffer[start:]
         return ready
 
-    def where(self) -> str:
-        """How far it came, for sentences: "after 17 octets of 4,096 of message 3, …"."""
-        machine = self.machine
-        so_far = amount_text(machine.messages, machine.records)
-        if not self._rest:
-            return f"after {so_far}" if machine.messages else "before the first octet of an answer"
-        if len(self._rest) == 1:
-            return f"after 1 octet of the 2 that hold a message's length, after {so_far}"
-        whole = self._rest[0] << 8 | self._rest[1]
-        return f"after {len(self._rest) - 2} octets of {whole} of the next message, after {so_far}"
+    def refuse(self, message: bytes, error: TransferError) -> TransferError:
+        """Give up because of a message that was not verified; returns the error to raise."""
+        if error.failure is Failure.DENIED and rcode_of(message) in AXFR_MAY_WORK:
+            error.try_axfr = self.machine.axfr_may_work
+        return self._abandoned(error)
 
     def abandon(self, failure: Failure, expected: str, got: str, hint: str = "") -> TransferError:
         """Give up for a reason outside the protocol; returns the error to raise."""
@@ -165,17 +129,12 @@ class Reception:
         return error
 
     def finish(self) -> Received:
-        """Check signatures' end and the zone as a whole.
+        """Check the zone as a whole.
 
-        One long loop of short steps, for a worker thread. Raises TransferError (AUTH, CONTENT).
+        One long loop of short steps, for a worker thread. Raises TransferError (CONTENT).
         """
         try:
             self.machine.finish()
-            if self._verifier is not None:
-                try:
-                    self._verifier.finish()
-                except TsigError as error:
-                    raise auth_error(error) from error
             builder = self._builder
             if builder is None:
                 return self._changed()
@@ -208,33 +167,6 @@ class Reception:
         snapshot = applier.snapshot()
         self._applied = snapshot.blocks
         return Received(snapshot, tuple(applier.findings()), "ixfr", applier.changeset())
-
-    def _message(self, message: bytes, now: int) -> None:
-        if self.complete:
-            raise _after_the_end(f"one more message of {len(message)} octets")
-        if self._verifier is not None:
-            message = self._verified(self._verifier, message, now)
-        for update in self.machine.feed(message):
-            self._apply(update)
-
-    def _verified(self, verifier: ResponseVerifier, message: bytes, now: int) -> bytes:
-        """The message without its TSIG."""
-        place = place_text(self.machine.messages + 1)
-        try:
-            stripped = verifier.feed(message, now)
-        except TsigError as error:
-            failed = unverified(message, error, place)
-            if failed.failure is Failure.DENIED and rcode_of(message) in AXFR_MAY_WORK:
-                failed.try_axfr = self.machine.axfr_may_work
-            raise failed from error
-        if stripped[:2] != message[:2]:
-            # The TSIG covers the original ID; we are the one who asked, so it is the ID as well.
-            raise TransferError(
-                Failure.PROTOCOL,
-                f"message ID {stripped[0] << 8 | stripped[1]}, as the TSIG says",
-                f"ID {message[0] << 8 | message[1]}, in {place}",
-            )
-        return stripped
 
     def _apply(self, update: Update) -> None:
         match update:
@@ -277,43 +209,3 @@ class Reception:
 
 def _after_the_end(got: str) -> TransferError:
     return TransferError(Failure.PROTOCOL, "nothing after the message with the closing SOA", got)
-
-
-def auth_error(error: TsigError, place: str = "") -> TransferError:
-    """A TSIG failure as a transfer failure; the sentence keeps its kind.
-
-    place: the message it was found in, "" for none in particular.
-    """
-    return TransferError(
-        Failure.AUTH,
-        error.expected,
-        f"{error.got} (TSIG {error.kind.value})" + (f", in {place}" if place else ""),
-        hint=_AUTH_HINTS.get(error.kind, ""),
-    )
-
-
-def unverified(message: bytes, error: TsigError, place: str = "") -> TransferError:
-    """What it means that a message has failed its TSIG check, `place` as in `auth_error`.
-
-    A message that cannot be read is no matter of keys, and an unsigned error answer to a signed
-    request says more than its missing signature.
-    """
-    if isinstance(error, Unreadable):
-        got = error.got + (f", in {place}" if place else "")
-        return TransferError(Failure.PROTOCOL, error.expected, got)
-    if error.kind in (TsigKind.MISSING, TsigKind.TOO_MANY_UNSIGNED):
-        rcode = rcode_of(message)
-        if rcode:
-            return TransferError(
-                Failure.DENIED,
-                "rcode NOERROR in a signed answer",
-                f"rcode {rcode_text(rcode)} in an unsigned one",
-                hint=HINTS.get(rcode, ""),
-            )
-    return auth_error(error, place)
-
-
-_AUTH_HINTS = {
-    TsigKind.MISSING: "the peer may not know that this zone's transfers are signed",
-    TsigKind.BAD_MAC: "the secrets differ, or the message was changed on its way",
-}

@@ -11,7 +11,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, TransferError, TsigError, WireError
-from xfer.server.reception import unverified
+from xfer.server.framing import unverified
 from xfer.server.target import (
     Dial,
     Target,
