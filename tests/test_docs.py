@@ -40,6 +40,7 @@ COMMANDS = {
     "zone release",
     "zone import",
     "zone edit",
+    "zone soa",
     "zone removed",
     "journal verify",
     "journal stats",

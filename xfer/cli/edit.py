@@ -62,7 +62,7 @@ def import_(
         else:
             found = change.send(content, dry_run=True)
             if found["changed"] and not dry_run:
-                _show(found)
+                show_change(found)
                 if not typer.confirm("Publish it?", err=True):
                     note("nothing was changed")
                     raise typer.Exit(FAILED)
@@ -71,9 +71,9 @@ def import_(
             print_json(found)
             return
         if dry_run:
-            _show(found)
+            show_change(found)
         else:
-            _tell(found)
+            tell_change(found)
 
 
 def edit(
@@ -110,7 +110,7 @@ def edit(
         if found is None:
             typer.echo(f"{begun['zone']} is unchanged")
         else:
-            _tell(found)
+            tell_change(found)
 
 
 def _kept(path: Path, before: bytes) -> str:
@@ -132,7 +132,7 @@ class _Change:
     def __init__(self, asked: Daemon, zone: str, kind: str, source: str) -> None:
         self.asked = asked
         self.zone = zone
-        self.asks = {"kind": kind, "source": source, "by": _user()}
+        self.asks = {"kind": kind, "source": source, "by": user()}
 
     def send(
         self, content: bytes, *, dry_run: bool = False, if_version: int | None = None
@@ -173,7 +173,7 @@ def _edited(
             return None
         if yes:
             return change.send(content, if_version=version)
-        _show(found)
+        show_change(found)
         answer = typer.prompt("Publish it? [y]es, [e]dit again, [n]o", default="n", err=True)
         if answer[:1].lower() == "y":
             return change.send(content, if_version=version)
@@ -196,7 +196,7 @@ def _open_editor(path: Path) -> None:
         raise ControlError(f"expected the editor {command!r} to end with 0, got {code}")
 
 
-def _show(found: dict[str, Any]) -> None:
+def show_change(found: dict[str, Any]) -> None:
     """What would change, for somebody who has to decide."""
     from xfer.cli.show import print_diff
 
@@ -212,7 +212,7 @@ def _show(found: dict[str, Any]) -> None:
     _explain(found)
 
 
-def _tell(found: dict[str, Any]) -> None:
+def tell_change(found: dict[str, Any]) -> None:
     """What was changed."""
     if not found["changed"]:
         typer.echo(f"{found['zone']} has that content already, serial {found['serial_to']}")
@@ -249,7 +249,8 @@ def _read(file: Path) -> bytes:
         ) from None
 
 
-def _user() -> str:
+def user() -> str:
+    """Who edits, for the history."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import typer
 
-from xfer.cli import edit, removed
+from xfer.cli import edit, removed, soa
 from xfer.cli.common import (
     ConfigOfDaemon,
     ControlOption,
@@ -49,6 +49,7 @@ SerialOption = Annotated[
 
 app.command("import")(edit.import_)
 app.command("edit")(edit.edit)
+app.command("soa")(soa.soa)
 app.command("removed")(removed.removed)
 
 

@@ -9,13 +9,30 @@ from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 
-from xfer.control.engine import EngineApi
+from xfer.control.engine import EngineApi, SoaChange
 from xfer.control.values import to_json
 from xfer.idn import absolute
 
 MOST = 1000  # removed zones in one answer
 NAME = 200  # characters of a file's name, or a user's, that go into the history
+
+
+class Soa(BaseModel):
+    """Fields of an SOA; those left out stay as they are. Numbers are seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+    mname: str | None = None
+    rname: str | None = None
+    refresh: int | None = None
+    retry: int | None = None
+    expire: int | None = None
+    negative_ttl: int | None = None
+    ttl: int | None = None
+    by: str = Field("", max_length=256)
+    dry_run: bool = False
+    if_version: int | None = Field(None, ge=0)
 
 
 def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
@@ -25,6 +42,24 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
     async def edit(name: str) -> JSONResponse:
         """The zone as text to be edited, and the version that it is."""
         return JSONResponse(to_json(await engine.edit_text(absolute(name))))
+
+    @app.get(base + "/zones/{name}/soa")
+    async def soa(name: str) -> JSONResponse:
+        """The fields of the SOA that is served."""
+        return JSONResponse(to_json(await engine.soa(absolute(name))))
+
+    @app.post(base + "/zones/{name}/soa")
+    async def set_soa(name: str, body: Soa) -> JSONResponse:
+        """Set fields of a primary zone's SOA; by, dry_run, if_version: as for an import."""
+        asked = body.model_dump(exclude={"by", "dry_run", "if_version"})
+        edited = await engine.set_soa(
+            absolute(name),
+            SoaChange(**asked),
+            by=_printable(body.by, "somebody"),
+            dry_run=body.dry_run,
+            if_version=body.if_version,
+        )
+        return JSONResponse(to_json(edited))
 
     @app.get(base + "/removed")
     async def removed(limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> JSONResponse:

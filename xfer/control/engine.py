@@ -31,6 +31,7 @@ from xfer.server.status import (
     ZoneStatus,
 )
 from xfer.server.why import Reason, Weight
+from xfer.zone.soa_fields import SoaChange, SoaFields
 
 __all__ = [
     "Conflict",
@@ -54,6 +55,8 @@ __all__ = [
     "RemovedZone",
     "SecondaryStatus",
     "ServerStatus",
+    "SoaChange",
+    "SoaFields",
     "TooLarge",
     "VersionStatus",
     "Weight",
@@ -125,6 +128,17 @@ class EngineApi(Protocol):
         kind: "import" or "edit"; source: name of the file; by: who edits; digest: SHA-256 of the
         text in hex; if_version: journal id of the version it was made for, 0 for none, None for
         any. Raises Conflict where another is served, ZoneError where the content is refused.
+        """
+
+    async def soa(self, zone: str) -> SoaFields:
+        """The fields of the SOA that is served."""
+
+    async def set_soa(
+        self, zone: str, change: SoaChange, *, by: str, dry_run: bool, if_version: int | None
+    ) -> Edited:
+        """Publish a primary zone with other SOA fields, or only say what that would change.
+
+        by, if_version: as in `import_zone`. Raises ZoneError for a value out of its range.
         """
 
     async def why(self, zone: str) -> list[Reason]:

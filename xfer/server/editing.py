@@ -1,6 +1,7 @@
-"""Imports and edits of primary zones: a whole new content as a zone file (REQUIREMENTS A19, A34).
+"""Imports and edits of primary zones: a whole new content as a zone file (REQUIREMENTS A19, A34),
+or other fields of the SOA (A20).
 
-Both are looked at first (`dry_run`), confirmed by the operator, and then published against the
+All are looked at first (`dry_run`), confirmed by the operator, and then published against the
 version that was looked at (`if_version`): where another one is served by then, nothing happens.
 """
 
@@ -28,11 +29,11 @@ from xfer.server.zonefiles import ZoneFiles, digest_of, mark_of
 from xfer.server.zones import Zone
 from xfer.zone.check import Finding, Policy
 from xfer.zone.snapshot import Snapshot
+from xfer.zone.soa_fields import SoaChange, SoaFields, fields_of, with_fields
 
 log = structlog.get_logger()
 
 SHOWN = 1000  # changed records that an answer lists
-KINDS = ("import", "edit")
 
 
 @attrs.frozen
@@ -47,9 +48,9 @@ class Rules:
 
 @attrs.frozen
 class Order:
-    """What is to be done with a zone file.
+    """What is to be done with a zone file, or an SOA.
 
-    kind: "import" or "edit"; name: of the file; by: who edits; dry_run: only look at it;
+    kind: "import", "edit" or "soa"; name: of the file; by: who edits; dry_run: only look at it;
     if_version: journal id of the version it was made for, 0 for a zone that serves nothing, None
     for any; digest: SHA-256 of the text in hex.
     """
@@ -99,8 +100,15 @@ class Editor:
         text = await self.executor.run(_text, snapshot)
         return EditText(zone.name, version.id, snapshot.serial, text)
 
-    async def take(self, zone: Zone, text: TextIO, order: Order) -> Edited:
-        """Publish what the text holds, or with `dry_run` only say what that would change.
+    def soa(self, zone: Zone) -> SoaFields:
+        """The fields of the SOA that is served. Raises NoContent."""
+        if zone.snapshot is None:
+            raise NoContent(f"{zone.name} has no version yet, and so no SOA")
+        return fields_of(zone.snapshot)
+
+    async def take(self, zone: Zone, new: TextIO | SoaChange, order: Order) -> Edited:
+        """Publish what the text holds, or what is served with another SOA; or with `dry_run` only
+        say what that would change.
 
         Raises Refused for a secondary zone, Conflict, ZoneError where the content is refused,
         TransferError where it cannot be published; nothing is changed then.
@@ -109,13 +117,13 @@ class Editor:
         if order.dry_run:
             _check_version(zone, order)
             served, version = zone.snapshot, zone.version
-            made = await self._make(zone, served, text, order)
+            made = await self._make(zone, served, new, order)
             return _edited(zone, served, version, made, False)
         async with self.turn(zone):
             _check_primary(zone)
             _check_version(zone, order)
             served = zone.snapshot
-            made = await self._make(zone, served, text, order)
+            made = await self._make(zone, served, new, order)
             if made.found.changed:
                 await self._publish(zone, made, order)
             else:
@@ -127,7 +135,9 @@ class Editor:
                 await self.files.publish(zone, rules.policy, rules.max_records)
         return _edited(zone, served, version, made, made.found.changed)
 
-    async def _make(self, zone: Zone, served: Snapshot | None, text: TextIO, order: Order) -> _Made:
+    async def _make(
+        self, zone: Zone, served: Snapshot | None, new: TextIO | SoaChange, order: Order
+    ) -> _Made:
         rules = self.rules()
         last = None
         if served is not None:
@@ -135,17 +145,26 @@ class Editor:
             stored = newest.serial if newest is not None else None
             last = last_given(served.serial, [stored, *zone.known_serials()])
         what = _Parse(zone.origin, zone.config.serial, zone.config.file, served, rules, last)
-        return await self.executor.run(what.run, text, order, self.clock.wall())
+        now = self.clock.wall()
+        if isinstance(new, SoaChange):
+            if served is None:
+                raise NoContent(f"{zone.name} has no version yet, and so no SOA to set")
+            return what.with_soa(served, zone.findings, new, now)
+        return await self.executor.run(what.run, new, order, now)
 
     async def _publish(self, zone: Zone, made: _Made, order: Order) -> None:
         found = made.found
         serial_from = zone.serial
-        source = f"import of {order.name}" if order.kind == "import" else f"edit by {order.by}"
+        source = {
+            "import": f"import of {order.name}",
+            "edit": f"edit by {order.by}",
+            "soa": f"SOA set by {order.by}",
+        }[order.kind]
         candidate = Candidate(
             found.snapshot,
             made.findings,
             source,
-            order.kind,
+            "import" if order.kind == "import" else "edit",
             changes=found.changes,
             marks=made.marks,
         )
@@ -188,6 +207,15 @@ class _Parse:
             _lines(found),
             self._marks(snapshot, found, order),
         )
+
+    def with_soa(
+        self, served: Snapshot, findings: tuple[Finding, ...], change: SoaChange, now: float
+    ) -> _Made:
+        """The served version with another SOA; what the checks said of it still holds."""
+        found = follow(with_fields(served, change), served, self.serial, now, self.last)
+        # That its serial was to be followed is no news: nobody gave another.
+        found = attrs.evolve(found, note="") if found.changed else found
+        return _Made(served.serial, found, findings, _lines(found), ())
 
     def _marks(self, snapshot: Snapshot, found: Following, order: Order) -> tuple[Mark, ...]:
         """Where it is the zone's own file that is imported, file and zone agree from now on."""

@@ -37,6 +37,7 @@ from xfer.server.tcp import TcpService
 from xfer.server.why import Reason, reasons
 from xfer.server.zones import Zone
 from xfer.wire import names
+from xfer.zone.soa_fields import SoaChange, SoaFields
 
 
 class Engine:
@@ -178,6 +179,15 @@ class Engine:
     ) -> Edited:
         order = Order(kind, source, by, dry_run, if_version, digest)
         return await self._core.editor.take(self._zone(zone), text, order)
+
+    async def soa(self, zone: str) -> SoaFields:
+        return self._core.editor.soa(self._zone(zone))
+
+    async def set_soa(
+        self, zone: str, change: SoaChange, *, by: str, dry_run: bool, if_version: int | None
+    ) -> Edited:
+        order = Order("soa", "", by, dry_run, if_version)
+        return await self._core.editor.take(self._zone(zone), change, order)
 
     async def why(self, zone: str) -> list[Reason]:
         core = self._core
