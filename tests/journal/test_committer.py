@@ -192,6 +192,7 @@ def test_an_unforeseen_error_of_upkeep_stops_no_commit(
     committer.save(ZoneState(ZONE, error="\udcff is no text that can be stored"))
     committer.settle()
     assert "UnicodeEncodeError" in str(committer.trouble)
+    assert committer.lost == 1
     assert committer.commit(new(snapshot(1))).serial == 1
 
 

@@ -14,6 +14,7 @@ from xfer.journal import Mark, PeerState, ZoneState, tables
 from xfer.server.core import Core
 from xfer.server.primaries import from_data
 from xfer.server.status import IxfrState
+from xfer.server.stored import Stored
 
 
 async def _forever(*_: object, **__: object) -> None:
@@ -48,6 +49,7 @@ def test_the_last_failure_and_what_primaries_can_do_outlive_a_restart(tmp_path: 
         await core.load_all()
         zone = zone_of(core)
         assert (zone.failures, zone.checked_at) == (3, wall - 50)
+        assert zone.stored == Stored(wall + 500, True, 0), "so that the failure's end is written"
         assert zone.error is not None
         assert (zone.error.failure, zone.error.at) == ("transport", wall - 10)
         known = zone.primary(zone.config.primaries[0])

@@ -68,14 +68,17 @@ class Ahead(MemoryAhead):
 
 
 class Committer(MemoryCommits):
-    """Also keeps states, the last of each."""
+    """Also keeps states, the last of each, and how many came. lost: writes that failed."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.lost = 0
+        self.saves = 0
         self.states: dict[bytes, ZoneState] = {}
         self.peers: dict[tuple[bytes, str], PeerState] = {}
 
     def save(self, state: ZoneState) -> None:
+        self.saves += 1
         self.states[state.origin] = state
 
     def save_peer(self, state: PeerState) -> None:

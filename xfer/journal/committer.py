@@ -79,6 +79,8 @@ class GroupCommitter:
     _hurry: int = attrs.field(default=0, init=False)
     _closing: bool = attrs.field(default=False, init=False)
     _thread: threading.Thread | None = attrs.field(default=None, init=False)
+    lost: int = attrs.field(default=0, init=False)
+    """How often states could not be stored. Whoever handed one in before may do so again."""
     groups: int = attrs.field(default=0, init=False)
     """Transactions made so far."""
     trouble: JournalError | None = attrs.field(default=None, init=False)
@@ -373,8 +375,11 @@ class GroupCommitter:
                 self._let_go = False
                 self._collect_after = 0
         if zones or peers:
-            # What cannot be saved now is saved with the zone's next check.
-            self._journal.commit_along([], [state for _, state in zones.values()], peers)
+            try:
+                self._journal.commit_along([], [state for _, state in zones.values()], peers)
+            except BaseException:
+                self.lost += 1
+                raise
         elif self._forgetting:
             self._forget_some(*self._forgetting.popleft())
         elif sweep:

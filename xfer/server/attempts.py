@@ -20,17 +20,17 @@ import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, TransferError
-from xfer.journal import GroupCommitter, PeerState
-from xfer.journal import ZoneState as SavedState
+from xfer.journal import GroupCommitter
 from xfer.peers import Peer
 from xfer.server import primaries, timers
 from xfer.server.hints import SAME_HINT_PAUSE, Hint
 from xfer.server.pace import Pace, Paces
 from xfer.server.refresh import Refresher, Told
+from xfer.server.saving import Saving
 from xfer.server.schedule import Schedule
 from xfer.server.soa import SoaAnswer
 from xfer.server.soa_probe import Query
-from xfer.server.status import FailureReport, Outcome, PrimaryStatus
+from xfer.server.status import FailureReport, Outcome
 from xfer.server.zones import Zone
 
 log = structlog.get_logger()
@@ -60,9 +60,9 @@ class Attempts:
         self.longest = longest
         self.stopping = False
         self.schedule = Schedule(clock, self._due, self._expire, Pace(paces or Paces()))
+        self.saving = Saving(committer, clock)
         self.working: set[Zone] = set()
         self._nursery = nursery
-        self._committer = committer
         self._clock = clock
         self._rng = rng
         self._urgent = 0
@@ -229,7 +229,7 @@ class Attempts:
                 if self.refresher.settled(zone, told.peer, answer):
                     self.schedule.ended(peer)
                     self._plan(zone, True)
-                    self._save(zone, {} if before is None else {told.peer.name: before})
+                    self.saving.keep(zone, {} if before is None else {told.peer.name: before})
                     return
         except Exception as error:
             self.crashed(zone, error)
@@ -254,7 +254,7 @@ class Attempts:
         async with self._turn(zone):
             if zone.removed or not zone.secondary:
                 return Outcome(False, True, "no secondary zone any more", zone.name)
-            before = dict(zone.primaries)
+            before, served = dict(zone.primaries), zone.version
             hint, zone.hint = zone.hint, None
             if hint is not None:
                 zone.pursued, zone.rung = hint, 0
@@ -278,7 +278,10 @@ class Attempts:
                 self._yielding.pop(zone, None)
         if not zone.removed and zone.secondary:
             self._plan(zone, outcome.ok)
-            self._save(zone, before)
+            if outcome.ok and zone.version is not served:
+                self.saving.committed(zone, before)
+            else:
+                self.saving.keep(zone, before)
         return outcome
 
     @asynccontextmanager
@@ -371,30 +374,6 @@ class Attempts:
         zone.expired = True
         log.error("zone expired", zone=zone.name, serial_from=zone.serial)
         if not zone.busy:
-            self._save(zone, zone.primaries)
+            self.saving.keep(zone, zone.primaries)
             if zone.due is None or zone.due - self._clock.monotonic() > timers.FIRST_MAX:
                 self._plan(zone, False)
-
-    def _save(self, zone: Zone, before: dict[str, PrimaryStatus]) -> None:
-        """What a restart has to know."""
-        wall = self._clock.wall()
-        error = zone.error
-        expire_at = None
-        if zone.expires is not None:
-            expire_at = wall + zone.expires - self._clock.monotonic()
-        self._committer.save(
-            SavedState(
-                zone.origin,
-                last_check_ok=zone.checked_at,
-                expire_at=expire_at,
-                last_attempt=wall,
-                failures=zone.failures,
-                error_class=error.failure if error is not None else "",
-                error=error.sentence if error is not None else "",
-            )
-        )
-        for name, known in zone.primaries.items():
-            if primaries.worth_saving(before.get(name), known):
-                self._committer.save_peer(
-                    PeerState(zone.origin, name, "primary", primaries.to_data(known))
-                )

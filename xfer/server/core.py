@@ -280,6 +280,7 @@ class Core:
             zone = zones.pop(origin)
             zone.removed = True
             self.schedule.forget(zone)
+            self.attempts.saving.leave(zone)
             self.downstream.removed(zone)
         self._nursery.start_soon(self.removed.left, gone)
         added = changed = 0

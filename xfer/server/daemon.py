@@ -201,6 +201,8 @@ class _Daemon:
         services.cancel_scope.cancel()
         with trio.CancelScope(shield=True), trio.move_on_after(grace):
             await core.until_idle()
+        with trio.CancelScope(shield=True):
+            await core.attempts.saving.last(core.table.zones.values())
         abandoned = core.active
         work.cancel_scope.cancel()
         log.info("stopped", abandoned=abandoned)

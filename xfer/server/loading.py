@@ -22,6 +22,7 @@ from xfer.server import dropped, primaries, rollback
 from xfer.server.downstream import Downstream
 from xfer.server.executor import Executor
 from xfer.server.status import FailureReport
+from xfer.server.stored import Stored
 from xfer.server.zones import Zone, lifetime
 from xfer.zone.snapshot import Snapshot
 
@@ -207,6 +208,8 @@ class Loading:
         limit = lifetime(zone.snapshot, None)
         expire_at = zone.version.created + limit
         if saved is not None:
+            failing = saved.failures > 0 or bool(saved.error_class)
+            zone.stored = Stored(saved.expire_at, failing, 0)
             if saved.expire_at is not None:
                 expire_at = saved.expire_at
             zone.failures = saved.failures

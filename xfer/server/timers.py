@@ -11,6 +11,7 @@ No delay passes the expiry: there is always a try shortly before it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -20,6 +21,7 @@ JITTER = 0.1
 MIN_TIMER = 1.0  # seconds; a REFRESH or RETRY of 0 would make us a flood
 MOST_RAISED = 604_800  # seconds that an EXPIRE out of proportion is raised to at most
 LAST_TRY = 30.0  # seconds before the expiry; less where less than four times that is left
+KNOWN = 1024  # sets of timers that are kept at hand
 FIRST_MAX = 300.0  # seconds between tries for a first version, and for one in place of an expired
 
 
@@ -39,10 +41,20 @@ class Timers:
         it counts as that sum, up to a week; a `refresh` of the zone's own never prolongs it.
         """
         _, _, _, own, retry, expire, _ = soa_fields(soa)
-        kept = max(expire, _least_expire(own, retry))
-        wanted = float(own if refresh is None else refresh)
-        every = max(MIN_TIMER, min(wanted, kept / 2))
-        return cls(every, max(MIN_TIMER, min(float(retry), every)), kept)
+        return _timers(own, retry, expire, refresh)
+
+    def lifetime(self, option: int | None) -> int:
+        """Seconds until the version expires, of which a primary's EXPIRE option may leave less."""
+        return self.expire if option is None else min(option, self.expire)
+
+
+@lru_cache(KNOWN)
+def _timers(own: int, retry: int, expire: int, refresh: int | None) -> Timers:
+    """Zones of one operator have the same timers; so many share one value."""
+    kept = max(expire, _least_expire(own, retry))
+    wanted = float(own if refresh is None else refresh)
+    every = max(MIN_TIMER, min(wanted, kept / 2))
+    return Timers(every, max(MIN_TIMER, min(float(retry), every)), kept)
 
 
 def warnings(soa: bytes) -> tuple[str, ...]:

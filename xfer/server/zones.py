@@ -23,6 +23,7 @@ from xfer.server.status import (
     SecondaryStatus,
     ZoneState,
 )
+from xfer.server.stored import Stored
 from xfer.server.timers import Timers
 from xfer.wire.records import soa_fields
 from xfer.wire.serial import newer
@@ -36,6 +37,7 @@ class Zone:
 
     snapshot, version: what is served, None before the first; loading: it is still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
+    stored: what the journal has of its state, None where it has none;
     armed: when its expiry is looked at next; paid: how many tokens what is due has got;
     held: its primaries are not followed; damaged: newer versions that the journal could not give;
     lacking: root of the last version from which the checks
@@ -51,6 +53,7 @@ class Zone:
     expires: float | None = None
     expired: bool = False
     checked_at: float | None = None
+    stored: Stored | None = None
     failures: int = 0
     error: FailureReport | None = None
     findings: tuple[Finding, ...] = ()
@@ -76,6 +79,9 @@ class Zone:
     progress: PullProgress | None = None
     primaries: dict[str, PrimaryStatus] = attrs.Factory(dict)
     secondaries: dict[str, SecondaryStatus] = attrs.Factory(dict)
+    _timers: Timers | None = None  # of `_timed`, with that REFRESH of the zone's own
+    _timed: Snapshot | None = None
+    _refresh: int | None = None
     _idle: trio.Event | None = None  # made by who waits: a hundred thousand idle ones cost memory
 
     async def until_idle(self) -> None:
@@ -141,18 +147,24 @@ class Zone:
         """
         if self.snapshot is None:
             return
+        own = self.timers()
+        assert own is not None
         if transferred or self.expires is None or option is None:
-            left: float = lifetime(self.snapshot, option)
+            left: float = own.lifetime(option)
         else:
-            left = min(max(self.expires - now, option), lifetime(self.snapshot, None))
+            left = min(max(self.expires - now, option), own.lifetime(None))
         self.expires = now + left
         self.expired = False
 
     def timers(self) -> Timers | None:
         """The timers of what is served; None before the first version."""
-        if self.snapshot is None:
+        snapshot, wanted = self.snapshot, self.config.refresh
+        if snapshot is None:
             return None
-        return Timers.of(self.snapshot.soa, self.config.refresh)
+        if self._timed is not snapshot or self._refresh != wanted:
+            self._timers = Timers.of(snapshot.soa, wanted)
+            self._timed, self._refresh = snapshot, wanted
+        return self._timers
 
     def left(self, now: float) -> float | None:
         """Seconds until it expires, at most 0 once it has; None for never."""
@@ -218,8 +230,7 @@ class Zone:
 def lifetime(snapshot: Snapshot, option: int | None) -> int:
     """Seconds until a version just transferred expires: SOA EXPIRE as `Timers` has it, or less by
     the primary's EXPIRE option (RFC 7314 §4)."""
-    limit = Timers.of(snapshot.soa).expire
-    return limit if option is None else min(option, limit)
+    return Timers.of(snapshot.soa).lifetime(option)
 
 
 class ZoneTable:
