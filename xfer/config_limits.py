@@ -202,6 +202,15 @@ class Limits:
     edit_records: int = setting(
         parse.integer(1, MILLION), "records of a zone that `xfer zone edit` opens", 20_000
     )
+    comments: int = setting(
+        parse.integer(0, 10 * MILLION),
+        "records of a primary zone whose comments (`; text` after a record in a zone file) are "
+        "kept; those of further ones are left out with a warning",
+        100_000,
+    )
+    comment_length: int = setting(
+        parse.integer(1, 65535), "characters of a comment that are kept", 1000
+    )
     keep_removed: float = setting(
         parse.ratio(0, 36500),
         "days for which the versions of a zone that left the config are kept; back in the config "

@@ -61,7 +61,7 @@ def import_(
             found = change.send(content)
         else:
             found = change.send(content, dry_run=True)
-            if found["changed"] and not dry_run:
+            if _news(found) and not dry_run:
                 show_change(found)
                 if not typer.confirm("Publish it?", err=True):
                     note("nothing was changed")
@@ -169,7 +169,7 @@ def _edited(
             if typer.confirm("Edit again?", default=True, err=True):
                 continue
             raise typer.Exit(FAILED) from None
-        if not found["changed"]:
+        if not _news(found):
             return None
         if yes:
             return change.send(content, if_version=version)
@@ -205,22 +205,34 @@ def show_change(found: dict[str, Any]) -> None:
         note(f"… and {many(found['more'], 'changed record')} more")
     for finding in found["findings"]:
         note(f"xfer: warning: {finding}")
-    if not found["changed"]:
-        typer.echo(f"{found['zone']} has that content already, serial {found['serial_to']}")
-        return
-    typer.echo(f"{found['zone']} {_serials(found)}: {_counts(found)}")
+    if _changed(found, "would change"):
+        typer.echo(f"{found['zone']} {_serials(found)}: {_counts(found)}")
     _explain(found)
 
 
 def tell_change(found: dict[str, Any]) -> None:
     """What was changed."""
-    if not found["changed"]:
-        typer.echo(f"{found['zone']} has that content already, serial {found['serial_to']}")
-        return
-    for finding in found["findings"]:
+    for finding in found["findings"] if _news(found) else ():
         note(f"xfer: warning: {finding}")
-    typer.echo(f"{found['zone']} {_serials(found)} is served: {_counts(found)}")
+    if _changed(found, "changed"):
+        typer.echo(f"{found['zone']} {_serials(found)} is served: {_counts(found)}")
     _explain(found)
+
+
+def _news(found: dict[str, Any]) -> bool:
+    return bool(found["changed"] or found["comments"])
+
+
+def _changed(found: dict[str, Any], verb: str) -> bool:
+    """Whether there is another version; says what there is where there is none."""
+    if not found["changed"]:
+        same = f"{found['zone']} has that content already, serial {found['serial_to']}"
+        typer.echo(same + (f"; {_comments(found)} {verb}" if found["comments"] else ""))
+    return bool(found["changed"])
+
+
+def _comments(found: dict[str, Any]) -> str:
+    return many(found["comments"], "comment")
 
 
 def _explain(found: dict[str, Any]) -> None:
@@ -235,7 +247,8 @@ def _serials(found: dict[str, Any]) -> str:
 
 
 def _counts(found: dict[str, Any]) -> str:
-    return f"+{found['added']:,} −{found['removed']:,}, {many(found['records'], 'record')}"
+    counts = f"+{found['added']:,} −{found['removed']:,}, {many(found['records'], 'record')}"
+    return counts + (f", {_comments(found)}" if found["comments"] else "")
 
 
 def _read(file: Path) -> bytes:

@@ -6,6 +6,7 @@
     turns.py      one writing thread at a time, first come first served
     blocks.py     blocks stored once, written ahead, collected
     states.py     rows beside the versions: of zones, of peers, marks
+    comments.py   and comments of records
     flip.py       the transaction that makes versions         history.py  and what they cost
     reading.py    what a Journal says  store.py  and takes    committer.py  GroupCommitter
     audit.py      verify and stats    backup.py  backup and restore

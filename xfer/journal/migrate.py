@@ -31,7 +31,15 @@ def _to_2(conn: Connection) -> None:
         conn.exec_driver_sql(statement)
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _to_2}
+def _to_3(conn: Connection) -> None:
+    """Comments of records."""
+    conn.exec_driver_sql(
+        "CREATE TABLE comments (origin BLOB NOT NULL, record BLOB NOT NULL, text TEXT NOT NULL,"
+        " PRIMARY KEY (origin, record)) WITHOUT ROWID"
+    )
+
+
+STEPS: Final[Mapping[int, Step]] = {1: _to_2, 2: _to_3}
 """From which version → the step that leads to the next one."""
 
 

@@ -16,7 +16,7 @@ import attrs
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, union
 
 from xfer.errors import JournalDamaged, JournalError, ZoneError
-from xfer.journal import audit, backup, blocks, states
+from xfer.journal import audit, backup, blocks, comments, states
 from xfer.journal.audit import Figures, Verification
 from xfer.journal.sqlite import SqliteDatabase
 from xfer.journal.tables import marks, peer_states, version_blocks, versions, zone_state
@@ -129,6 +129,17 @@ class Reading:
         """The marks of a zone, or of all zones; without data where that cannot be read."""
         with self.database.read("read marks") as conn:
             return states.read_marks(conn, origin)
+
+    def comments(
+        self, origin: bytes, low: bytes = b"", high: bytes | None = None, limit: int = -1
+    ) -> list[tuple[bytes, str]]:
+        """Comments of records: identity (`xfer.zone.comments`) and text, in order of identities.
+
+        low: the first that is wanted; high: the first that is not, None for no end; limit: at most
+        so many, -1 for all.
+        """
+        with self.database.read("read comments of records") as conn:
+            return comments.read(conn, origin, low, high, limit)
 
     def origins(self) -> set[bytes]:
         """The zones of which anything is kept: versions, a state, peers' states or marks."""

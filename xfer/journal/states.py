@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, select, tuple_
 
 from xfer.errors import JournalDamaged, JournalError
+from xfer.journal import comments
 from xfer.journal.prepared import Prepared
 from xfer.journal.sqlite import upsert
 from xfer.journal.tables import marks, peer_states, zone_state
@@ -151,6 +152,7 @@ def forget(conn: Connection, origin: bytes) -> None:
     """Remove all rows of a zone."""
     for table in (zone_state, peer_states, marks):
         conn.execute(delete(table).where(table.c.origin == origin))
+    comments.forget(conn, origin)
 
 
 def _remove(conn: Connection, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:

@@ -13,7 +13,7 @@ import attrs
 
 from xfer.clock import Clock
 from xfer.errors import JournalError, JournalLocked
-from xfer.journal import blocks, flip, history, migrate, states
+from xfer.journal import blocks, comments, flip, history, migrate, states
 from xfer.journal.lock import WriterLock
 from xfer.journal.reading import Reading
 from xfer.journal.sqlite import OF_A_VALUE, SqliteDatabase, lock_of, path_of
@@ -263,6 +263,18 @@ class Journal(Reading):
         with self.database.write("set marks") as conn:
             states.clear_marks(conn, [key for key, data in change.items() if data is None])
             states.set_marks(conn, {k: data for k, data in change.items() if data is not None})
+
+    def change_comments(
+        self, origin: bytes, new: Mapping[bytes, str], gone: Sequence[bytes] = ()
+    ) -> None:
+        """Set and remove comments of records, in transactions of a thousand; durable on return."""
+        self._must_write()
+        changed, removed = list(new.items()), list(gone)
+        step = comments.ROWS_AT_ONCE
+        for start in range(0, max(len(changed), len(removed)), step):
+            with self.database.write("change comments of records") as conn:
+                some = dict(changed[start : start + step])
+                comments.change(conn, origin, some, removed[start : start + step])
 
     # -- forgetting
 

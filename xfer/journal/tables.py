@@ -6,6 +6,7 @@
     zone_state      one row a zone
     peer_states     one row a zone, peer and role; data is JSON
     marks           one row a zone and name; data is JSON
+    comments        one row a record that has one; record is its identity (`zone/comments.py`)
 
 `blocks.runs` counts, over all zones and chains, the maximal runs of consecutive versions that hold
 the block. A commit touches only blocks that its predecessor lacks, and pruning only those that the
@@ -34,7 +35,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 metadata: Final = MetaData()
 
@@ -120,4 +121,13 @@ marks: Final = Table(
     Column("origin", LargeBinary, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("data", Text, nullable=False),
+)
+
+comments: Final = Table(
+    "comments",
+    metadata,
+    Column("origin", LargeBinary, primary_key=True),
+    Column("record", LargeBinary, primary_key=True),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,  # rows in the order in which they are read
 )

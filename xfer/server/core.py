@@ -181,10 +181,10 @@ class Core:
         async with self.attempts.turn(zone):
             if zone.removed or zone.secondary:
                 return Outcome(False, True, "no primary zone any more", zone.name)
-            policy = self.refresher.policy
+            rules = self._edit_rules()
             try:
                 outcome = await self.files.publish(
-                    zone, policy, self.refresher.limits.stream.records
+                    zone, rules.policy, rules.max_records, rules.collector()
                 )
             except Exception as error:
                 outcome = self.attempts.crashed(zone, error)
@@ -195,7 +195,13 @@ class Core:
 
     def _edit_rules(self) -> Rules:
         limits = self.config.limits
-        return Rules(self.refresher.policy, limits.max_zone_records, limits.edit_records)
+        return Rules(
+            self.refresher.policy,
+            limits.max_zone_records,
+            limits.edit_records,
+            limits.comments,
+            limits.comment_length,
+        )
 
     # -- what listeners report
 

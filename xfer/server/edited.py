@@ -35,7 +35,8 @@ class Edited:
     changed: whether there is anything to publish; published: whether it was; version: journal id of
     what is served now, None for nothing; removed, added: records, the SOA among them; diff: the
     first of them as lines (`xfer.zone.difftext`); more: how many it leaves out; note: what happened
-    to the serial, "" for nothing; findings: warnings of the checks.
+    to the serial, "" for nothing; findings: warnings of the checks; comments: records whose comment
+    changes, also where nothing else does.
     """
 
     zone: str
@@ -51,6 +52,7 @@ class Edited:
     more: int = 0
     note: str = ""
     findings: tuple[str, ...] = ()
+    comments: int = 0
 
 
 @attrs.frozen

@@ -19,15 +19,17 @@ from xfer.clock import Clock
 from xfer.config_keys import SerialPolicy
 from xfer.errors import ZoneFileError
 from xfer.journal import Journal, Mark, Version
+from xfer.server.comments import CommentChange, compare, of_blocks
 from xfer.server.edited import Conflict, Edited, EditText, TooLarge
 from xfer.server.executor import Executor
 from xfer.server.following import Following, follow
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.serials import last_given
 from xfer.server.status import NoContent, Refused
-from xfer.server.zonefiles import ZoneFiles, digest_of, mark_of
+from xfer.server.zonefiles import ZoneFiles, commented, digest_of, mark_of
 from xfer.server.zones import Zone
 from xfer.zone.check import Finding, Policy
+from xfer.zone.comments import Collector
 from xfer.zone.snapshot import Snapshot
 from xfer.zone.soa_fields import SoaChange, SoaFields, fields_of, with_fields
 
@@ -39,11 +41,17 @@ SHOWN = 1000  # changed records that an answer lists
 @attrs.frozen
 class Rules:
     """What the config says. policy: of the checks; max_records: of a zone file; edit_records: of a
-    zone that an editor is opened for."""
+    zone that an editor is opened for; comments, comment_length: of records, and of one."""
 
     policy: Policy
     max_records: int
     edit_records: int
+    comments: int
+    comment_length: int
+
+    def collector(self) -> Collector:
+        """For the comments of a zone file."""
+        return Collector(self.comments, self.comment_length)
 
 
 @attrs.frozen
@@ -70,6 +78,7 @@ class _Made:
     findings: tuple[Finding, ...]
     lines: list[str]
     marks: tuple[Mark, ...]
+    comments: CommentChange = attrs.field(factory=CommentChange)
 
 
 @attrs.define(eq=False)
@@ -97,7 +106,7 @@ class Editor:
                 f"{snapshot.count}: `xfer zone export {zone.name} -o FILE`, edit the file, and "
                 f"`xfer zone import {zone.name} FILE`"
             )
-        text = await self.executor.run(_text, snapshot)
+        text = await self.executor.run(_text, self.journal, snapshot)
         return EditText(zone.name, version.id, snapshot.serial, text)
 
     def soa(self, zone: Zone) -> SoaFields:
@@ -124,15 +133,17 @@ class Editor:
             _check_version(zone, order)
             served = zone.snapshot
             made = await self._make(zone, served, new, order)
+            await self.executor.run(made.comments.before, self.journal, zone.origin)
             if made.found.changed:
                 await self._publish(zone, made, order)
             else:
                 for mark in made.marks:
                     await self.executor.run(self.journal.set_mark, mark)
+            await self.executor.run(made.comments.after, self.journal, zone.origin)
             version = zone.version
             if zone.config.file is not None and (zone.error is not None or made.marks):
                 rules = self.rules()
-                await self.files.publish(zone, rules.policy, rules.max_records)
+                await self.files.publish(zone, rules.policy, rules.max_records, rules.collector())
         return _edited(zone, served, version, made, made.found.changed)
 
     async def _make(
@@ -144,7 +155,9 @@ class Editor:
             newest = await self.executor.run(self.journal.latest, zone.origin)
             stored = newest.serial if newest is not None else None
             last = last_given(served.serial, [stored, *zone.known_serials()])
-        what = _Parse(zone.origin, zone.config.serial, zone.config.file, served, rules, last)
+        what = _Parse(
+            self.journal, zone.origin, zone.config.serial, zone.config.file, served, rules, last
+        )
         now = self.clock.wall()
         if isinstance(new, SoaChange):
             if served is None:
@@ -186,6 +199,7 @@ class Editor:
 class _Parse:
     """A zone file's way to what may be published, in a worker thread."""
 
+    journal: Journal
     origin: bytes
     serial: SerialPolicy
     file: Path | None
@@ -196,17 +210,17 @@ class _Parse:
     def run(self, text: TextIO, order: Order, now: float) -> _Made:
         from xfer.zone.zonefile import read_zone_text
 
+        rules = self.rules
+        comments = rules.collector()
         snapshot, findings = read_zone_text(
-            text, order.name, self.origin, self.rules.policy, self.served, self.rules.max_records
+            text, order.name, self.origin, rules.policy, self.served, rules.max_records, comments
         )
         found = follow(snapshot, self.served, self.serial, now, self.last)
-        return _Made(
-            snapshot.serial,
-            found,
-            tuple(findings),
-            _lines(found),
-            self._marks(snapshot, found, order),
-        )
+        remarks = compare(self.journal, snapshot, comments)
+        marks = self._marks(snapshot, found, order)
+        if not marks and remarks.count and not found.changed:
+            marks = commented(self.journal, self.origin)
+        return _Made(snapshot.serial, found, tuple(findings), _lines(found), marks, remarks)
 
     def with_soa(
         self, served: Snapshot, findings: tuple[Finding, ...], change: SoaChange, now: float
@@ -243,10 +257,10 @@ def _lines(found: Following) -> list[str]:
     return lines[:SHOWN]
 
 
-def _text(snapshot: Snapshot) -> str:
+def _text(journal: Journal, snapshot: Snapshot) -> str:
     from xfer.zone.zonefile import zone_file_pieces
 
-    return "".join(zone_file_pieces(snapshot))
+    return "".join(zone_file_pieces(snapshot, of_blocks(journal, snapshot)))
 
 
 def _check_primary(zone: Zone) -> None:
@@ -294,4 +308,5 @@ def _edited(
         more=removed + added - len(made.lines),
         note=found.note if found.changed else "",
         findings=tuple(str(finding) for finding in made.findings),
+        comments=made.comments.count,
     )

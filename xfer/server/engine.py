@@ -14,6 +14,7 @@ import xfer
 from xfer import kernel
 from xfer.journal import Version
 from xfer.peers import Peer
+from xfer.server.comments import of_blocks
 from xfer.server.core import Core
 from xfer.server.edited import Edited, EditText, RemovedZone
 from xfer.server.editing import Order
@@ -151,7 +152,9 @@ class Engine:
             raise NoContent(f"{zone} has no version to show yet")
         from xfer.zone.zonefile import zone_file_pieces
 
-        async for piece in self._history.pieces(zone_file_pieces(snapshot)):
+        core = self._core
+        comments = await core.executor.run(of_blocks, core.journal, snapshot)
+        async for piece in self._history.pieces(zone_file_pieces(snapshot, comments)):
             yield piece
 
     async def versions(self, zone: str, limit: int) -> list[VersionStatus]:

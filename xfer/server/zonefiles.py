@@ -2,7 +2,8 @@
 
 A primary zone may change in two places, its file and the journal (edits, imports, rollbacks). Mark
 "file" holds the digest of the file as it last was when file and zone agreed, and of what was served
-then; so it is known which of the two has changed since:
+then, and whether comments of records were edited since, which makes no version; so it is known
+which of the two has changed:
 
     file      zone
     same      same       nothing to do, and the file is not even parsed
@@ -26,6 +27,7 @@ from xfer.clock import Clock
 from xfer.config_keys import SerialPolicy
 from xfer.errors import Failure, TransferError, XferError, ZoneFileError
 from xfer.journal import JSON, Journal, Mark, Version
+from xfer.server.comments import CommentChange, compare
 from xfer.server.executor import Executor
 from xfer.server.following import Following, follow
 from xfer.server.publish import Candidate, Publisher
@@ -33,6 +35,7 @@ from xfer.server.serials import last_given
 from xfer.server.status import FailureReport, Outcome
 from xfer.server.zones import Zone
 from xfer.zone.check import Finding, Policy
+from xfer.zone.comments import Collector
 from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
@@ -54,12 +57,15 @@ class _Readable:
     path: Path
     policy: Policy
     max_records: int
+    comments: Collector
 
     def parse(self, served: Snapshot | None) -> tuple[Snapshot, list[Finding]]:
         # dnspython is slow to import, and most daemons have no zone files.
         from xfer.zone.zonefile import read_zone_file
 
-        return read_zone_file(self.path, self.origin, self.policy, served, self.max_records)
+        return read_zone_file(
+            self.path, self.origin, self.policy, served, self.max_records, self.comments
+        )
 
 
 @attrs.define(eq=False)
@@ -71,7 +77,9 @@ class ZoneFiles:
     executor: Executor
     clock: Clock
 
-    async def publish(self, zone: Zone, policy: Policy, max_records: int = 0) -> Outcome:
+    async def publish(
+        self, zone: Zone, policy: Policy, max_records: int, comments: Collector
+    ) -> Outcome:
         """Read the zone's file where it has changed, and publish it where nothing else has.
 
         The caller has the zone for itself. What fails is recorded in `zone.error`, and the old
@@ -82,9 +90,9 @@ class ZoneFiles:
         if path is None:
             return Outcome(True, True, "the zone has no file", zone.name)
         serial_from = zone.serial
-        readable = _Readable(zone.origin, path, policy, max_records)
+        readable = _Readable(zone.origin, path, policy, max_records, comments)
         try:
-            message, candidate = await self.executor.run(
+            message, candidate, remarks = await self.executor.run(
                 self._read,
                 readable,
                 zone.config.serial,
@@ -95,6 +103,7 @@ class ZoneFiles:
             if candidate is not None:
                 with self.journal.write_ahead() as ahead:
                     await self.publisher.publish(zone, candidate, ahead)
+            await self.executor.run(remarks.after, self.journal, zone.origin)
         except XferError as error:
             return self._refused(zone, path, error)
         zone.error = None
@@ -138,17 +147,19 @@ class ZoneFiles:
         served: Snapshot | None,
         version: Version | None,
         known: Sequence[int | None],
-    ) -> tuple[str, Candidate | None]:
-        """What there is to say, and what to publish, None for nothing."""
+    ) -> tuple[str, Candidate | None, CommentChange]:
+        """What there is to say, what to publish, None for nothing, and whose comments change."""
+        none = CommentChange()
         origin, path = file.origin, file.path
         digest = digest_of(path)
-        mark = self._mark(origin)
-        as_marked = served is not None and mark.get("root") == served.root.hex()
+        mark = _mark(self.journal, origin)
+        commented = bool(mark.get("comments"))
+        as_marked = served is not None and mark.get("root") == served.root.hex() and not commented
         if version is not None and mark.get("digest") == digest:
             if as_marked:
-                return f"{path} has what is served (serial {version.serial})", None
-            if version.kind != "file":
-                return _unchanged(path, version), None
+                return f"{path} has what is served (serial {version.serial})", None, none
+            if version.kind != "file" or commented:
+                return _unchanged(path, version), None, none
             # An older version, because the one from this file cannot be read any more.
         snapshot, findings = file.parse(served)
         last = None
@@ -157,14 +168,18 @@ class ZoneFiles:
             stored = newest.serial if newest is not None else None
             last = last_given(served.serial, [stored, *known])
         found = follow(snapshot, served, serial, self.clock.wall(), last)
+        remarks = compare(self.journal, snapshot, file.comments)
         if served is not None and not found.changed:
+            remarks.before(self.journal, origin)
             self.journal.set_mark(mark_of(origin, digest, snapshot.serial, served))
-            return f"{path} has what is served (serial {served.serial})", None
-        if version is not None and version.kind != "file" and not as_marked:
+            return f"{path} has what is served (serial {served.serial})", None, remarks
+        edited = version is not None and (version.kind != "file" or commented)
+        if version is not None and edited and not as_marked:
             first_file = not mark and version.kind in TRANSFERRED
             if not (first_file or found.only_serial):
                 raise BothChanged(_both(path, snapshot.serial, version, mark))
-        return _published(path, found, snapshot.serial), Candidate(
+        remarks.before(self.journal, origin)
+        candidate = Candidate(
             found.snapshot,
             tuple(findings),
             f"file {path}" + (f" (its serial {snapshot.serial} was not newer)" * bool(found.note)),
@@ -172,14 +187,22 @@ class ZoneFiles:
             changes=found.changes,
             marks=(mark_of(origin, digest, snapshot.serial, found.snapshot),),
         )
-
-    def _mark(self, origin: bytes) -> Mapping[str, JSON]:
-        return next((mark.data for mark in self.journal.marks(origin) if mark.name == MARK), {})
+        return _published(path, found, snapshot.serial), candidate, remarks
 
 
 def mark_of(origin: bytes, digest: str, serial: int, served: Snapshot) -> Mark:
     """That the file with that digest and serial, and what is served, agree."""
     return Mark(origin, MARK, {"digest": digest, "serial": serial, "root": served.root.hex()})
+
+
+def commented(journal: Journal, origin: bytes) -> tuple[Mark, ...]:
+    """That comments were edited since file and zone agreed; nothing where they never did."""
+    known = _mark(journal, origin)
+    return (Mark(origin, MARK, {**known, "comments": True}),) if known else ()
+
+
+def _mark(journal: Journal, origin: bytes) -> Mapping[str, JSON]:
+    return next((mark.data for mark in journal.marks(origin) if mark.name == MARK), {})
 
 
 def digest_of(path: Path) -> str:

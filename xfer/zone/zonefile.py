@@ -2,13 +2,14 @@
 
 Reading takes BIND's format with $ORIGIN, $TTL and $GENERATE. $INCLUDE is refused, because a zone
 file may come from someone who should not choose which files are read here. Writing is canonical:
-one record a line, absolute names, canonical order, the case in which names arrived.
+one record a line, absolute names, canonical order, the case in which names arrived. Comments after
+a record go in and out with it, where the caller keeps them (`xfer.zone.comments`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -26,10 +27,12 @@ from xfer.wire.parse import Batch
 from xfer.zone.block import Block
 from xfer.zone.build import Builder
 from xfer.zone.check import Finding, Policy
+from xfer.zone.comments import Collector, identity
 from xfer.zone.snapshot import Snapshot
 
 _DIRECTIVES: Final = ("$ORIGIN", "$TTL", "$GENERATE")
 _BATCH: Final = 1_000
+_NONE: Final[Mapping[bytes, str]] = {}
 _SHOWN: Final = 120  # characters of a line in an error
 
 
@@ -54,11 +57,12 @@ class _Sink:
     It stands where dnspython expects a transaction and that transaction's manager.
     """
 
-    def __init__(self, origin: bytes, builder: Builder) -> None:
+    def __init__(self, origin: bytes, builder: Builder, comments: Collector | None) -> None:
         self.manager = self
         self.origin = origin
         self.name = dns.name.from_wire(origin, 0)[0]
         self.builder = builder
+        self.comments = comments
         self.batch = Batch()
 
     def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
@@ -89,6 +93,8 @@ class _Sink:
         record = records.make(names.key_of(low, self.origin), rtype, ttl, canonical)
         plain = low == owner and canonical == spelled
         batch.add(record, None if plain else (owner, spelled))
+        if self.comments is not None and rdata.rdcomment:
+            self.comments.add(record, rdata.rdcomment)
         if len(batch.records) >= _BATCH:
             self.flush()
 
@@ -104,16 +110,17 @@ def read_zone_file(
     policy: Policy,
     previous: Snapshot | None = None,
     max_records: int = 0,
+    comments: Collector | None = None,
 ) -> tuple[Snapshot, list[Finding]]:
     """The zone in a file, and what the checks found.
 
     origin: lower-case wire name; previous: version to share blocks with; max_records: limit that
-    also bounds $GENERATE, 0 for none.
+    also bounds $GENERATE, 0 for none; comments: takes those of the records.
     Raises ZoneFileError (file and line) where it cannot be read, ZoneRejected by the checks.
     """
     try:
         with Path(path).open(encoding="utf-8") as file:
-            return read_zone_text(file, str(path), origin, policy, previous, max_records)
+            return read_zone_text(file, str(path), origin, policy, previous, max_records, comments)
     except OSError as error:
         raise ZoneFileError(str(path), 0, error.strerror or str(error)) from None
 
@@ -125,10 +132,11 @@ def read_zone_text(
     policy: Policy,
     previous: Snapshot | None = None,
     max_records: int = 0,
+    comments: Collector | None = None,
 ) -> tuple[Snapshot, list[Finding]]:
     """The same from an open file or a string; `source` names it in errors."""
     builder = Builder(origin, policy, previous, max_records)
-    sink = _Sink(origin, builder)
+    sink = _Sink(origin, builder, comments)
     tokens = _Tokenizer(text, source)
     # The transaction's interface is all that the reader needs of a transaction.
     transaction: Any = sink
@@ -151,7 +159,10 @@ def read_zone_text(
         raise ZoneFileError(source, line, problem) from None
     while builder.step():
         pass
-    return builder.snapshot(), builder.findings()
+    findings = builder.findings()
+    if comments is not None:
+        findings += comments.findings(origin)
+    return builder.snapshot(), findings
 
 
 def _quoted(text: TextIO | str, line: int) -> str:
@@ -176,15 +187,21 @@ def write_zone_file(snapshot: Snapshot, out: TextIO) -> None:
         out.write(lines)
 
 
-def zone_file_pieces(snapshot: Snapshot) -> Iterator[str]:
-    """The zone file in pieces, each a block's worth of lines, for whoever writes piece by piece."""
+def zone_file_pieces(
+    snapshot: Snapshot, comments: Callable[[Block], Mapping[bytes, str]] | None = None
+) -> Iterator[str]:
+    """The zone file in pieces, each a block's worth of lines, for whoever writes piece by piece.
+
+    comments: those of a block's records, by their identities.
+    """
     yield f"; {names.to_text(snapshot.origin)} serial {snapshot.serial}, {snapshot.count} records\n"
     for block in snapshot.blocks:
-        yield block_lines(block, snapshot.origin)
+        yield block_lines(block, snapshot.origin, comments(block) if comments else {})
 
 
-def block_lines(block: Block, origin: bytes) -> str:
-    """The lines of a block's records: owner, TTL, class, type and rdata, separated by tabs."""
+def block_lines(block: Block, origin: bytes, comments: Mapping[bytes, str] = _NONE) -> str:
+    """The lines of a block's records: owner, TTL, class, type and rdata, separated by tabs, and
+    their comments."""
     spelling = block.spelling()
     lines: list[str] = []
     last_key = b""
@@ -199,8 +216,11 @@ def block_lines(block: Block, origin: bytes) -> str:
         elif key != last_key:
             last_key = key
             owner = names.to_text(names.wire_of(key, origin))
+        end = "\n"
+        if comments and (comment := comments.get(identity(record))):
+            end = f"\t; {comment}\n"
         lines.append(
-            f"{owner}\t{ttl}\tIN\t{records.type_text(rtype)}\t{rdata_text(rtype, rdata)}\n"
+            f"{owner}\t{ttl}\tIN\t{records.type_text(rtype)}\t{rdata_text(rtype, rdata)}{end}"
         )
     return "".join(lines)
 
