@@ -90,10 +90,23 @@ def test_diff_for_machines(xfer: Xfer, socket_option: tuple[str, str]) -> None:
     }
 
 
-def test_a_name_that_is_empty(xfer: Xfer, socket_option: tuple[str, str]) -> None:
-    result = xfer("zone", "history", "", *socket_option)
-    assert result.exit_code == 1
-    assert result.stderr == "xfer: expected the name of a zone, got an empty one\n"
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "expected the name of a zone, got an empty one"),
+        ("a..b", "the name of the zone: expected labels that are not empty, got 'a..b'"),
+        ("x" * 64, "the name of the zone: expected labels of at most 63 octets"),
+        ("b\\", "the name of the zone: expected a character after the backslash"),
+        ("ä..b", "the name of the zone: expected a domain name"),
+    ],
+)
+@pytest.mark.parametrize("command", ["zone history", "zone show", "status", "refresh", "why"])
+def test_what_is_no_name_is_bad_usage(
+    xfer: Xfer, socket_option: tuple[str, str], command: str, name: str, sentence: str
+) -> None:
+    result = xfer(*command.split(), name, *socket_option)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"xfer: {sentence}")
 
 
 @pytest.mark.parametrize("command", [["history"], ["diff", "1", "2"]])

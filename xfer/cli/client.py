@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from xfer.errors import ControlError
+from xfer.cli.common import Misused
+from xfer.errors import ControlError, WireError
 
 BASE = "/xfer/v1"
 PIECE = 1 << 16
@@ -128,9 +129,15 @@ class Daemon:
 
 
 def zone_path(zone: str, rest: str = "") -> str:
-    """The URL path of a zone as typed. Raises ControlError where nothing was."""
+    """The URL path of a zone as typed. Raises Misused where that is no domain name."""
+    from xfer.idn import absolute
+
     if not zone:
-        raise ControlError("expected the name of a zone, got an empty one")
+        raise Misused("expected the name of a zone, got an empty one")
+    try:
+        absolute(zone)
+    except WireError as error:
+        raise Misused(f"the name of the zone: {error}") from None
     return f"/zones/{quote(zone, safe='')}{rest}"
 
 

@@ -55,6 +55,10 @@ WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until it is done.
 ZoneArgument = Annotated[str, typer.Argument(help="Name of the zone.", metavar="ZONE")]
 
 
+class Misused(XferError):
+    """What was typed cannot be meant: usage, where it is found out late."""
+
+
 def daemon(config: Path | None, control: Path | None) -> Daemon:
     """The daemon that -c or --control name; -c wins over the environment, not over --control."""
     from xfer.cli.client import Daemon
@@ -74,6 +78,8 @@ def reported() -> Iterator[None]:
         for item in getattr(error, "errors", (error,)):
             fail(str(item))
         raise typer.Exit(USAGE) from None
+    except Misused as error:
+        raise usage(str(error)) from None
     except ControlError as error:
         fail(str(error))
         if error.unreachable:
