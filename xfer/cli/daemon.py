@@ -145,11 +145,19 @@ def notify(
 def reload(
     as_json: JsonOption = False, config: ConfigOfDaemon = None, control: ControlOption = None
 ) -> None:
-    """Read the config again, as SIGHUP does, and say what came of it."""
+    """Read the config and zone files again, as SIGHUP does, and say what came of it."""
     with reported():
         outcome = daemon(config, control).post("/reload", None, True)
+        for refused in outcome["refused"]:
+            fail(f"{refused['zone']} its file was refused: {refused['sentence']}")
+            if refused["hint"]:
+                note(refused["hint"])
+        if outcome["refused_more"]:
+            fail(f"{many(outcome['refused_more'], 'more zone file')} refused: `xfer status`")
         if as_json:
             print_json(outcome)
+            if outcome["refused"]:
+                raise typer.Exit(FAILED)
             return
         for warning in outcome["warnings"]:
             note(f"xfer: warning: {warning}")
@@ -159,6 +167,8 @@ def reload(
             f"reloaded: {many(outcome['added'], 'zone')} added, {outcome['removed']} removed, "
             f"{outcome['changed']} changed"
         )
+        if outcome["refused"]:
+            raise typer.Exit(FAILED)
 
 
 def finish(outcome: dict[str, Any], as_json: bool) -> None:

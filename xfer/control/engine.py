@@ -22,6 +22,7 @@ from xfer.server.status import (
     PrimaryStatus,
     Progress,
     Refused,
+    RefusedFile,
     RefusedSource,
     ReloadOutcome,
     SecondaryStatus,
@@ -50,6 +51,7 @@ __all__ = [
     "Progress",
     "Reason",
     "Refused",
+    "RefusedFile",
     "RefusedSource",
     "ReloadOutcome",
     "RemovedZone",
@@ -154,4 +156,5 @@ class EngineApi(Protocol):
         """Up to `limit` zones that left the config and are still kept; those that go first."""
 
     async def reload(self) -> ReloadOutcome:
-        """Read the config again; ConfigError leaves the old one in force."""
+        """Read the config again, and zone files that have changed; ConfigError leaves the old one
+        in force."""

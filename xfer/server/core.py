@@ -24,6 +24,7 @@ from xfer.server.dispatch import Dispatcher, Handled, Notified, Sent
 from xfer.server.downstream import Downstream
 from xfer.server.editing import Editor, Rules
 from xfer.server.executor import Executor
+from xfer.server.file_news import FileNews
 from xfer.server.hints import Hint
 from xfer.server.history import History
 from xfer.server.image import ImageCache
@@ -74,6 +75,8 @@ class Core:
         self._rng = rng
         self._load = load
         self.loaded = trio.Event()
+        self.file_news = FileNews()  # of the last reload
+        self._added: dict[Zone, FileNews] = {}  # primary zones that a reload brought, until loaded
         self.images = ImageCache(limits.image_memory)
         self.slots_in = Slots(limits.transfers_in, limits.transfers_in_per_peer, spare=True)
         self.slots_out = Slots(limits.transfers_out, limits.transfers_out_per_peer)
@@ -157,7 +160,11 @@ class Core:
         if zone.secondary:
             self.attempts.loaded(zone)
         else:
-            self._nursery.start_soon(self.read_file, zone)
+            news = self._added.pop(zone, FileNews())
+            self._nursery.start_soon(self._read_and_tell, zone, news)
+
+    async def _read_and_tell(self, zone: Zone, news: FileNews) -> None:
+        news.told(zone, await self.read_file(zone))
 
     # -- attempts
 
@@ -252,7 +259,7 @@ class Core:
     async def reload(self) -> ReloadOutcome:
         """Read the config again and apply it; raises ConfigError and changes nothing.
 
-        Transfers go on; those of removed zones end without being published.
+        What comes of the zone files is told by `file_news` later. Transfers go on; those of removed zones end without being published.
         """
         config = await trio.to_thread.run_sync(self._load)
         self.config = config
@@ -271,6 +278,7 @@ class Core:
         sender = self.outgoing.sender
         sender.idle, sender.total = limits.idle_timeout, limits.total_timeout
         self.downstream.apply(limits)
+        self.file_news = FileNews()
         added, removed, changed = self._apply_zones(config)
         restart = restart_keys(self._started_with, config)
         log.info("reloaded", added=added, removed=removed, changed=changed, restart=restart)
@@ -285,6 +293,7 @@ class Core:
         for origin in gone:
             zone = zones.pop(origin)
             zone.removed = True
+            self._not_read(zone)
             self.schedule.forget(zone)
             self.attempts.saving.leave(zone)
             self.downstream.removed(zone)
@@ -294,6 +303,9 @@ class Core:
             known = zones.get(origin)
             if known is None:
                 zones[origin] = Zone(settings, loading=True)
+                if not zones[origin].secondary:
+                    self.file_news.expect(zones[origin])
+                    self._added[zones[origin]] = self.file_news
                 self._nursery.start_soon(self._load_added, zones[origin])
                 added += 1
             elif known.config != settings:
@@ -302,6 +314,7 @@ class Core:
                 if not known.loading:
                     self.downstream.changed(known)
                 if known.secondary:
+                    self._not_read(known)
                     if known.expires is None:  # it was a primary zone
                         known.keep_alive(self.clock.monotonic(), None, True)
                     self.attempts.soon(known)
@@ -309,5 +322,12 @@ class Core:
                     known.expires = None
                     self.schedule.forget(known)
             if known is not None and not known.secondary:
-                self._nursery.start_soon(self.read_file, known)
+                self.file_news.expect(known)
+                self._nursery.start_soon(self._read_and_tell, known, self.file_news)
         return added, len(gone), changed
+
+    def _not_read(self, zone: Zone) -> None:
+        """A zone that a reload brought is gone, or has no file any more, before it was loaded."""
+        news = self._added.pop(zone, None)
+        if news is not None:
+            news.told(zone, None)

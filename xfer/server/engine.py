@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import TextIO
 
+import attrs
 import trio
 
 import xfer
@@ -207,7 +208,10 @@ class Engine:
         return await self._core.removed.listed(limit)
 
     async def reload(self) -> ReloadOutcome:
-        return await self._core.reload()
+        outcome = await self._core.reload()
+        news = self._core.file_news
+        refused = await news.refused()
+        return attrs.evolve(outcome, refused=refused, refused_more=news.more)
 
     # -- inside
 

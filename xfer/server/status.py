@@ -276,11 +276,23 @@ class Outcome:
 
 
 @attrs.frozen
+class RefusedFile:
+    """A zone file that was not published; the zone goes on serving what it had."""
+
+    zone: str
+    sentence: str
+    hint: str = ""
+
+
+@attrs.frozen
 class ReloadOutcome:
-    """What a reload changed, by zone and peer name; restart: keys that only a restart applies."""
+    """What a reload changed, by zone and peer name; restart: keys that only a restart applies;
+    refused: zone files that were not published; refused_more: how many it leaves out."""
 
     added: int = 0
     removed: int = 0
     changed: int = 0
     restart: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    refused: tuple[RefusedFile, ...] = ()
+    refused_more: int = 0
