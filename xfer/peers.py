@@ -46,16 +46,17 @@ class Peer:
     ixfr: bool = True
     unsigned_messages: int = MAX_UNSIGNED_MESSAGES
     ixfr_udp: bool = False
+    endpoint: str = attrs.field(init=False, eq=False, repr=False)
+    """ "192.0.2.1#53", as BIND and dig write it."""
+
+    @endpoint.default
+    def _endpoint(self) -> str:
+        return f"{self.address}#{self.port}"
 
     @property
     def key(self) -> Key | None:
         """The key that signs what we send to it."""
         return self.keys[0] if self.keys else None
-
-    @property
-    def endpoint(self) -> str:
-        """ "192.0.2.1#53", as BIND and dig write it."""
-        return f"{self.address}#{self.port}"
 
     def __str__(self) -> str:
         return f"{self.name} {self.endpoint}"

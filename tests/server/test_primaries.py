@@ -143,6 +143,23 @@ JUNK: st.SearchStrategy[object] = st.recursive(
 )
 
 
+@given(KNOWN, st.integers(0, 2**32 - 1), SERIAL)
+def test_an_answer_changes_what_it_tells_of_and_nothing_else(
+    known: PrimaryStatus, serial: int, served: int | None
+) -> None:
+    after = primaries.answered(known, serial, served, 0.01, WALL)
+    assert after == attrs.evolve(
+        known,
+        serial=serial,
+        checked_at=WALL,
+        rtt=0.01,
+        checks=known.checks + 1,
+        behind=after.behind,
+        failures=after.failures,
+        error=after.error,
+    )
+
+
 @given(KNOWN)
 def test_what_is_known_comes_back_after_a_restart(known: PrimaryStatus) -> None:
     data = json.loads(json.dumps(primaries.to_data(known)))

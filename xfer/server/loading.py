@@ -7,6 +7,7 @@ advice: wall times are clamped, since the clock may have jumped while nothing ra
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -77,6 +78,9 @@ class Loading:
             if len(together) == TOGETHER or octets > TOGETHER_OCTETS:
                 await self._several(together, saved)
                 together, octets = [], 0
+                # What has been read stays; to look through all of it for garbage, as often as it
+                # grows by a quarter, would hold up the event loop for long.
+                gc.freeze()
             if number % WITHOUT == 0:
                 await trio.lowlevel.checkpoint()
         await self._several(together, saved)

@@ -94,8 +94,10 @@ class Slots:
         self._queue.insert(at, waiter)
 
     def _grant(self) -> None:
+        common = self.total - _spare(self.total) if self.spare else self.total
         for waiter in list(self._queue):
-            if self.running >= self.total:
+            # Behind the urgent ones there may be hundreds, which are not gone through in vain.
+            if self.running >= (self.total if waiter.urgent else common):
                 return
             if self.free(waiter.peer, waiter.urgent):
                 self.running += 1

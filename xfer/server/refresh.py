@@ -172,7 +172,7 @@ class Refresher(Transfers):
         return True
 
     def _tries(self, peer: Peer) -> SoaTries:
-        return BRIEFLY if self._silent[peer.name] >= DEAD else USUALLY
+        return BRIEFLY if self._silent.get(peer.name, 0) >= DEAD else USUALLY
 
     def _target(self, peer: Peer) -> Target:
         known = self._targets.get(peer.name)

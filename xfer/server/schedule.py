@@ -23,7 +23,7 @@ from xfer.server.pace import Pace, Paces
 from xfer.server.zones import Zone
 
 TICK = 0.005  # seconds; what waits for a token is looked at that often
-AT_ONCE = 64  # entries looked at between two looks at the event loop
+AT_ONCE = 32  # entries looked at between two looks at the event loop
 EXPIRES = "expires"  # as an action
 STALE = 1000  # stale entries that are never worth making the heap anew
 

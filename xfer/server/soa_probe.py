@@ -24,11 +24,12 @@ from xfer.errors import TransferError
 from xfer.server.soa import Exchange, SoaAnswer, SoaTries, soa_query, unanswered
 from xfer.server.target import Dial, Target, dial_tcp, system_text, transport_error
 
-SOCKETS = 4  # open for new queries to one address
+SOCKET_BITS = 2
+SOCKETS = 1 << SOCKET_BITS  # open for new queries to one address
 ROTATE = 2000  # queries
 ROTATE_AFTER = 10.0  # seconds
 STEP = 0.1  # seconds between two looks at what has timed out; no timeout is shorter
-BATCH = 32  # answers read between two looks at the event loop
+BATCH = 8  # answers read from one socket between two looks at the event loop
 LARGEST = 4096  # octets of an answer; more than our OPT allows
 BUFFER = 1 << 20  # octets that the kernel may hold of answers to one socket
 
@@ -184,7 +185,7 @@ class SoaProber:
         key = target.address, target.port, target.source
         sockets = self._open.setdefault(key, [])
         if len(sockets) == SOCKETS:
-            at = self.rng.randrange(SOCKETS)
+            at = self.rng.getrandbits(SOCKET_BITS)
             used = sockets[at]
             if used.sent < ROTATE and now < used.until:
                 return used
