@@ -12,8 +12,8 @@ from tests.server.test_core import World
 from xfer.config import load
 from xfer.server import file_news
 from xfer.server.core import Core
-from xfer.server.engine import Engine
 from xfer.server.file_news import FileNews
+from xfer.server.loading import Loading
 from xfer.server.status import FailureReport, Outcome, RefusedFile
 from xfer.server.zones import Zone
 
@@ -60,25 +60,36 @@ def test_all_have_to_be_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert news.more == 1
 
 
-def test_a_zone_that_another_reload_takes_away_does_not_hold_it_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["", '[[peer]]\nname = "p"\naddress = "192.0.2.1"\n'])
+def test_a_zone_that_has_no_file_any_more_before_it_is_loaded_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    if then:  # it is made a secondary zone, else it is removed
+        then += '[[zone]]\nname = "a.example"\nprimaries = ["p"]\n'
+
+    async def never(_self: Loading, _zone: Zone) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(Loading, "added", never)
     world = World(tmp_path, "")
-    ends: list[str] = []
+    ends: list[tuple[RefusedFile, ...]] = []
 
     async def session(core: Core) -> None:
-        engine = Engine(core, None)  # type: ignore[arg-type]
         await core.load_all()
+        world.write(ZONE.format(name="a.example"))
+        await core.reload()
+        first = core.file_news
 
-        async def reload(keys: str) -> None:
-            world.write(keys)
-            outcome = await engine.reload()
-            ends.append(f"{outcome.added} {outcome.removed} {len(outcome.refused)}")
+        async def wait() -> None:
+            ends.append(await first.refused())
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(reload, ZONE.format(name="a.example"))
-            while not core.table.zones:
-                await trio.lowlevel.checkpoint()
-            nursery.start_soon(reload, "")
-        assert core.table.zones == {}
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            assert ends == []
+            world.write(then)
+            await core.reload()
+        assert await core.file_news.refused() == ()
 
     world.run(session)
-    assert sorted(ends) == ["0 1 0", "1 0 0"]
+    assert ends == [()]
