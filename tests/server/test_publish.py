@@ -141,6 +141,9 @@ class NoHistory:
     def load(self, version: Version, held: Snapshot | None = None) -> Snapshot:
         raise AssertionError("nothing to load")
 
+    def changes(self, version: Version) -> Changeset | None:
+        raise AssertionError("no changes to read")
+
 
 BASE = [host(f"h{n:04}") for n in range(1000)]
 

@@ -11,6 +11,7 @@ A failure before the swap raises and leaves the old version serving.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
@@ -42,6 +43,8 @@ T = TypeVar("T")
 STANDING = 0.004
 BETWEEN = 0.02
 FEW = 64  # records of a small change
+SMALL = 1 << 16  # octets of a first version that need no thread; far below GATHER_BYTES
+FIRSTS = 2000  # first versions between two times that what they brought is left to stay
 
 
 @attrs.frozen
@@ -94,6 +97,7 @@ class Publisher:
     notify: Callable[[Zone], None]
     changes: Changes | None = None
     _stood: float = -math.inf
+    _firsts: int = 0
 
     async def publish(self, zone: Zone, candidate: Candidate, ahead: Ahead) -> Version:
         """Make the candidate durable, serve it, tell the secondaries; returns its version.
@@ -163,6 +167,11 @@ class Publisher:
         changes that outweigh the zone."""
         snapshot = candidate.snapshot
         changes = candidate.changes_from(served) if served is not None else None
+        if served is None and snapshot.size <= SMALL:
+            # For so few octets the way to a thread costs more, and there may be very many zones.
+            ahead.write(snapshot.blocks)
+            self._settle_in()
+            return None
         if served is None or changes is None:
             return await self.executor.run(self._write_and_compare, served, snapshot, ahead)
         held = {block.digest for block in served.blocks}
@@ -173,6 +182,14 @@ class Publisher:
         else:
             await self.executor.run(_write_and_weigh, ahead, fresh, changes)
         return changes
+
+    def _settle_in(self) -> None:
+        """What first versions bring stays: looking through all of it for garbage as often as it
+        has grown by a quarter holds up the event loop, by a second for a hundred thousand zones."""
+        self._firsts += 1
+        if self._firsts % FIRSTS == 0:
+            gc.collect(1)
+            gc.freeze()
 
     def _write_and_compare(
         self, served: Snapshot | None, snapshot: Snapshot, ahead: Ahead
