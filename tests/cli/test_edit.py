@@ -131,7 +131,9 @@ def test_import_asks_nobody_where_nobody_is(
         (primary.ZONE + "x A 192.0.2.888\ny A 192.0.2.1\n", r'new:6: .*, in "x A 192.0.2.888"'),
         (primary.ZONE + "$INCLUDE /etc/passwd\n", r"new:6: \$INCLUDE is refused"),
         (primary.ZONE + "www CNAME ns1\n", "cname-and-other: .*www.example.com."),
-        ("", "apex-soa: "),
+        ("", r"new: expected the records of a zone, got none$"),
+        ("; a remark\n$TTL 3\n", r"new: expected the records of a zone, got none$"),
+        ("$TTL 3\nwww A 192.0.2.1\n", "apex-soa: .* got example.com. SOA, which is missing"),
         (primary.ZONE + "\udcff", "UTF-8"),
     ],
 )

@@ -129,6 +129,7 @@ KNOWN = st.builds(
     rtt=st.none() | st.floats(0, 100),
     behind=st.booleans(),
     diverged=SERIAL,
+    diverged_here=st.booleans(),
     ixfr=st.sampled_from(IxfrState),
     ixfr_broken=SERIAL,
     ixfr_timeouts=st.integers(0, 9),

@@ -296,6 +296,18 @@ def test_other_content_under_the_serial_that_is_served_is_reported() -> None:
     assert world.zone.snapshot.count == 9 + 2, "forced, it is taken"
 
 
+@pytest.mark.parametrize("kind", ["rollback", "axfr"])
+def test_other_content_than_was_made_here_is_told_apart(kind: str) -> None:
+    world = World(first=snapshot(5, hosts=9), second=snapshot(5))
+    world.zone.snapshot = snapshot(5)
+    new = NewVersion(world.zone.origin, 5, None, world.zone.snapshot, "a test", kind)
+    world.zone.version = MemoryCommits().submit(new).result()
+    assert world.attempt(force=True, only=FIRST).ok
+    known = world.zone.primaries["first"]
+    assert (known.diverged, known.diverged_here) == (5, kind == "rollback")
+    assert not world.zone.made_here
+
+
 def test_one_dead_primary_never_makes_a_healthy_zone_failing() -> None:
     world = World(first=None, second=snapshot(5))
     world.zone.snapshot = snapshot(5)

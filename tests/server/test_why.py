@@ -141,7 +141,14 @@ def test_ixfr_that_failed() -> None:
     ("primary", "expected"),
     [
         ({"serial": 5, "behind": True}, "has serial 5, which is behind ours (7), and is not"),
-        ({"diverged": 7}, "published other content under serial 7 than what was served"),
+        ({"diverged": 7}, "had other content under serial 7 than was served here under it: its"),
+        ({"diverged": 8}, "than was served here under it: its primaries differ"),
+        (
+            {"diverged": 7, "diverged_here": True},
+            "had other content under serial 7 than was made and served here under it, so that",
+        ),
+        ({"diverged": 6}, "than was served here under it; secondaries that follow to serial 7 "),
+        ({"diverged": 6, "diverged_here": True}, "than was made here under it; secondaries that"),
         ({"ixfr": IxfrState.FULL}, "answers IXFR with the whole zone"),
         ({"serial": None, "checked_at": None}, "has not been asked yet"),
     ],

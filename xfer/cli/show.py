@@ -164,7 +164,8 @@ def _primary(item: dict[str, Any], now: float) -> str:
     if item["behind"]:
         parts.append("lower than ours, not followed")
     if item["diverged"] is not None:
-        parts.append(f"had other content under serial {item['diverged']}")
+        here = " than was made here" if item["diverged_here"] else ""
+        parts.append(f"had other content under serial {item['diverged']}{here}")
     if item["ixfr_broken"] is not None:
         parts.append(f"IXFR from {item['ixfr_broken']} failed")
     elif item["ixfr_timeouts"]:

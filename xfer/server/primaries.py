@@ -85,6 +85,7 @@ def answered(
         rtt=rtt,
         behind=served is not None and newer(served, serial),
         diverged=known.diverged,
+        diverged_here=known.diverged_here,
         ixfr=known.ixfr,
         ixfr_broken=known.ixfr_broken,
         ixfr_timeouts=known.ixfr_timeouts,
@@ -153,6 +154,7 @@ _KEPT = (
     "failures",
     "behind",
     "diverged",
+    "diverged_here",
     "ixfr_broken",
     "ixfr_timeouts",
     "notified_serial",
@@ -204,7 +206,8 @@ def from_data(peer: Peer, data: Mapping[str, JSON], wall: float) -> PrimaryStatu
     rtt = data.get("rtt")
     if isinstance(rtt, (int, float)) and rtt >= 0:
         changes["rtt"] = float(rtt)
-    changes["behind"] = data.get("behind") is True
+    for name in ("behind", "diverged_here"):
+        changes[name] = data.get(name) is True
     state = data.get("ixfr")
     if isinstance(state, str) and state in _STATES:
         changes["ixfr"] = _STATES[state]

@@ -106,6 +106,7 @@ class PrimaryStatus:
     rtt: float | None = None  # seconds until it answered the last SOA query
     behind: bool = False  # it told a lower serial than ours, which we do not follow
     diverged: int | None = None  # the serial under which its content was not what we served
+    diverged_here: bool = False  # and that no primary had given: a rollback, maybe
     ixfr: IxfrState = IxfrState.UNKNOWN
     ixfr_broken: int | None = None  # the serial from which IXFR failed, and is not asked again
     ixfr_timeouts: int = 0  # in a row

@@ -219,10 +219,11 @@ class Transfers:
             return False
         serial = result.snapshot.serial
         same = served is not None and serial == served.serial
+        made_here = zone.made_here
         any_serial = any_serial or self.expired(zone)
         if served is not None and not any_serial and not newer(serial, served.serial):
             if same:
-                self._diverged(zone, peer, serial)
+                self._diverged(zone, peer, serial, made_here)
             raise TransferError(
                 Failure.CONTENT,
                 f"a serial above {served.serial}, as the SOA check said",
@@ -241,14 +242,17 @@ class Transfers:
         )
         version = await self.publisher.publish(zone, candidate, ahead)
         if same and (version.added is None or version.added + (version.removed or 0)):
-            self._diverged(zone, peer, serial)
+            self._diverged(zone, peer, serial, made_here)
         return True
 
-    def _diverged(self, zone: Zone, peer: Peer, serial: int) -> None:
-        """It has other content than is served, under the same serial (REQUIREMENTS C12)."""
-        zone.primaries[peer.name] = attrs.evolve(zone.primary(peer), diverged=serial)
+    def _diverged(self, zone: Zone, peer: Peer, serial: int, made_here: bool) -> None:
+        """It has other content than was served, under the same serial (REQUIREMENTS C12);
+        made_here: which no primary gave."""
+        zone.primaries[peer.name] = attrs.evolve(
+            zone.primary(peer), diverged=serial, diverged_here=made_here
+        )
         log.warning(
-            "primaries differ",
+            "other content under one serial" if made_here else "primaries differ",
             zone=zone.name,
             peer=str(peer),
             serial_to=serial,

@@ -201,15 +201,36 @@ def _primaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             )
         elif item.checked_at is None:
             yield Reason(Weight.NOTE, f"{who} has not been asked yet.")
-        if item.diverged is not None:
-            yield Reason(
-                Weight.DEGRADED,
-                f"{who} published other content under serial {item.diverged} than what was served "
-                "here under it: its primaries differ, and secondaries cannot tell. What to do: "
-                "raise the serial where the content is right (until then `xfer force-axfr "
-                f"{zone.name} --peer {item.peer}` takes this one's).",
-            )
+        yield from _diverged(zone, item, who)
         yield from _ixfr(item, who, now)
+
+
+def _diverged(zone: ZoneStatus, item: PrimaryStatus, who: str) -> Iterator[Reason]:
+    """It had other content than was served here, under the same serial."""
+    if item.diverged is None:
+        return
+    other = f"{who} had other content under serial {item.diverged} than "
+    other += "was made" if item.diverged_here else "was served"
+    if zone.serial is not None and newer(zone.serial, item.diverged):
+        yield Reason(
+            Weight.NOTE,
+            f"{other} here under it; secondaries that follow to serial {zone.serial} have what is "
+            "served.",
+        )
+    elif item.diverged_here:
+        yield Reason(
+            Weight.DEGRADED,
+            f"{other} and served here under it, so that secondaries that have serial "
+            f"{item.diverged} cannot tell which one they have. What to do: raise the serial on "
+            "the primary, or transfer by hand there.",
+        )
+    else:
+        yield Reason(
+            Weight.DEGRADED,
+            f"{other} here under it: its primaries differ, and secondaries cannot tell. What to "
+            "do: raise the serial where the content is right (until then `xfer force-axfr "
+            f"{zone.name} --peer {item.peer}` takes this one's).",
+        )
 
 
 def _ixfr(item: PrimaryStatus, who: str, now: float) -> Iterator[Reason]:

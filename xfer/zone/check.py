@@ -349,7 +349,8 @@ class Checker:
     def finish(self) -> None:
         """Check what only the whole zone shows; raises ZoneRejected where the zone is refused."""
         if self._soas != 1:
-            self._found("apex-soa", self.origin, SOA, f"stands {self._soas} times")
+            times = f"stands {self._soas} times" if self._soas else "is missing"
+            self._found("apex-soa", self.origin, SOA, times)
         if self._nameservers == 0:
             self._found("apex-ns", self.origin, NS, "is missing")
         refused = self._refused

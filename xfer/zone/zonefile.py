@@ -64,6 +64,7 @@ class _Sink:
         self.builder = builder
         self.comments = comments
         self.batch = Batch()
+        self.count = 0
 
     def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
         return self.name, False, self.name
@@ -75,6 +76,7 @@ class _Sink:
         """$ORIGIN changes how names are read, not which zone this is."""
 
     def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
+        self.count += 1
         rtype = int(rdata.rdtype)
         if not records.is_data_type(rtype):
             raise WireError("a type that is data", records.type_text(rtype))
@@ -157,6 +159,8 @@ def read_zone_text(
             problem = f"expected UTF-8 text, got {error}"
         problem = (problem or "not a record") + _quoted(text, line)
         raise ZoneFileError(source, line, problem) from None
+    if sink.count == 0:
+        raise ZoneFileError(source, 0, "expected the records of a zone, got none")
     while builder.step():
         pass
     findings = builder.findings()
