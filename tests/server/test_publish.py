@@ -107,6 +107,31 @@ class Counted:
         return function(*args)
 
 
+@pytest.mark.parametrize(("hosts", "calls"), [(3, 0), (5000, 1)])
+def test_a_small_first_version_needs_no_thread_and_what_many_bring_is_left_to_stay(
+    hosts: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+    executor = Counted()
+    monkeypatch.setattr("xfer.server.publish.FIRSTS", 4)
+    monkeypatch.setattr("gc.freeze", lambda: frozen.append(0))
+    content = snapshot(2, hosts=hosts)
+    zones = [Zone(zone_config(name=f"z{number}.example.")) for number in range(9)]
+    ahead = MemoryAhead()
+
+    async def main() -> None:
+        publisher = Publisher(MemoryCommits(), executor, TrioClock(), lambda z: None)
+        for zone in zones:
+            candidate = Candidate(content, (), "axfr from 192.0.2.1#53", "axfr")
+            await publisher.publish(zone, candidate, ahead)
+
+    trio.run(main)
+    assert executor.calls == calls * len(zones)
+    assert ahead.digests == {block.digest for block in content.blocks}
+    assert all(zone.snapshot is content for zone in zones)
+    assert len(frozen) == (2 if calls == 0 else 0)
+
+
 def published(
     served: Snapshot | None, new: Snapshot, given: Changeset | None
 ) -> tuple[MemoryCommits, MemoryAhead, Counted, Changes]:
