@@ -188,7 +188,9 @@ class Limits:
         parse.integer(1, 64), "threads for small transfers, checks and the journal", 2
     )
     parser_processes: int = setting(
-        parse.integer(0, 64), "processes that parse large transfers; 0: threads do", 1
+        parse.integer(0, 64),
+        "pairs of processes that parse and pack large transfers; 0: threads do",
+        1,
     )
     shutdown_grace: float = setting(
         parse.seconds(0, 3600), "seconds that running transfers get to finish on SIGTERM", 10.0

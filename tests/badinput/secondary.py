@@ -22,7 +22,7 @@ from xfer.errors import TransferError
 from xfer.journal import Journal, NewVersion, Version
 from xfer.peers import Peer
 from xfer.server.executor import Executor, InlineExecutor
-from xfer.server.parsing import Parsers
+from xfer.server.pipeline import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.pull import PullLimits, PullResult, WriteAhead, pull_zone
 from xfer.server.quotas import Slots

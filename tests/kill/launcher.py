@@ -23,7 +23,7 @@ import trio
 from tests.kill.plan import PHASES, Plan
 from xfer.control.daemon import UnixControl
 from xfer.journal import Journal, blocks, flip
-from xfer.server import launch, parsing, phases
+from xfer.server import launch, parsing, phases, pipeline
 from xfer.server.notify import Notifier
 from xfer.server.refresh import Refresher
 from xfer.server.status import Phase
@@ -153,7 +153,7 @@ def watch(notes: Notes) -> None:
         setattr(Journal, name, committed)
     for kind in (parsing.LocalReception, parsing.RemoteReception):
         kind.finish = wrapped(kind.finish, nothing, noting("checked"))  # type: ignore[method-assign]
-    parsing.Parsers.acquire = wrapped(parsing.Parsers.acquire, nothing, noting("child"))  # type: ignore[method-assign]
+    pipeline.Parsers.acquire = wrapped(pipeline.Parsers.acquire, nothing, noting("child"))  # type: ignore[method-assign]
     Notifier.notify = wrapped(Notifier.notify, nothing, noting("notify queued"))  # type: ignore[method-assign]
 
     attempt = Refresher.attempt

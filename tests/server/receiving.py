@@ -95,7 +95,10 @@ def told(reception: LocalReception | RemoteReception, stream: bytes, piece: int 
         blocks.append([(block.data, block.digest) for block in ready])
 
     for at in range(0, len(stream), piece):
-        note(reception.take([stream[at : at + piece]], NOW))
+        ready = reception.take([stream[at : at + piece]], NOW)
+        while reception.behind:
+            ready += reception.catch_up()
+        note(ready)
     received, rest = reception.finish()
     note(rest)
     snapshot = received.snapshot
@@ -114,3 +117,8 @@ def parts(error: TransferError) -> tuple[object, ...]:
         error.failure, error.expected, error.got, error.hint, error.try_axfr, error.try_next,
         error.peer, str(error),
     )  # fmt: skip
+
+
+def children(pid: int) -> list[int]:
+    """The processes that one has started, and that have not been waited for."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import attrs
 import pytest
@@ -43,6 +42,7 @@ from tests.server.receiving import (
     HOSTS,
     ROOT,
     SIGNED,
+    children,
     drafts,
     framed,
     framing,
@@ -51,10 +51,11 @@ from tests.server.receiving import (
     told,
 )
 from xfer.errors import Failure, TransferError
+from xfer.server.building import Received
 from xfer.server.executor import Executor, InlineExecutor, ThreadExecutor
-from xfer.server.parsing import LARGE, Child, Parsers, RemoteReception, run_in
+from xfer.server.parsing import LARGE, RemoteReception
+from xfer.server.pipeline import Parsers, Pipeline, run_in
 from xfer.server.pull import PullLimits, PullResult, pull_zone
-from xfer.server.reception import Received
 from xfer.server.target import Target
 from xfer.transfer.envelope import StreamLimits
 from xfer.wire.tsig import Key
@@ -64,26 +65,35 @@ LARGE_SCRIPT = Script(2, messages=3000)  # 400 kB unsigned
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Child]:
+def shared() -> Iterator[Pipeline]:
     """A child for tests that leave it alive."""
-    with closing(Child()) as child:
+    with closing(Pipeline()) as child:
         yield child
 
 
-def wait_for_end(pid: int) -> None:
-    """Until the process is dead; it stays a zombie."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+STAGES = pytest.mark.parametrize("stage", ["parser", "packer"])
 
 
-def test_a_child_that_is_killed_at_work_fails_its_transfer_and_no_other() -> None:
+def pid_of(child: Pipeline, stage: str) -> int:
+    """The packer is started by the parser, once that has what it needs."""
+    if stage == "parser":
+        return child.pid
+    child.begin(job())
+    (packer,) = children(child.pid)
+    return packer
+
+
+@STAGES
+def test_a_child_that_is_killed_at_work_fails_its_transfer_and_no_other(stage: str) -> None:
     stream = framed(drafts(HOSTS[:3000]), None)
     with closing(Parsers(1)) as parsers, ThreadPoolExecutor(1) as pool:
         child = parsers.acquire()
         assert child is not None
+        pid = pid_of(child, stage)
         reception = RemoteReception(child, job(), framing(), BEFORE_ANYTHING)
-        os.kill(child.pid, signal.SIGSTOP)  # so that it is at work when it is killed
-        taking = pool.submit(reception.take, [stream], NOW)
-        os.kill(child.pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGSTOP)  # so that it is at work when it is killed
+        taking = pool.submit(lambda: (reception.take([stream], NOW), reception.finish()))
+        os.kill(pid, signal.SIGKILL)
         error = taking.exception(10)
         assert isinstance(error, TransferError)
         assert error.failure is Failure.POLICY
@@ -96,13 +106,16 @@ def test_a_child_that_is_killed_at_work_fails_its_transfer_and_no_other() -> Non
         told(RemoteReception(after, job(), framing(), BEFORE_ANYTHING), stream)
 
 
-def test_a_child_that_was_killed_idle_is_replaced_and_the_log_says_so() -> None:
+@STAGES
+def test_a_child_that_was_killed_idle_is_replaced_and_the_log_says_so(stage: str) -> None:
     with closing(Parsers(1)) as parsers:
         first = parsers.acquire()
         assert first is not None
+        pid = pid_of(first, stage)
         parsers.release(first)
-        os.kill(first.pid, signal.SIGKILL)
-        wait_for_end(first.pid)
+        with os.fdopen(os.pidfd_open(pid)) as end:
+            os.kill(pid, signal.SIGKILL)
+            assert select.select([end], [], [], 10)[0]
         with structlog.testing.capture_logs() as lines:
             second = parsers.acquire()
         assert [line["pid"] for line in lines] == [first.pid]
@@ -119,7 +132,7 @@ def test_a_child_ends_with_its_parent() -> None:
         [
             sys.executable,
             "-c",
-            "import sys\nfrom xfer.server.parsing import Child\nchild = Child()\n"
+            "import sys\nfrom xfer.server.pipeline import Pipeline\nchild = Pipeline()\n"
             "print(child.pid, flush=True)\nsys.stdin.read()",
         ],
         stdin=subprocess.PIPE,
@@ -202,7 +215,7 @@ class Counted(Parsers):
 
     asked = 0
 
-    def acquire(self) -> Child | None:
+    def acquire(self) -> Pipeline | None:
         self.asked += 1
         return super().acquire()
 
@@ -328,7 +341,7 @@ def test_a_cancelled_pull_does_not_wait_for_its_child() -> None:
         trio.run(main)
 
 
-def test_a_call_that_is_done_leaves_its_child_alone(shared: Child) -> None:
+def test_a_call_that_is_done_leaves_its_child_alone(shared: Pipeline) -> None:
     async def main() -> Received:
         work = job()
         threads = ThreadExecutor(1)
@@ -343,10 +356,6 @@ def test_a_call_that_is_done_leaves_its_child_alone(shared: Child) -> None:
     assert snapshot is not None
     assert snapshot.count == 303
     assert shared.usable()
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_a_daemon_ends_although_its_child_does_not_answer() -> None:

@@ -15,7 +15,8 @@ from tests.badinput.secondary import pull
 from tests.badinput.test_ixfr import answer
 from xfer.errors import Failure, TransferError
 from xfer.server.executor import InlineExecutor
-from xfer.server.parsing import LARGE, Parsers
+from xfer.server.parsing import LARGE
+from xfer.server.pipeline import Parsers
 from xfer.server.pull import _only
 from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot

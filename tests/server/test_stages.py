@@ -26,6 +26,7 @@ from tests.server.receiving import (
     SIGNED,
     SPELLED,
     Told,
+    children,
     drafts,
     framed,
     framing,
@@ -36,19 +37,20 @@ from tests.server.receiving import (
 )
 from xfer.errors import Failure, TransferError
 from xfer.server.job import Job
-from xfer.server.parsing import Child, LocalReception, RemoteReception
+from xfer.server.parsing import LocalReception, RemoteReception
+from xfer.server.pipeline import Pipeline
 from xfer.transfer.envelope import StreamLimits
 from xfer.wire.tsig import Key
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Child]:
+def shared() -> Iterator[Pipeline]:
     """A child for tests that leave it alive."""
-    with closing(Child()) as child:
+    with closing(Pipeline()) as child:
         yield child
 
 
-def both(child: Child, work: Job, stream: bytes, key: Key | None = None) -> Told:
+def both(child: Pipeline, work: Job, stream: bytes, key: Key | None = None) -> Told:
     """What both kinds of reception say, which is the same."""
     here = told(LocalReception(work, framing(key)), stream)
     there = told(RemoteReception(child, work, framing(key), BEFORE_ANYTHING), stream)
@@ -65,7 +67,7 @@ def both(child: Child, work: Job, stream: bytes, key: Key | None = None) -> Told
     ids=["in-order", "disordered", "spelled", "spelled-disordered"],
 )
 def test_a_child_receives_what_this_process_does(
-    shared: Child, hosts: list[bytes], key: Key | None
+    shared: Pipeline, hosts: list[bytes], key: Key | None
 ) -> None:
     found = both(shared, job(), framed(drafts(hosts), key), key)
     assert found.snapshot.count == len(hosts) + 3
@@ -75,7 +77,7 @@ def test_a_child_receives_what_this_process_does(
     assert found.progress[-1][0].expire == 3600
 
 
-def test_a_child_shares_the_blocks_of_the_version_before(shared: Child) -> None:
+def test_a_child_shares_the_blocks_of_the_version_before(shared: Pipeline) -> None:
     before = both(shared, job(), framed(drafts(HOSTS), None)).snapshot
     hosts = [HOSTS[0], rr(name("host-00000a"), A, b"\1\2\3\4"), *HOSTS[1:]]
     after = both(shared, job(previous=before), framed(drafts(hosts, serial=2), None))
@@ -83,7 +85,7 @@ def test_a_child_shares_the_blocks_of_the_version_before(shared: Child) -> None:
     assert len(known & set(after.digests)) == len(known) - 1
 
 
-def test_a_child_tells_what_the_checks_found(shared: Child) -> None:
+def test_a_child_tells_what_the_checks_found(shared: Pipeline) -> None:
     outside = [rr(name("www.example.org."), A, b"\1\2\3\4")]
     found = both(shared, job(), framed(drafts(outside + HOSTS[:300]), None))
     assert [finding[0] for finding in found.findings] == ["out-of-zone"]
@@ -122,7 +124,7 @@ def outcome(reception: LocalReception | RemoteReception, stream: bytes) -> Trans
     ids=["mac", "unsigned", "refused", "id", "cut", "tail", "cname", "records", "octets"],
 )
 def test_an_error_comes_from_the_child_as_it_is(
-    shared: Child, work: Job, key: Key | None, stream: bytes, failure: Failure
+    shared: Pipeline, work: Job, key: Key | None, stream: bytes, failure: Failure
 ) -> None:
     here = outcome(LocalReception(work, framing(key)), stream)
     there = outcome(RemoteReception(shared, work, framing(key), BEFORE_ANYTHING), stream)
@@ -133,20 +135,33 @@ def test_an_error_comes_from_the_child_as_it_is(
 
 @attrs.frozen
 class FailingJob:
-    """Fails in the child, in every part of an error that a reception might set."""
+    """Fails in one of the processes, in every part of an error that a reception might set."""
 
-    def reception(self) -> None:
-        raise TransferError(Failure.CONTENT, "a", "b", hint="c", try_axfr=True, try_next=False)
+    stage: str
+
+    def machine(self) -> None:
+        self._begin("parser")
+
+    def building(self) -> None:
+        self._begin("packer")
+
+    def _begin(self, stage: str) -> None:
+        if stage == self.stage:
+            raise TransferError(Failure.CONTENT, "a", "b", hint="c", try_axfr=True, try_next=False)
 
 
-def test_every_part_of_an_error_comes_from_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stage", ["parser", "packer"])
+def test_every_part_of_an_error_comes_from_the_child(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    with closing(Child()) as child:
+    with closing(Pipeline()) as child:
         with pytest.raises(TransferError) as caught:
-            child.ask("begin", FailingJob())
+            child.begin(FailingJob(stage))  # type: ignore[arg-type]
         error = caught.value
         assert parts(error)[:6] == (Failure.CONTENT, "a", "b", "c", True, False)
         assert not child.broken
+        child.begin(job())
 
 
 def resident(pid: int, what: str = "VmRSS") -> int:
@@ -161,13 +176,15 @@ def test_a_child_keeps_no_memory_of_a_job() -> None:
     stream = framed(drafts(shuffled([
         rr(name(f"{n:06d}"), 16, b"\xc8" + random.Random(n).randbytes(200)) for n in range(60_000)
     ]), per_message=200), None)  # fmt: skip
-    with closing(Child()) as child:
+    with closing(Pipeline()) as child:
         told(RemoteReception(child, job(), framing(), BEFORE_ANYTHING), framed(drafts(HOSTS), None))
         child.drop()
-        child.ask("begin", job())  # answered once the drop is done
-        before = resident(child.pid)
+        child.begin(job())  # answered once the drop is done
+        (packer,) = children(child.pid)
+        before = resident(packer), resident(child.pid)
         told(RemoteReception(child, job(), framing(), BEFORE_ANYTHING), stream)
-        assert resident(child.pid, "VmHWM") > before + (12 << 20)
+        assert resident(packer, "VmHWM") > before[0] + (12 << 20)
         child.drop()
-        child.ask("begin", job())
-        assert resident(child.pid) < before + (4 << 20)
+        child.begin(job())
+        assert resident(packer) < before[0] + (4 << 20)
+        assert resident(child.pid) < before[1] + (4 << 20)

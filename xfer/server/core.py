@@ -30,7 +30,7 @@ from xfer.server.history import History
 from xfer.server.image import ImageCache
 from xfer.server.loading import Loading
 from xfer.server.outgoing import Outgoing
-from xfer.server.parsing import Parsers
+from xfer.server.pipeline import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher

@@ -29,7 +29,7 @@ from xfer.peers import IPAddress, address_of
 from xfer.server.core import Core
 from xfer.server.engine import Engine
 from xfer.server.executor import ThreadExecutor
-from xfer.server.parsing import Parsers
+from xfer.server.pipeline import Parsers
 from xfer.server.settings import retention
 from xfer.server.soa_probe import SoaProber
 from xfer.server.target import system_text

@@ -1,7 +1,7 @@
 """The octets of one TCP stream as messages (RFC 1035 §4.2.2) whose TSIG is verified.
 
-This is the only part of a reception that knows the key, and it is cheap beside parsing: where a
-child process parses, it stays with us.
+This is the only part of a reception that knows the key, and it is cheap beside parsing: where
+other processes parse, it stays with us.
 """
 
 from __future__ import annotations

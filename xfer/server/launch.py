@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from xfer import log as logging
 from xfer.config import Config, load
 from xfer.errors import ConfigError, XferError
-from xfer.server.parsing import Parsers
+from xfer.server.pipeline import Parsers
 
 if TYPE_CHECKING:
     from xfer.server.daemon import C, Control

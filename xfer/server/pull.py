@@ -5,7 +5,7 @@ Three things go on at once, with bounded buffers between them:
 
     reader          socket → chunks                     event loop
     parser          chunks → MAC, machine, builder      worker thread, all chunks there are at once;
-                                                        from 256 kB on, another process
+                                                        from 256 kB on, two other processes
     writer          finished blocks → journal           worker thread
 
 The reader (`intake.py`) stops while a megabyte waits for the parser, and the parser while the
@@ -13,7 +13,7 @@ writer is behind, so a fast peer meets TCP's back-pressure and memory stays boun
 publishes: the result is complete, every MAC verified and every check passed, or there is a
 TransferError.
 
-An answer to IXFR is read here, and only a whole zone goes to the other process. For an edit, the
+An answer to IXFR is read here, and only a whole zone goes to other processes. For an edit, the
 way to a thread and back takes longer than the work: up to INLINE octets are parsed, and up to
 INLINE_RECORDS records changed, in the event loop, which that holds up for no longer than a bounded
 step of the kernel does. The journal gets the blocks of so small a change with its commit.
@@ -31,21 +31,15 @@ import trio
 
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
+from xfer.server.building import Received
 from xfer.server.executor import Executor
 from xfer.server.framing import Framing
 from xfer.server.intake import Intake
 from xfer.server.ixfr_udp import ask_udp
 from xfer.server.job import Job, Progress
-from xfer.server.parsing import (
-    LARGE,
-    Child,
-    LocalReception,
-    Parsers,
-    RemoteReception,
-    run_in,
-)
+from xfer.server.parsing import LARGE, LocalReception, RemoteReception
+from xfer.server.pipeline import Parsers, Pipeline, run_in
 from xfer.server.pulled import PullLimits, PullProgress, PullResult
-from xfer.server.reception import Received
 from xfer.server.soa import broken_text
 from xfer.server.target import Dial, Target, connect, dial_tcp, transport_error
 from xfer.transfer.envelope import AXFR, IXFR
@@ -146,9 +140,9 @@ class _Pull:
         self._write_ahead = write_ahead
         self._progress = progress
         self._parsers = parsers
-        self._child: Child | None = None
+        self._pipeline: Pipeline | None = None
         self._reception: LocalReception | RemoteReception | None = None
-        # What a child would have to start again from; None once it is settled who parses.
+        # What a pipeline would have to start again from; None once it is settled who parses.
         self._first: list[bytes] | None = [] if parsers is not None else None
         self._intake = Intake(limits.idle, limits.min_rate)
         self._start = trio.current_time()
@@ -267,9 +261,9 @@ class _Pull:
 
     def release(self) -> None:
         """Give back what the transfer took."""
-        if self._child is not None and self._parsers is not None:
-            self._parsers.release(self._child)
-            self._child = None
+        if self._pipeline is not None and self._parsers is not None:
+            self._parsers.release(self._pipeline)
+            self._pipeline = None
 
     def named(self, error: TransferError) -> TransferError:
         """The error with the target and our address in its sentence."""
@@ -312,7 +306,11 @@ class _Pull:
         pending: list[Block] = []
         while not reception.progress.complete:
             if self._intake.empty:
-                await self._wait(reception)
+                if reception.behind:
+                    pending += await self._run(reception.catch_up)
+                    self._report(reception.progress)
+                else:
+                    await self._wait(reception)
                 continue
             chunks = self._intake.take()
             now = math.floor(self._clock.wall())
@@ -332,13 +330,17 @@ class _Pull:
                     and kind is Kind.AXFR
                     and self._parsers is not None
                 ):
-                    self._child = self._parsers.acquire()
-                    if self._child is not None:
+                    self._pipeline = self._parsers.acquire()
+                    if self._pipeline is not None:
                         chunks, pending = self._first, []
                         if job.serial is not None:
                             job = job.cut_as(self.previous)
                         reception = self._reception = await self._run(
-                            RemoteReception, self._child, job, self._framing(), reception.progress
+                            RemoteReception,
+                            self._pipeline,
+                            job,
+                            self._framing(),
+                            reception.progress,
                         )
                     self._first = None  # from now on it stays where it is
             pending += await self._run(reception.take, chunks, now)
@@ -364,9 +366,9 @@ class _Pull:
             reception.finish()  # raises, and says that nothing followed the SOA
 
     async def _run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        if self._child is None:
+        if self._pipeline is None:
             return await self._executor.run(function, *args)
-        return await run_in(self._child, self._executor, function, *args)
+        return await run_in(self._pipeline, self._executor, function, *args)
 
     def _report(self, progress: Progress) -> None:
         if self._progress is not None:

@@ -21,7 +21,7 @@ from xfer.journal.store import WriteAhead
 from xfer.peers import Peer
 from xfer.server import phases, primaries
 from xfer.server.executor import Executor
-from xfer.server.parsing import Parsers
+from xfer.server.pipeline import Parsers
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.pull import PullLimits, PullProgress, PullResult, pull_zone
 from xfer.server.quotas import Slots
