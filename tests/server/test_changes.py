@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeVar, TypeVarTuple
 
 import pytest
@@ -25,7 +26,8 @@ T = TypeVar("T")
 class Past:
     """A zone's history: versions with their content, the newest last.
 
-    forgotten: ids that the journal has no more; reads: versions loaded.
+    forgotten: ids that the journal has no more; reads: versions loaded; stored: by id, what a
+    version changed.
     """
 
     def __init__(self, *snapshots: Snapshot) -> None:
@@ -52,6 +54,8 @@ class Past:
         self.forgotten: set[int] = set()
         self.reads: list[int] = []
         self.broken = False
+        self.stored: dict[int, Changeset] = {}
+        self.unreadable = False
 
     def line(self, origin: bytes) -> list[Version]:
         found: list[Version] = []
@@ -67,6 +71,11 @@ class Past:
         if self.broken:
             raise JournalDamaged("a block is not what it was")
         return self.snapshots[version.id - 1]
+
+    def changes(self, version: Version) -> Changeset | None:
+        if self.unreadable:
+            raise JournalDamaged("the changes are not what they were")
+        return self.stored.get(version.id)
 
 
 def zone(serials: Sequence[int], size: int = 100) -> Past:
@@ -120,6 +129,41 @@ def test_older_versions_come_from_the_journal_once() -> None:
     for _ in range(2):
         assert same(found(made, past, 1), past.snapshots[0], past.snapshots[-1])
     assert past.reads == [1]
+
+
+def storing(past: Past) -> Past:
+    """The journal has what every version changed."""
+    for number, (old, new) in enumerate(pairwise(past.snapshots), 2):
+        past.stored[number] = changes(old, new)
+    return past
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_was_stored_is_not_compared(place: int) -> None:
+    past = storing(zone([1, 2, 3, 5]))
+    made = Changes(past, InlineExecutor(), 1 << 20, 1.0)
+    serial = past.versions[place].serial
+    assert same(found(made, past, serial), past.snapshots[place], past.snapshots[-1])
+    assert past.reads == []
+
+
+def test_where_a_step_is_missing_or_damaged_or_wrong_versions_are_compared() -> None:
+    missing, damaged, wrong = (storing(zone([1, 2, 3])) for _ in range(3))
+    del missing.stored[2]
+    damaged.unreadable = True
+    wrong.stored[2] = wrong.stored[3]
+    for past in (missing, damaged, wrong):
+        made = Changes(past, InlineExecutor(), 1 << 20, 1.0)
+        assert same(found(made, past, 1), past.snapshots[0], past.snapshots[-1])
+        assert past.reads == [1]
+
+
+def test_stored_changes_that_outweigh_the_zone_are_not_sent() -> None:
+    past = storing(zone([1, 2, 3], size=400))
+    made = Changes(past, InlineExecutor(), 1 << 20, 0.0)
+    assert same(found(made, past, 1), past.snapshots[0], past.snapshots[-1])  # below the floor
+    big = storing(Past(version(1, []), version(2, [host(f"h{n:04}") for n in range(1500)])))
+    assert found(Changes(big, InlineExecutor(), 1 << 20, 0.0), big, 1) is None
 
 
 def test_an_unknown_serial_has_none() -> None:

@@ -12,7 +12,7 @@ from tests.strategies import ORIGIN, Entry, entries, host
 from xfer.errors import ZoneError
 from xfer.wire import records
 from xfer.wire.records import Spelling
-from xfer.zone.block import Block
+from xfer.zone.block import DEEPEST, Block, patched
 
 
 def pack(listed: list[Entry]) -> tuple[Block, list[bytes], Spelling]:
@@ -54,7 +54,54 @@ def test_spliced_is_made_anew(numbers: set[int], data: st.DataObject) -> None:
         at = high
     new += old[at:]
     if new:
-        assert Block.make(old, {}).spliced(splices).data == Block.make(new, {}).data
+        block = Block.make(old, {})
+        made = block.spliced(splices)
+        assert made.data == Block.make(new, {}).data
+        if made.patch:
+            assert (made.base, made.depth) == (block.digest, 1)
+            assert patched(block.data, made.patch) == made.data
+
+
+def of_many() -> Block:
+    return Block.make([host(n) for n in range(200)], {})
+
+
+def test_a_patch_is_kept_while_it_is_small_and_not_too_deep() -> None:
+    block = of_many()
+    assert (block.base, block.patch, block.depth) == (b"", b"", 0)
+    assert block.spliced([(0, 100, [host(n) for n in range(60)])]).patch == b""
+    depths = []
+    for n in range(200, 240):
+        made = block.spliced([(block.count, block.count, [host(n)])])
+        if made.patch:
+            assert made.base == block.digest
+            assert patched(block.data, made.patch) == made.data
+        else:
+            assert (made.base, made.depth) == (b"", 0)
+        depths.append(made.depth)
+        block = made
+    assert DEEPEST <= max(depths) <= 2 * DEEPEST
+    assert depths.count(0) >= 2
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_damaged_patch_or_base_is_refused_or_gives_other_octets(data: st.DataObject) -> None:
+    block = of_many()
+    made = block.spliced([(3, 5, [host(300)]), (9, 9, []), (199, 200, [host(301), host(302)])])
+    parts = [bytearray(block.data), bytearray(made.patch)]
+    part = parts[data.draw(st.integers(0, 1))]
+    if data.draw(st.booleans()):
+        del part[data.draw(st.integers(0, len(part) - 1)) :]
+    else:
+        for _ in range(data.draw(st.integers(1, 4))):
+            at = data.draw(st.integers(0, min(len(part) - 1, 60)))
+            part[at] = data.draw(st.integers(0, 255))
+    try:
+        got = patched(bytes(parts[0]), bytes(parts[1]))
+    except ZoneError:
+        return
+    assert len(got) <= 2 * (len(parts[0]) + len(parts[1])) * 3
 
 
 @settings(max_examples=50)

@@ -4,7 +4,8 @@
     tables.py     the schema          migrate.py  how older ones become this one
     sqlite.py     all that is SQLite's own       lock.py  one writing process
     turns.py      one writing thread at a time, first come first served
-    blocks.py     blocks stored once, written ahead, collected
+    blocks.py     blocks stored once, or as a patch of another, written ahead, collected
+    changes.py    what versions changed, where that is little
     states.py     rows beside the versions: of zones, of peers, marks
     comments.py   and comments of records
     flip.py       the transaction that makes versions         history.py  and what they cost

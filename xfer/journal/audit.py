@@ -15,10 +15,10 @@ import attrs
 from sqlalchemy import Connection, Select, Table, func, select
 
 from xfer.errors import JournalDamaged, ZoneError
-from xfer.journal import blocks, states
+from xfer.journal import blocks, changes, states
 from xfer.journal.sqlite import SqliteDatabase
-from xfer.journal.tables import block_data, marks, peer_states, version_blocks, versions
 from xfer.journal.tables import blocks as block_table
+from xfer.journal.tables import marks, peer_states, version_blocks, version_changes, versions
 from xfer.journal.versions import DIGEST_SIZE, ROLES, Version
 from xfer.wire import names
 
@@ -116,6 +116,8 @@ class _Found:
     """What a verification has come upon so far, by digest where that makes sense."""
 
     counts: dict[bytes, int] = attrs.field(factory=dict)
+    ids: dict[int, bytes] = attrs.field(factory=dict)
+    resting: list[int] = attrs.field(factory=list)
     records: dict[bytes, int] = attrs.field(factory=dict)
     damaged: dict[bytes, str] = attrs.field(factory=dict)
     needed: dict[bytes, list[str]] = attrs.field(factory=dict)
@@ -137,7 +139,7 @@ def verify(database: SqliteDatabase) -> Verification:
     structure = database.damage()
     found = _Found()
     with database.read("verify the journal") as conn:
-        for part in (_blocks, _versions, _beside):
+        for part in (_blocks, _versions, _changes, _beside):
             try:
                 with database.explained("verify the journal"):
                     part(database, conn, found)
@@ -165,6 +167,9 @@ def verify(database: SqliteDatabase) -> Verification:
 def _blocks(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
     for row in _rows(conn, select(block_table).order_by(block_table.c.id)):
         found.counts[row.digest] = row.runs
+        found.ids[row.id] = row.digest
+        if row.base is not None:
+            found.resting.append(row.base)
         found.octets += row.size
         if row.runs == 0:
             found.orphan_octets += row.size
@@ -173,6 +178,7 @@ def _blocks(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
             found.damaged[row.digest] = result
         else:
             found.records[row.digest] = result
+    found.runs.update(found.ids[base] for base in found.resting if base in found.ids)
 
 
 def _versions(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
@@ -194,6 +200,16 @@ def _versions(database: SqliteDatabase, conn: Connection, found: _Found) -> None
         problem = _check_version(version, stored, digests, found.records)
         if problem:
             found.broken.append(f"{version}: {problem}")
+
+
+def _changes(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
+    query = select(*versions.c, version_changes).join_from(version_changes, versions)
+    width = len(versions.c)
+    for row in _rows(conn, query.order_by(versions.c.id)):
+        try:
+            changes.unpack(Version(*row[:width]), *row[width + 1 :])
+        except JournalDamaged as error:
+            found.broken.append(str(error))
 
 
 def _beside(database: SqliteDatabase, conn: Connection, found: _Found) -> None:
@@ -223,9 +239,10 @@ def _check_block(
 
     try:
         with database.explained("read a block"):
-            data = conn.scalar(select(block_data.c.data).where(block_data.c.id == number))
+            read = blocks.read_numbered(conn, number)
     except JournalDamaged:
         return "expected its data, got a damaged page of the file"
+    data = None if read is None else read[1]
     if data is None:
         return "expected its data, got none"
     found = hashlib.sha256(data).digest()

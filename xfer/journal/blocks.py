@@ -1,5 +1,9 @@
 """Blocks in the database: stored once under their SHA-256, read in order, collected when orphaned.
 
+One that was made of a stored block by a few splices is stored as these, resting on the other one
+(`xfer.zone.block`): a thousand edits all over a large zone then cost what they say, not the zone.
+What rests on a block counts as one of its runs, so it stays as long.
+
 Everything here works inside a transaction of the caller's.
 """
 
@@ -8,11 +12,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
+from xfer.errors import ZoneError
 from xfer.journal.prepared import Prepared
 from xfer.journal.tables import block_data, blocks, meta
 from xfer.journal.versions import DIGEST_SIZE, StoredBlock
@@ -50,11 +55,27 @@ _COUNT: Final = Prepared(
     .where(blocks.c.digest == bindparam("d"))
     .values(runs=blocks.c.runs + bindparam("n"))
 )
+_NUMBER: Final = Prepared(select(blocks.c.id).where(blocks.c.digest == bindparam("d")))
+_REST: Final = Prepared(
+    update(blocks)
+    .where(blocks.c.id == bindparam("which"))
+    .values(runs=blocks.c.runs + bindparam("n"))
+)
 _READ: Final = (
-    select(blocks.c.digest, block_data.c.data)
+    select(blocks.c.id, blocks.c.digest, blocks.c.base, block_data.c.data)
     .join_from(blocks, block_data)
     .where(blocks.c.digest.in_(bindparam("digests", expanding=True)))
 )
+_BELOW: Final = (
+    select(blocks.c.id, blocks.c.digest, blocks.c.base, block_data.c.data)
+    .join_from(blocks, block_data)
+    .where(blocks.c.id.in_(bindparam("ids", expanding=True)))
+)
+
+
+def weight(block: StoredBlock) -> int:
+    """Octets that storing a block takes, where the one it was made of is stored."""
+    return len(block.patch) or len(block.data)
 
 
 def split(digests: bytes) -> list[bytes]:
@@ -102,48 +123,87 @@ def set_next_numbers(conn: Connection, version: int, block: int) -> None:
     )
 
 
-def add(conn: Connection, new: Mapping[bytes, StoredBlock]) -> None:
-    """Store blocks that are not stored yet, as orphans until a version counts them."""
+def add(
+    conn: Connection, new: Mapping[bytes, StoredBlock], spoiled: Collection[bytes] = ()
+) -> None:
+    """Store blocks that are not stored yet, as orphans until a version counts them.
+
+    spoiled: as in `insert_numbered`.
+    """
     if new:
         version, block = next_numbers(conn)
-        set_next_numbers(conn, version, insert_numbered(conn, new, block, {}))
+        set_next_numbers(conn, version, insert_numbered(conn, new, block, {}, spoiled))
 
 
 def insert_numbered(
-    conn: Connection, new: Mapping[bytes, StoredBlock], first: int, runs: Mapping[bytes, int]
+    conn: Connection,
+    new: Mapping[bytes, StoredBlock],
+    first: int,
+    runs: Mapping[bytes, int],
+    spoiled: Collection[bytes] = (),
 ) -> int:
     """Store blocks that are not stored yet under ids from `first` on, with their runs.
 
+    spoiled: digests of stored blocks that are damaged, on which nothing may rest.
     Returns the next id, for `set_next_numbers`.
     """
-    if new:
-        numbered = list(enumerate(new.items(), first))
-        _ADD.run(
-            conn,
-            [
-                {
-                    "id": number,
-                    "digest": digest,
-                    "size": len(block.data),
-                    "runs": runs.get(digest, 0),
-                }
-                for number, (digest, block) in numbered
-            ],
+    if not new:
+        return first
+    ids: dict[bytes, int] = {}
+    rows: list[dict[str, object]] = []
+    data: list[dict[str, object]] = []
+    resting: Counter[int] = Counter()
+    for number, (digest, block) in enumerate(new.items(), first):
+        base = None
+        if block.patch and block.base not in spoiled:
+            base = ids[block.base] if block.base in ids else _number(conn, block.base)
+        stored = block.data if base is None else block.patch
+        ids[digest] = number
+        rows.append(
+            {
+                "id": number,
+                "digest": digest,
+                "size": len(stored),
+                "runs": runs.get(digest, 0),
+                "base": base,
+            }
         )
-        _ADD_DATA.run(conn, [{"id": number, "data": block.data} for number, (_, block) in numbered])
+        data.append({"id": number, "data": stored})
+        if base is not None:
+            resting[base] += 1
+    _ADD.run(conn, rows)
+    _ADD_DATA.run(conn, data)
+    _rest(conn, resting)
     return first + len(new)
 
 
+def _number(conn: Connection, digest: bytes) -> int | None:
+    """The id of a stored block."""
+    for (number,) in _NUMBER.rows(conn, d=digest):
+        return int(number)
+    return None
+
+
+def _rest(conn: Connection, change: Mapping[int, int]) -> None:
+    """Add to the number of runs of each block, by id, as others come to rest on it or go."""
+    if change:
+        _REST.run(conn, [{"which": number, "n": n} for number, n in change.items()])
+
+
 def replace(conn: Connection, new: Mapping[bytes, StoredBlock]) -> None:
-    """Write the data of stored blocks anew; those that are not stored are passed over."""
+    """Write the data of stored blocks anew, whole; those that are not stored are passed over."""
     for digest, block in new.items():
-        number = conn.scalar(select(blocks.c.id).where(blocks.c.digest == digest))
-        if number is None:
+        row = conn.execute(
+            select(blocks.c.id, blocks.c.base).where(blocks.c.digest == digest)
+        ).first()
+        if row is None:
             continue
         size = len(block.data)
-        conn.execute(delete(block_data).where(block_data.c.id == number))
-        conn.execute(insert(block_data), [{"id": number, "data": block.data}])
-        conn.execute(update(blocks).where(blocks.c.id == number).values(size=size))
+        conn.execute(delete(block_data).where(block_data.c.id == row.id))
+        conn.execute(insert(block_data), [{"id": row.id, "data": block.data}])
+        conn.execute(update(blocks).where(blocks.c.id == row.id).values(size=size, base=None))
+        if row.base is not None:
+            _rest(conn, {row.base: -1})
 
 
 def count(conn: Connection, change: Mapping[bytes, int]) -> None:
@@ -153,35 +213,91 @@ def count(conn: Connection, change: Mapping[bytes, int]) -> None:
         _COUNT.run(conn, rows)
 
 
-def read(
-    conn: Connection, digests: Sequence[bytes], at_once: int = READ_AT_ONCE
-) -> Iterator[tuple[bytes, bytes | None]]:
-    """Each digest with its data, in the given order; None for data that is not there.
+Read = tuple[bytes, bytes | None, int]
+"""Of a block: digest, data, None for data that is not there, and how many patches made it."""
+
+
+def read(conn: Connection, digests: Sequence[bytes], at_once: int = READ_AT_ONCE) -> Iterator[Read]:
+    """Each block in the given order, as a whole. Its data may be damaged.
 
     at_once: how many by one statement.
     """
     for some in pieces(digests, at_once):
-        found: dict[bytes, bytes] = dict(map(tuple, conn.execute(_READ, {"digests": some})))
+        rows = conn.execute(_READ, {"digests": some}).all()
+        found = {digest: (data, depth) for digest, data, depth in _whole(conn, rows)}
         for digest in some:
-            yield digest, found.pop(digest, None)
+            yield (digest, *found.pop(digest, (None, 0)))
 
 
-def orphans(conn: Connection, after: int, limit: int) -> list[tuple[int, bytes, int]]:
-    """The next orphans by (id, digest, octets), ids above `after`."""
-    rows = conn.execute(
-        select(blocks.c.id, blocks.c.digest, blocks.c.size)
-        .where(blocks.c.runs == 0, blocks.c.id > after)
-        .order_by(blocks.c.id)
-        .limit(limit)
-    )
+def read_numbered(conn: Connection, number: int) -> Read | None:
+    """The block with that id, as `read` has it; None where its data is missing."""
+    for found in _whole(conn, conn.execute(_BELOW, {"ids": [number]}).all()):
+        return found
+    return None
+
+
+def _whole(conn: Connection, rows: Sequence[Any]) -> Iterator[Read]:
+    """Blocks that were read as they are stored, with their patches applied."""
+    stored: dict[int, Any] = {row.id: row for row in rows}
+    below = _bases(rows) - stored.keys()
+    while below:
+        more: list[Any] = []
+        for start in range(0, len(ids := sorted(below)), NAMES_AT_ONCE):
+            more += conn.execute(_BELOW, {"ids": ids[start : start + NAMES_AT_ONCE]})
+        stored.update((row.id, row) for row in more)
+        below = _bases(more) - stored.keys()
+    for row in rows:
+        patches: list[bytes] = []
+        at = row
+        while at is not None and at.base is not None:
+            patches.append(at.data)
+            at = stored.get(at.base) if at.base < at.id else None
+        data: bytes | None = None if at is None else at.data
+        if data is not None and patches:
+            data = _patched(data, patches[::-1])
+        yield row.digest, data, len(patches)
+
+
+def _bases(rows: Iterable[Any]) -> set[int]:
+    """What blocks rest on. Always older: a damaged row must not lead round in a circle."""
+    return {row.base for row in rows if row.base is not None and row.base < row.id}
+
+
+def _patched(data: bytes, patches: Sequence[bytes]) -> bytes:
+    """The data after one patch on the other; the first one that fits nothing is as damaged."""
+    from xfer.zone.block import patched
+
+    for patch in patches:
+        try:
+            data = patched(data, patch)
+        except ZoneError:
+            return patch
+    return data
+
+
+def orphans(conn: Connection, below: int, limit: int) -> list[tuple[int, bytes, int]]:
+    """The next orphans by (id, digest, octets), downwards from ids below `below`, 0 for the top.
+
+    Downwards, because what goes may leave behind what it rested on, which is older.
+    """
+    query = select(blocks.c.id, blocks.c.digest, blocks.c.size).where(blocks.c.runs == 0)
+    if below:
+        query = query.where(blocks.c.id < below)
+    rows = conn.execute(query.order_by(blocks.c.id.desc()).limit(limit))
     return [(row.id, row.digest, row.size) for row in rows]
 
 
-def remove(conn: Connection, ids: Sequence[int]) -> None:
-    """Delete blocks with their data."""
-    if ids:
-        conn.execute(delete(block_data).where(block_data.c.id.in_(ids)))
-        conn.execute(delete(blocks).where(blocks.c.id.in_(ids)))
+def remove(conn: Connection, ids: Sequence[int]) -> int:
+    """Delete blocks with their data; returns the highest id of what they rested on, 0 for none."""
+    if not ids:
+        return 0
+    rested = Counter(
+        conn.scalars(select(blocks.c.base).where(blocks.c.id.in_(ids), blocks.c.base.is_not(None)))
+    )
+    conn.execute(delete(block_data).where(block_data.c.id.in_(ids)))
+    conn.execute(delete(blocks).where(blocks.c.id.in_(ids)))
+    _rest(conn, {number: -n for number, n in rested.items() if number is not None})
+    return max((number for number in rested if number is not None), default=0)
 
 
 @attrs.define(eq=False)

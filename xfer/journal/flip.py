@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
 from xfer.errors import JournalError
-from xfer.journal import blocks, states
+from xfer.journal import blocks, changes, states
 from xfer.journal.prepared import Prepared
 from xfer.journal.tables import version_blocks, versions
 from xfer.journal.versions import DIGEST_SIZE, NewVersion, StoredBlock, Version, ZoneState
@@ -53,9 +53,11 @@ _ADD_LISTS: Final = Prepared(insert(version_blocks))
 
 
 def flip(
-    conn: Connection, members: Sequence[NewVersion], now: float
+    conn: Connection, members: Sequence[NewVersion], now: float, spoiled: Collection[bytes] = ()
 ) -> list[Version | JournalError]:
     """Insert those members that are sound; for each, its Version or why it was left out.
+
+    spoiled: digests of stored blocks that are damaged, on which no new one may rest.
 
     A member is left out when its parent is not a version of the same zone, when its serial, root or
     digests are no such thing, or when blocks of more than INLINE_BYTES are not stored.
@@ -68,6 +70,7 @@ def flip(
     known = _known(conn, members, previous)
     outcome: list[Version | JournalError] = []
     lists: list[dict[str, object]] = []
+    changed: dict[int, changes.Packed] = {}
     checked: dict[bytes, ZoneState] = {}
     marks: dict[states.MarkKey, str] = {}
     for new in members:
@@ -82,18 +85,19 @@ def flip(
             added = [digest for digest in content if digest not in before]
             gone = before.difference(content)
             lacking = {d: content[d] for d in added if d not in known and d not in missing}
-            room = sum(len(block.data) for block in lacking.values())
+            room = sum(blocks.weight(block) for block in lacking.values())
             if room > INLINE_BYTES:
                 raise JournalError(
                     f"{_named(new)}: expected its blocks written ahead, got {len(lacking)} of "
                     f"{len(content)} blocks ({room} octets) that are not stored"
                 )
             own = _marks(new)
+            packed = changes.pack(new) if new.parent is not None else None
         except JournalError as error:
             outcome.append(error)
             continue
         missing.update(lacking)
-        known.update((digest, len(block.data)) for digest, block in lacking.items())
+        known.update((digest, blocks.weight(block)) for digest, block in lacking.items())
         runs.update(added)
         previous[key] = frozenset(content)
         version = Version(
@@ -105,7 +109,8 @@ def flip(
             root=new.snapshot.root,
             count=new.snapshot.count,
             size=new.snapshot.size,
-            replaced=sum(known[digest] for digest in gone if digest in known),
+            replaced=sum(known[digest] for digest in gone if digest in known)
+            + changes.octets(packed),
             source=new.source,
             kind=new.kind,
             created=now,
@@ -114,6 +119,8 @@ def flip(
         )
         parents[number] = new.origin
         lists.append({"version": number, "digests": b"".join(content)})
+        if packed is not None:
+            changed[number] = packed
         outcome.append(version)
         number += 1
         marks.update(own)
@@ -124,10 +131,11 @@ def flip(
             )
     made = [version for version in outcome if isinstance(version, Version)]
     if made:
-        block_number = blocks.insert_numbered(conn, missing, block_number, runs)
+        block_number = blocks.insert_numbered(conn, missing, block_number, runs, spoiled)
         blocks.count(conn, {d: n for d, n in runs.items() if d not in missing})
         _ADD_VERSIONS.run(conn, [_row(version) for version in made])
         _ADD_LISTS.run(conn, lists)
+        changes.add(conn, changed)
         blocks.set_next_numbers(conn, number, block_number)
         states.save_zones(conn, checked.values())
         states.set_marks(conn, marks)

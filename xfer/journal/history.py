@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select
 
-from xfer.journal import blocks
+from xfer.journal import blocks, changes
 from xfer.journal.tables import version_blocks, versions
 from xfer.journal.versions import Retention
 
@@ -120,5 +120,6 @@ def _forget(conn: Connection, ids: Sequence[int], follower: int | None) -> None:
     for one, after in pairwise(content):
         ended.subtract(one - after)
     blocks.count(conn, ended)
+    changes.forget(conn, list(ids))
     conn.execute(delete(version_blocks).where(version_blocks.c.version.in_(ids)))
     conn.execute(delete(versions).where(versions.c.id.in_(ids)))

@@ -39,7 +39,18 @@ def _to_3(conn: Connection) -> None:
     )
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _to_2, 2: _to_3}
+def _to_4(conn: Connection) -> None:
+    """Blocks that rest on others; what a version changed."""
+    for statement in (
+        "ALTER TABLE blocks ADD COLUMN base BIGINT",
+        "CREATE TABLE version_changes (version INTEGER NOT NULL, digests BLOB NOT NULL,"
+        " removed BLOB NOT NULL, added BLOB NOT NULL, PRIMARY KEY (version),"
+        " FOREIGN KEY(version) REFERENCES versions (id))",
+    ):
+        conn.exec_driver_sql(statement)
+
+
+STEPS: Final[Mapping[int, Step]] = {1: _to_2, 2: _to_3, 3: _to_4}
 """From which version → the step that leads to the next one."""
 
 

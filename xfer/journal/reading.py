@@ -16,7 +16,7 @@ import attrs
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, union
 
 from xfer.errors import JournalDamaged, JournalError, ZoneError
-from xfer.journal import audit, backup, blocks, comments, states
+from xfer.journal import audit, backup, blocks, changes, comments, states
 from xfer.journal.audit import Figures, Verification
 from xfer.journal.sqlite import SqliteDatabase
 from xfer.journal.tables import marks, peer_states, version_blocks, versions, zone_state
@@ -25,6 +25,7 @@ from xfer.wire.serial import newer
 
 if TYPE_CHECKING:
     from xfer.zone.block import Block
+    from xfer.zone.changeset import Changeset
     from xfer.zone.snapshot import Snapshot
 
 _DIGESTS_EACH = select(version_blocks.c.version, version_blocks.c.digests).where(
@@ -162,7 +163,7 @@ class Reading:
         with _naming(version), self.database.read("load its blocks") as conn:
             digests = _digests(conn, version)
             lacking = [digest for digest in digests if digest not in have]
-            read = {pair[0]: self._checked(*pair) for pair in blocks.read(conn, lacking)}
+            read = {found[0]: self._checked(*found) for found in blocks.read(conn, lacking)}
         try:
             snapshot = Snapshot(version.origin, [have.get(d) or read[d] for d in digests])
         except ZoneError as error:
@@ -173,6 +174,14 @@ class Reading:
                 f"got {snapshot.root.hex()} over {snapshot.count}"
             )
         return snapshot
+
+    def changes(self, version: Version) -> Changeset | None:
+        """What it changed in its parent, None where that is not stored: then `load` and compare.
+
+        Raises JournalDamaged where it is not what was stored.
+        """
+        with self.database.read("read what a version changed") as conn:
+            return changes.read(conn, version)
 
     def latest_readable(self, origin: bytes, chain: str = PUBLISHED) -> Readable | None:
         """The newest version that loads, skipping damaged ones; None where there is no version.
@@ -204,9 +213,9 @@ class Reading:
             digests: dict[int, list[bytes]] = {row[0]: blocks.split(row[1]) for row in rows}
             wanted = list(dict.fromkeys(d for listed in digests.values() for d in listed))
             read: dict[bytes, Block] = {}
-            for digest, data in blocks.read(conn, wanted, blocks.NAMES_AT_ONCE):
+            for digest, data, depth in blocks.read(conn, wanted, blocks.NAMES_AT_ONCE):
                 with suppress(JournalDamaged):
-                    read[digest] = self._checked(digest, data)
+                    read[digest] = self._checked(digest, data, depth)
         found: list[Snapshot | None] = []
         for version in some:
             snapshot = None
@@ -233,12 +242,14 @@ class Reading:
 
     # -- inside
 
-    def _checked(self, digest: bytes, data: bytes | None) -> Block:
+    def _checked(self, digest: bytes, data: bytes | None, depth: int) -> Block:
         try:
-            return _checked(digest, data)
+            block = _checked(digest, data)
         except JournalDamaged:
             self.damaged.add(digest)
             raise
+        block.depth = depth
+        return block
 
     def _versions(self, query: Select[Any]) -> list[Version]:
         with self.database.read("read versions") as conn:

@@ -64,7 +64,7 @@ class WriteAhead:
         self._journal.pins.hold(fresh.keys())
         self._held.update(fresh.keys())
         self._gathered.extend(fresh.values())
-        self._octets += sum([len(block.data) for block in fresh.values()])
+        self._octets += sum([blocks.weight(block) for block in fresh.values()])
         self._journal.mend(fresh)
         if self._octets >= GATHER_BYTES:
             self._wrote = self._journal.write_blocks(self._gathered) or self._wrote
@@ -175,7 +175,7 @@ class Journal(Reading):
                 lacking = {block.digest: block for block in some}
                 for digest in blocks.sizes(conn, lacking):
                     del lacking[digest]
-                blocks.add(conn, lacking)
+                blocks.add(conn, lacking, self.damaged)
         return bool(unstored)
 
     def mend(self, new: Mapping[bytes, StoredBlock]) -> None:
@@ -200,7 +200,7 @@ class Journal(Reading):
         self._must_write()
         with self.database.write("commit versions") as conn:
             made = []
-            for outcome in flip.flip(conn, new, self.clock.wall()):
+            for outcome in flip.flip(conn, new, self.clock.wall(), self.damaged):
                 if isinstance(outcome, JournalError):
                     raise outcome
                 made.append(outcome)
@@ -211,7 +211,7 @@ class Journal(Reading):
         self._must_write()
         try:
             with self.database.write("commit versions") as conn:
-                return flip.flip(conn, new, self.clock.wall())
+                return flip.flip(conn, new, self.clock.wall(), self.damaged)
         except JournalError as error:
             # A full disk or a locked file hits all alike; retrying each would only take longer.
             if len(new) == 1 or not isinstance(error.__cause__, OF_A_VALUE):
@@ -237,7 +237,7 @@ class Journal(Reading):
         """
         self._must_write()
         with self.database.write("commit versions with states") as conn:
-            outcomes = flip.flip(conn, new, self.clock.wall())
+            outcomes = flip.flip(conn, new, self.clock.wall(), self.damaged)
             states.save_zones(conn, zones)
             states.save_peers(conn, peers)
         return outcomes
@@ -333,13 +333,14 @@ class Journal(Reading):
         return freed
 
     def collect_some(self, position: int) -> tuple[int, int | None]:
-        """One transaction of `collect`, about 4 MB, from 0 on: (octets, next position or None)."""
+        """One transaction of `collect`, about 4 MB, from position 0 on: octets, and the next
+        position or None."""
         self._must_write()
         with self.database.write("collect orphaned blocks") as conn:
             found = blocks.orphans(conn, position, blocks.COLLECT_AT_ONCE)
             loose = [(number, size) for number, digest, size in found if digest not in self.pins]
-            blocks.remove(conn, [number for number, _ in loose])
-        return sum(size for _, size in loose), found[-1][0] if found else None
+            under = blocks.remove(conn, [number for number, _ in loose])
+        return sum(size for _, size in loose), max(found[-1][0], under + 1) if found else None
 
     # -- inside
 
@@ -355,10 +356,10 @@ def _portions(new: Sequence[StoredBlock]) -> Iterator[list[StoredBlock]]:
     some: list[StoredBlock] = []
     room = WRITE_AHEAD_BYTES
     for block in new:
-        if some and len(block.data) > room:
+        if some and blocks.weight(block) > room:
             yield some
             some, room = [], WRITE_AHEAD_BYTES
         some.append(block)
-        room -= len(block.data)
+        room -= blocks.weight(block)
     if some:
         yield some

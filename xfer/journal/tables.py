@@ -2,16 +2,21 @@
 
     meta            numbers of the whole journal: schema, next_version, next_block
     versions ──1:1── version_blocks    ordered block digests, 32 octets each, in one value
+    versions ──1:0── version_changes   what a version changed in its parent, where that is little
     blocks   ──1:1── block_data        small rows that change, large ones that never do
     zone_state      one row a zone
     peer_states     one row a zone, peer and role; data is JSON
     marks           one row a zone and name; data is JSON
     comments        one row a record that has one; record is its identity (`zone/comments.py`)
 
+A block with a `base` rests on the one with that id: its data is a patch for the data of the base,
+which is always older.
+
 `blocks.runs` counts, over all zones and chains, the maximal runs of consecutive versions that hold
 the block. A commit touches only blocks that its predecessor lacks, and pruning only those that the
-next version lacks, whatever the zone's size; a block with no runs is an orphan. Keeping the count
-out of the row with the data matters, because updating a row rewrites all of it.
+next version lacks, whatever the zone's size. What rests on a block counts as one more. A block
+with no runs is an orphan. Keeping the count out of the row with the data matters, because updating
+a row rewrites all of it.
 
 There is no foreign key from digests inside version_blocks to blocks: the counts, `verify` and the
 check at commit hold that relation.
@@ -35,7 +40,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 
 metadata: Final = MetaData()
 
@@ -69,6 +74,15 @@ versions: Final = Table(
     Index("versions_of_zone", "origin", "chain", "id", unique=True),
 )
 
+version_changes: Final = Table(
+    "version_changes",
+    metadata,
+    Column("version", _Id, ForeignKey("versions.id"), primary_key=True, autoincrement=False),
+    Column("digests", LargeBinary, nullable=False),
+    Column("removed", LargeBinary, nullable=False),
+    Column("added", LargeBinary, nullable=False),
+)
+
 version_blocks: Final = Table(
     "version_blocks",
     metadata,
@@ -83,6 +97,7 @@ blocks: Final = Table(
     Column("digest", LargeBinary, nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("runs", BigInteger, nullable=False),
+    Column("base", BigInteger),
     Index("orphans", "id", sqlite_where=text("runs = 0"), postgresql_where=text("runs = 0")),
 )
 

@@ -6,12 +6,15 @@ Times are Unix seconds of the wall clock, because they are compared after a rest
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import attrs
 
 from xfer.config_journal import JOURNAL_FLOOR, JOURNAL_SHARE, KEEP_AGE, KEEP_VERSIONS
 from xfer.wire import names
+
+if TYPE_CHECKING:
+    from xfer.zone.changeset import Changeset
 
 PUBLISHED: Final = "published"
 """The chain of versions that were served. A zone whose received content differs from what it
@@ -28,13 +31,22 @@ JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JS
 
 
 class StoredBlock(Protocol):
-    """What the journal needs of a block: its encoded bytes and their SHA-256."""
+    """What the journal needs of a block: its encoded bytes and their SHA-256.
+
+    patch: how to make it of the block with the digest `base`, b"" where there is no short way.
+    """
 
     @property
     def data(self) -> bytes: ...
 
     @property
     def digest(self) -> bytes: ...
+
+    @property
+    def base(self) -> bytes: ...
+
+    @property
+    def patch(self) -> bytes: ...
 
 
 class StoredContent(Protocol):
@@ -89,6 +101,7 @@ class NewVersion:
     zone expires unless a check succeeds before, None where the zone has no such time. With
     expire_at or received_at given, the zone's state says that this was a successful check.
     added, removed: records by which it differs from its parent, None where nobody counted;
+    changes: what these are, where that is known: stored too, where they are few;
     marks: of the same zone, set in the same transaction.
     """
 
@@ -103,6 +116,7 @@ class NewVersion:
     chain: str = PUBLISHED
     added: int | None = None
     removed: int | None = None
+    changes: Changeset | None = attrs.field(default=None, repr=False)
     marks: Sequence[Mark] = ()
 
     @property
@@ -117,8 +131,9 @@ class Version:
 
     id: rises through the whole journal and is never given twice; parent: the version it follows,
     which may have been pruned since; root: 32 octets over its block digests; count: records;
-    size: octets of its blocks; replaced: octets of the previous version's blocks that this one has
-    no more, which is what keeping the previous one costs; created: when it was committed; added,
+    size: octets of its blocks; replaced: octets stored for the previous version's blocks that this
+    one has no more, and for the changes from there to here, which is what keeping the previous one
+    costs; created: when it was committed; added,
     removed: records by which it differs from its parent, None where nobody counted.
     """
 

@@ -4,6 +4,7 @@
 
     noted when a version was published       in memory, least recently noted dropped first
     a few small ones in a row, condensed     in memory as well
+    those of large zones, where they are few stored with the versions, read and condensed
     everything else                          both versions from the journal, compared
 
 Only along the unbroken line of rising serials (RFC 1982) that leads to the served version: after a
@@ -18,13 +19,14 @@ transfer of the one before.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import attrs
 import structlog
 import trio
 
-from xfer.errors import XferError
+from xfer.errors import ChangeRefused, JournalDamaged, XferError
 from xfer.journal import Version
 from xfer.server.executor import Executor
 from xfer.wire import names
@@ -36,6 +38,7 @@ log = structlog.get_logger()
 
 FLOOR: Final = 16_000  # octets of differences that are sent as such, however tiny the zone is
 AT_ONCE: Final = 4_000  # records that are condensed without leaving the event loop: about 1 ms
+STEPS: Final = 100  # versions of which the stored changes are read; from more on, two are compared
 _RECORD: Final = 90  # octets of a record beside its own: its object, and its place in a list
 
 
@@ -45,6 +48,8 @@ class History(Protocol):
     def line(self, origin: bytes) -> list[Version]: ...
 
     def load(self, version: Version, held: Snapshot | None = None) -> Snapshot: ...
+
+    def changes(self, version: Version) -> Changeset | None: ...
 
 
 @attrs.frozen
@@ -174,16 +179,41 @@ class Changes:
         return changes if changes is not None and changes.octets <= self.room(snapshot) else None
 
     def _compute(self, version: Version, snapshot: Snapshot, serial: int) -> Changeset | None:
-        """In a worker thread: compare with what the journal has."""
+        """In a worker thread: what the journal has of changes, or compare what it has."""
         line = self.history.line(snapshot.origin)
         ids = [kept.id for kept in line]
         if version.id not in ids:
             return None
-        for kept in line[ids.index(version.id) + 1 :]:
-            if kept.serial == serial:
-                old = self.history.load(kept, snapshot)
+        start = ids.index(version.id)
+        for at in range(start + 1, len(line)):
+            if line[at].serial == serial:
+                stored = self._stored(line[start:at])
+                if stored is not None:
+                    return self._light(stored, snapshot)
+                old = self.history.load(line[at], snapshot)
                 return difference(old, snapshot, self.room(snapshot))
         return None
+
+    def _stored(self, versions: Sequence[Version]) -> Changeset | None:
+        """What versions, newest first, have changed together, where that is stored for all."""
+        if len(versions) > STEPS:
+            return None
+        steps: list[Changeset] = []
+        for version in versions:
+            try:
+                changes = self.history.changes(version)
+                if changes is None:
+                    return None
+                steps.append(changes)
+            except JournalDamaged as error:
+                log.error("history unreadable", error=str(error))
+                return None
+        steps.reverse()
+        try:
+            return condense(steps) if len(steps) > 1 else steps[0]
+        except ChangeRefused as error:
+            log.error("history unreadable", error=str(error))
+            return None
 
     def _keep(self, pair: Pair, changes: Changeset | None) -> None:
         cost = _cost(changes) if changes is not None else _RECORD

@@ -23,6 +23,7 @@ import trio
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.journal import Mark, NewVersion, Version
+from xfer.journal.blocks import weight
 from xfer.journal.store import GATHER_BYTES
 from xfer.server import dropped, phases
 from xfer.server.changes import Changes, difference
@@ -124,6 +125,7 @@ class Publisher:
                 marks=(*candidate.marks, *lacking),
                 added=len(changes.added) if changes is not None else None,
                 removed=len(changes.removed) if changes is not None else None,
+                changes=changes,
             )
             version = await wait_for(self.commits.submit(new), self._standing(changes))
         except JournalError as error:
@@ -176,7 +178,7 @@ class Publisher:
             return await self.executor.run(self._write_and_compare, served, snapshot, ahead)
         held = {block.digest for block in served.blocks}
         fresh = [block for block in snapshot.blocks if block.digest not in held]
-        if sum(len(block.data) for block in fresh) < GATHER_BYTES:
+        if sum(weight(block) for block in fresh) < GATHER_BYTES:
             # So few are gathered for the commit, which is no work for a thread.
             ahead.write(fresh)
         else:

@@ -13,6 +13,14 @@ zone of a million records in about its own size; a list of records exists only w
 
 All numbers are 32 bits, little-endian. Spellings are part of the block, so that diff, journal and
 checksum see them without a second structure.
+
+A block that was made of another by a few splices remembers them as its patch, so that the journal
+need not write all of it again:
+
+    octet   0      format, 2
+            1–4    number of splices
+            …      splices: first record that goes, first one after it that stays, number of those
+                   that come; of each of these its length and octets
 """
 
 from __future__ import annotations
@@ -28,6 +36,9 @@ from xfer.errors import ZoneError
 from xfer.wire.records import Spelling
 
 FORMAT: Final = 1
+PATCH: Final = 2  # the format of a patch
+PATCH_SHARE: Final = 8  # a patch is kept that is so many times smaller than the block
+DEEPEST: Final = 8  # patches on top of one another at least, and fewer than twice as many
 TARGET: Final = 2_000  # records in a block that is cut freely
 SMALLEST: Final = 500  # below this a block is joined to the next one
 LARGEST: Final = 4_000  # above this a block is cut
@@ -73,11 +84,96 @@ def _shifted(table: bytes, shift: int) -> bytes:
     return (int.from_bytes(table, "little") + step).to_bytes(len(table), "little")
 
 
+def _replaced(data: bytes, splices: list[Splice]) -> bytes:
+    """The packed form, without spellings, after splices of it."""
+    old = _u32(data, 1)
+    base = HEAD + 4 * old
+    stop = base + _u32(data, base - 4)
+    tables: list[bytes] = []
+    parts: list[bytes] = []
+    count = 0
+    shift = 0  # by how many octets records now stand further back than they did
+    index = 0
+    at = base
+    for low, high, records in splices:
+        start = base + _u32(data, HEAD + 4 * low - 4) if low > 0 else base
+        tables.append(_shifted(data[HEAD + 4 * index : HEAD + 4 * low], shift))
+        parts.append(data[at:start])
+        end = start - base + shift
+        for record in records:
+            end += len(record)
+            tables.append(struct.pack("<I", end))
+            parts.append(record)
+        count += low - index + len(records)
+        index = high
+        at = base + _u32(data, HEAD + 4 * high - 4) if high > 0 else base
+        shift = end - (at - base)
+    tables.append(_shifted(data[HEAD + 4 * index : base], shift))
+    count += old - index
+    head = struct.pack("<BII", FORMAT, count, 0)
+    return b"".join([head, *tables, *parts, data[at:stop]])
+
+
+def _patch(splices: list[Splice]) -> bytes:
+    """Splices in their packed form."""
+    parts = [struct.pack("<BI", PATCH, len(splices))]
+    for low, high, records in splices:
+        parts.append(struct.pack("<III", low, high, len(records)))
+        for record in records:
+            parts.append(struct.pack("<I", len(record)))
+            parts.append(record)
+    return b"".join(parts)
+
+
+def _splices(patch: bytes, count: int) -> list[Splice]:
+    """What `_patch` packed, for a block of `count` records; ZoneError where it is not that."""
+    size = len(patch)
+    if size < 5 or patch[0] != PATCH:
+        raise ZoneError(f"expected a patch of format {PATCH}, got {patch[:1].hex() or 'nothing'}")
+    out: list[Splice] = []
+    p = 5
+    last = 0
+    for _ in range(_u32(patch, 1)):
+        if p + 12 > size or not last <= _u32(patch, p) <= _u32(patch, p + 4) <= count:
+            raise ZoneError(f"expected a splice of {count} records, got {size - p} octets at {p}")
+        low = _u32(patch, p)
+        last = _u32(patch, p + 4)
+        come = _u32(patch, p + 8)
+        p += 12
+        records: list[bytes] = []
+        for _ in range(come):
+            length = _u32(patch, p) if p + 4 <= size else -1
+            if length < 0 or p + 4 + length > size:
+                raise ZoneError(f"expected a record in a patch, got {size - p} octets at {p}")
+            records.append(patch[p + 4 : p + 4 + length])
+            p += 4 + length
+        out.append((low, last, records))
+    if p != size or _u32(patch, 1) < 0:
+        raise ZoneError(f"expected a patch of {p} octets, got {size}")
+    return out
+
+
+def patched(data: bytes, patch: bytes) -> bytes:
+    """The packed form of a block that has a patch, of that of the block it was made of.
+
+    Raises ZoneError where the patch does not fit. That the result is the block is for whoever has
+    its digest to say.
+    """
+    if len(data) < HEAD or data[0] != FORMAT or not 0 < _u32(data, 1) <= len(data) // 4:
+        raise ZoneError("expected a block to patch, got none")
+    splices = _splices(patch, _u32(data, 1))
+    try:
+        return _replaced(data, splices)
+    except (IndexError, OverflowError, ValueError, struct.error) as error:
+        raise ZoneError(f"expected a sound block to patch, got {error}") from error
+
+
 class Block:
     """Sorted records with their spellings.
 
     data: the packed form; digest: its SHA-256; count: records; spelled: how many of them have a
-    spelling; first, last: records.
+    spelling; first, last: records; base: digest of the block of which it was made, b"" of none;
+    patch: how; depth: patches that lead to it from a block without one.
     """
 
     def __init__(self, data: bytes, digest: bytes) -> None:
@@ -89,6 +185,9 @@ class Block:
         self._base: int = HEAD + 4 * self.count
         self.first = self.record(0)
         self.last = self.record(self.count - 1)
+        self.base = b""
+        self.patch = b""
+        self.depth: int = 0
 
     @staticmethod
     def make(records: list[bytes], spelling: Spelling) -> Block:
@@ -124,33 +223,16 @@ class Block:
 
         Costs little more than a copy and a checksum: `make` looks at each record, this does not.
         """
-        data = self.data
-        base = self._base
-        stop = base + _u32(data, base - 4)
-        tables: list[bytes] = []
-        parts: list[bytes] = []
-        count = 0
-        shift = 0  # by how many octets records now stand further back than they did
-        index = 0
-        at = base
-        for low, high, records in splices:
-            start = base + _u32(data, HEAD + 4 * low - 4) if low > 0 else base
-            tables.append(_shifted(data[HEAD + 4 * index : HEAD + 4 * low], shift))
-            parts.append(data[at:start])
-            end = start - base + shift
-            for record in records:
-                end += len(record)
-                tables.append(struct.pack("<I", end))
-                parts.append(record)
-            count += low - index + len(records)
-            index = high
-            at = base + _u32(data, HEAD + 4 * high - 4) if high > 0 else base
-            shift = end - (at - base)
-        tables.append(_shifted(data[HEAD + 4 * index : base], shift))
-        count += self.count - index
-        head = struct.pack("<BII", FORMAT, count, 0)
-        packed = b"".join([head, *tables, *parts, data[at:stop]])
-        return Block(packed, hashlib.sha256(packed).digest())
+        packed = _replaced(self.data, splices)
+        block = Block(packed, hashlib.sha256(packed).digest())
+        # Blocks differ in how deep they go, so that not all of a zone are written whole at once.
+        if self.depth < DEEPEST + self.digest[0] % DEEPEST:
+            patch = _patch(splices)
+            if PATCH_SHARE * len(patch) <= len(packed):
+                block.base = self.digest
+                block.patch = patch
+                block.depth = self.depth + 1
+        return block
 
     @staticmethod
     def load(data: bytes) -> Block:
