@@ -127,7 +127,9 @@ def test_rollback_and_release(
     assert "the content of serial 6 is served as serial 8" in result.stdout
     result = xfer("zone", "release", "example.com", "--json", *socket_option)
     assert json.loads(result.stdout)["message"] == "released: serial 8 is current"
-    assert engine.orders == [("rollback", "example.com.", "6"), ("release", "example.com.")]
+    assert engine.orders == [("rollback", "example.com.", "6"), ("release", "example.com.", False)]
+    xfer("zone", "release", "example.com", "--follow", *socket_option)
+    assert engine.orders[-1] == ("release", "example.com.", True)
 
 
 def test_a_rollback_that_is_refused(xfer: Xfer, socket_option: tuple[str, str]) -> None:

@@ -162,8 +162,8 @@ class SmallEngine:
             raise Refused(f"{zone} serves the content of serial 7 already")
         return Outcome(True, True, "the content of serial 6 is served as serial 8", zone)
 
-    async def release(self, zone: str) -> Outcome:
-        self.orders.append(("release", self.find(zone).name))
+    async def release(self, zone: str, follow: bool = False) -> Outcome:
+        self.orders.append(("release", self.find(zone).name, follow))
         return Outcome(True, True, "released: serial 8 is current", zone)
 
     async def reload(self) -> ReloadOutcome:

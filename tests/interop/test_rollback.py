@@ -80,5 +80,26 @@ def test_a_rollback_reaches_the_secondary_in_one_step_and_holds_the_zone() -> No
                 kinds = [version["kind"] for version in history["versions"]]
                 assert kinds[1] == "rollback"
                 assert kinds[2:] == ["ixfr"] * EDITS + ["axfr"]
+                # What the primary has is taken under a serial of our own, and followed by IXFR.
+                assert xfer.cli("zone", "rollback", ZONE, str(BACK)).returncode == 0
+                secondary.wait_serving(ZONE, SERVED + 2, timeout=20)
+                done = xfer.cli("zone", "release", ZONE, "--follow")
+                assert done.returncode == 0, done.stderr
+                assert f"released: serial {SERVED + 3} from" in done.stdout
+                secondary.wait_serving(ZONE, SERVED + 3, timeout=20)
+                assert without_soa(secondary.axfr(ZONE, OUT)) == without_soa(xfer.axfr(ZONE, OUT))
+                assert sorted(without_soa(secondary.axfr(ZONE, OUT, exact_case=False))) == sorted(
+                    without_soa(primary.axfr(ZONE, IN, exact_case=False))
+                )
+                assert "under a serial of our own" in xfer.cli("why", ZONE).stdout
+                with Updates(primary.remote(IN), ZONE) as updates:
+                    for _ in range(3):  # its serial passes ours
+                        updates.send(editor.edit())
+                for server in (xfer, secondary):
+                    server.wait_serving(ZONE, SERVED + 4, timeout=20)
+                assert secondary.axfr(ZONE, OUT, exact_case=False) == primary.axfr(
+                    ZONE, IN, exact_case=False
+                )
+                assert "is current" in xfer.cli("why", ZONE).stdout
                 shown = xfer.cli("zone", "show", ZONE, "--serial", str(BACK)).stdout
                 assert f"serial {BACK}," in shown

@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.fakes import KEY, MemoryCommits, peer, snapshot, zone_config
 from tests.server.upstream import Ixfr, Secondary, Upstream, simulate
-from tests.transfer.zone import ORIGIN
+from tests.transfer.zone import ORIGIN, record
 from xfer.config import Role
 from xfer.errors import Failure
 from xfer.journal import NewVersion
@@ -16,6 +16,7 @@ from xfer.server.hints import Hint
 from xfer.server.pull import PullLimits
 from xfer.server.status import IxfrState, Outcome
 from xfer.server.zones import Zone
+from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot
 
 FIRST = peer("first", "192.0.2.1", keys=(KEY,))
@@ -32,6 +33,7 @@ class World(Upstream):
         self.secondary: Secondary | None = None
         self.broken = False
         self.meanwhile: Callable[[], None] | None = None
+        self.raising: int | None = None
 
     @property
     def published(self) -> list[str]:
@@ -46,6 +48,8 @@ class World(Upstream):
         async def session(secondary: Secondary) -> None:
             self.secondary = secondary
             secondary.commits.broken = self.broken
+            if self.raising is not None:
+                secondary.refresher.raising[self.zone] = self.raising
             outcomes.append(
                 await secondary.refresher.attempt(self.zone, **options)  # type: ignore[arg-type]
             )
@@ -306,6 +310,45 @@ def test_other_content_than_was_made_here_is_told_apart(kind: str) -> None:
     known = world.zone.primaries["first"]
     assert (known.diverged, known.diverged_here) == (5, kind == "rollback")
     assert not world.zone.made_here
+
+
+@pytest.mark.parametrize(
+    ("offered", "above", "serial", "source"),
+    [
+        (4, 5, 6, "axfr from 192.0.2.1#53, its serial 4 raised"),
+        (5, 8, 9, "axfr from 192.0.2.1#53, its serial 5 raised"),
+        (8, 8, 9, "axfr from 192.0.2.1#53, its serial 8 raised"),
+        (9, 8, 9, "axfr from 192.0.2.1#53"),
+    ],
+)
+def test_a_primarys_content_is_taken_under_a_serial_that_secondaries_follow(
+    offered: int, above: int, serial: int, source: str
+) -> None:
+    world = World(first=snapshot(offered, hosts=9), second=snapshot(3))
+    world.zone.snapshot = snapshot(5)
+    world.raising = above
+    outcome = world.attempt(force=True)
+    assert (outcome.ok, outcome.serial_to, world.zone.serial) == (True, serial, serial)
+    assert world.published == [source]
+    assert world.zone.primaries["first"].serial == offered
+    raised = offered <= above
+    assert (world.zone.raised, world.zone.made_here) == (raised, raised)
+    again = world.attempt(force=True)
+    assert (again.ok, world.published, world.zone.serial) == (True, [], serial)
+    assert "has what is served already" in again.message
+
+
+def test_what_is_bound_to_its_serial_is_not_raised() -> None:
+    digest = (4).to_bytes(4, "big") + b"\1\1" + bytes(48)
+    apex = [*snapshot(4).blocks[0].records(), record("example.com.", 63, digest)]
+    digested = Snapshot(ORIGIN, [Block.make(sorted(apex), {}), *snapshot(4).blocks[1:]])
+    world = World(first=digested, second=None)
+    world.zone.snapshot = snapshot(5)
+    world.raising = 5
+    outcome = world.attempt(force=True, only=FIRST)
+    assert not outcome.ok
+    assert "got serial 4, and the ZONEMD forbids us to give it another" in outcome.message
+    assert (world.zone.serial, world.published) == (5, [])
 
 
 def test_one_dead_primary_never_makes_a_healthy_zone_failing() -> None:

@@ -123,6 +123,10 @@ def test_a_stale_zone_names_who_is_ahead() -> None:
             "example.com. is held at serial 7 since 2 h ago: a rollback to the content of serial 4 "
             "(v2). Its primaries are not followed until `xfer zone release example.com.`.",
         ),
+        (
+            {"made_here": True, "raised": True},
+            "example.com. serves serial 7, which has a primary's content under a serial of our own",
+        ),
     ],
 )
 def test_the_first_sentence(change: dict[str, Any], expected: str) -> None:

@@ -133,6 +133,8 @@ def _note(zone: dict[str, Any]) -> str:
         return sentence
     if zone["held"] is not None:
         return f"held with the content of serial {zone['held']['content_serial']}"
+    if zone["raised"]:
+        return f"{zone['source']}: see `xfer why {zone['name']}`"
     if zone["made_here"]:
         return f"{zone['source']}, not a primary's content: see `xfer why {zone['name']}`"
     return ""

@@ -152,12 +152,19 @@ def rollback(
 @app.command()
 def release(
     zone: ZoneArgument,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Take what a primary has now under a serial above ours; secondaries follow.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOfDaemon = None,
     control: ControlOption = None,
 ) -> None:
     """Follow the primaries again after a rollback."""
-    _order(zone, "/release", None, as_json, config, control)
+    _order(zone, "/release", {"follow": follow}, as_json, config, control)
 
 
 def _order(

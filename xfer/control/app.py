@@ -60,6 +60,13 @@ class Rollback(BaseModel):
     version: str
 
 
+class Release(BaseModel):
+    """follow: take what a primary has now, under a serial above ours."""
+
+    model_config = ConfigDict(extra="forbid")
+    follow: bool = False
+
+
 def make_app(
     engine: EngineApi, body_limit: int = BODY_LIMIT, import_limit: int = IMPORT_LIMIT
 ) -> FastAPI:
@@ -147,9 +154,9 @@ def _add_routes(app: FastAPI, engine: EngineApi) -> None:
         return _outcome(await engine.rollback(absolute(name), body.version))
 
     @app.post(BASE + "/zones/{name}/release")
-    async def release(name: str) -> JSONResponse:
+    async def release(name: str, body: Release | None = None) -> JSONResponse:
         """Follow the primaries again after a rollback."""
-        return _outcome(await engine.release(absolute(name)))
+        return _outcome(await engine.release(absolute(name), (body or Release()).follow))
 
     @app.post(BASE + "/reload")
     async def reload() -> JSONResponse:

@@ -149,8 +149,9 @@ class EngineApi(Protocol):
     async def rollback(self, zone: str, named: str) -> Outcome:
         """Serve the content of a kept version, named as in `zone_file`, under a higher serial."""
 
-    async def release(self, zone: str) -> Outcome:
-        """Follow the primaries again after a rollback."""
+    async def release(self, zone: str, follow: bool = False) -> Outcome:
+        """Follow the primaries again after a rollback; follow: take what one has now, under a
+        serial above ours."""
 
     async def removed_zones(self, limit: int) -> list[RemovedZone]:
         """Up to `limit` zones that left the config and are still kept; those that go first."""

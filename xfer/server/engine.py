@@ -201,8 +201,8 @@ class Engine:
     async def rollback(self, zone: str, named: str) -> Outcome:
         return await self._core.rollbacks.rollback(self._zone(zone), Named.parse(named))
 
-    async def release(self, zone: str) -> Outcome:
-        return await self._core.rollbacks.release(self._zone(zone))
+    async def release(self, zone: str, follow: bool = False) -> Outcome:
+        return await self._core.rollbacks.release(self._zone(zone), follow)
 
     async def removed_zones(self, limit: int) -> list[RemovedZone]:
         return await self._core.removed.listed(limit)
@@ -268,6 +268,7 @@ class Engine:
             held=zone.held,
             damaged=zone.damaged,
             made_here=zone.made_here,
+            raised=zone.raised,
         )
 
 

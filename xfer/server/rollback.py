@@ -1,7 +1,7 @@
 """Going back: the content of a kept version again, under a new, higher serial (REQUIREMENTS C2).
 
-    following ── rollback ──► held ── release ──► following
-                              │  ▲
+    following ── rollback ──► held ── release ──► following, once a primary's serial passes ours;
+                              │  ▲                with `follow`, at once under a serial of our own
                               └──┘ rollback
 
 It is pushed like any change, so secondaries follow by IXFR. A secondary zone is held there: its
@@ -114,15 +114,24 @@ class Rollbacks:
             records=old.count,
         )
 
-    async def release(self, zone: Zone) -> Outcome:
-        """Follow the primaries again, from now on. Raises Refused where the zone is not held."""
+    async def release(self, zone: Zone, follow: bool = False) -> Outcome:
+        """Follow the primaries again, from now on.
+
+        follow: take what a primary has now under a serial above ours, so that secondaries follow at
+        once. Raises Refused where the zone is not held; with `follow`, where nothing was made here.
+        """
         async with self.attempts.turn(zone):
             held = zone.held
-            if held is None:
-                raise Refused(f"{zone.name} is not held")
-            await wait_for(self.committer.clear_mark(zone.origin, MARK))
-            zone.held = None
+            if held is None and not (follow and zone.made_here):
+                hint = "; its primaries are followed" if zone.secondary else ""
+                raise Refused(f"{zone.name} is not held{hint}")
+            if held is not None:
+                await wait_for(self.committer.clear_mark(zone.origin, MARK))
+                zone.held = None
         log.info("released", zone=zone.name, serial_from=zone.serial)
+        if follow:
+            return await self._follow(zone)
+        assert held is not None
         outcome = await self.attempts.attempt(zone)
         message = f"released: {outcome.message}"
         if outcome.ok and zone.serial == held.serial:
@@ -130,6 +139,23 @@ class Rollbacks:
                 "; its content is still the rollback's, which changes when a primary's serial "
                 f"passes {held.serial}, or at once by `xfer force-axfr {zone.name}`, which "
                 "secondaries follow only after a transfer by hand"
+            )
+        return attrs.evolve(outcome, message=message)
+
+    async def _follow(self, zone: Zone) -> Outcome:
+        assert zone.snapshot is not None
+        newest = await self.history.newest(zone)
+        raising = self.attempts.refresher.raising
+        raising[zone] = last_given(zone.snapshot.serial, [newest, *zone.known_serials()])
+        try:
+            outcome = await self.attempts.attempt(zone, force=True)
+        finally:
+            raising.pop(zone, None)
+        message = f"released: {outcome.message}"
+        if outcome.ok and zone.raised:
+            message += (
+                f"; that is its content under a serial of our own: it is followed once its serial "
+                f"passes {zone.serial}, or by `xfer zone release {zone.name} --follow` again"
             )
         return attrs.evolve(outcome, message=message)
 

@@ -184,6 +184,7 @@ class ZoneStatus:
     held: Held | None = None
     damaged: tuple[str, ...] = ()  # newer versions that could not be read from the journal
     made_here: bool = False  # a secondary zone that serves what no primary gave, a rollback maybe
+    raised: bool = False  # which is a primary's content nevertheless, under a serial of our own
 
 
 @attrs.frozen

@@ -25,9 +25,10 @@ from xfer.server.pipeline import Parsers
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.pull import PullLimits, PullProgress, PullResult, pull_zone
 from xfer.server.quotas import Slots
+from xfer.server.serials import bound_to_serial, next_serial, with_serial
 from xfer.server.status import FailureReport, Phase
 from xfer.server.target import Dial, Target, dial_tcp
-from xfer.server.zones import Zone
+from xfer.server.zones import RAISED, Zone
 from xfer.wire.serial import newer
 from xfer.zone.check import Policy
 
@@ -44,7 +45,8 @@ class Writes(Protocol):
 
 @attrs.define(eq=False)
 class Transfers:
-    """policy, limits: replaced by a reload."""
+    """policy, limits: replaced by a reload; raising: zones whose next transfer is published under a
+    serial above the one that stands here, where its own is not."""
 
     journal: Writes
     publisher: Publisher
@@ -56,6 +58,7 @@ class Transfers:
     limits: PullLimits
     dial: Dial = dial_tcp
     parsers: Parsers | None = None
+    raising: dict[Zone, int] = attrs.Factory(dict)
 
     async def transfer(
         self, zone: Zone, peer: Peer, start: int | None, any_serial: bool, urgent: bool
@@ -160,7 +163,27 @@ class Transfers:
             result = await self._pull(zone, peer, ahead, start, asked)
             if result.kind == "soa":
                 return result, False
+            if zone in self.raising:
+                result = self._raised(zone, result)
             return result, await self._publish(zone, peer, result, ahead, any_serial)
+
+    def _raised(self, zone: Zone, result: PullResult) -> PullResult:
+        """What came, under a serial that all who have what is served follow."""
+        last, served = self.raising[zone], zone.snapshot
+        if served is None or newer(result.serial, last):
+            return result
+        bound = bound_to_serial(result.snapshot)
+        if bound:
+            raise TransferError(
+                Failure.CONTENT,
+                f"a serial above {last}",
+                f"serial {result.serial}, and the {bound} forbids us to give it another",
+                hint="raise it on the primary",
+            )
+        if with_serial(result.snapshot, served.serial).root == served.root:
+            return attrs.evolve(result, content=served)
+        serial = next_serial(zone.config.serial, last, self.clock.wall())
+        return attrs.evolve(result, content=with_serial(result.snapshot, serial), changes=None)
 
     async def _pull(
         self,
@@ -231,11 +254,13 @@ class Transfers:
                 peer=str(peer),
                 hint="force-axfr takes it nevertheless",
             )
-        kind = result.kind
+        kind, source = result.kind, f"{result.kind} from {peer.endpoint}"
+        if serial != result.serial:
+            kind, source = RAISED, f"{source}, its serial {result.serial} raised"
         candidate = Candidate(
             result.snapshot,
             result.findings,
-            f"{kind} from {peer.endpoint}",
+            source,
             kind,
             result.expire,
             changes=result.changes,

@@ -99,6 +99,14 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
     if zone.role == "primary":
         trouble = ", and what should replace it failed" if zone.error else ""
         yield Reason(Weight.STATE, f"{name} serves serial {serial}{trouble}. {came}")
+    elif zone.raised:
+        yield Reason(
+            Weight.STATE,
+            f"{name} serves serial {serial}, which has a primary's content under a serial of our "
+            f"own ({_source(zone)}, published {ago(zone.published_at, now)}). A primary is "
+            f"followed once its serial passes {serial}; until then `xfer zone release {name} "
+            "--follow` takes what it has by then.",
+        )
     elif zone.made_here:
         theirs = ", ".join(
             f"{item.peer} has {item.serial}" for item in zone.primaries if item.serial is not None

@@ -30,6 +30,8 @@ from xfer.wire.serial import newer
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
 
+RAISED = "raised"  # kind of a version that has a primary's content under a serial of our own
+
 
 @attrs.define(eq=False)
 class Zone:
@@ -117,10 +119,16 @@ class Zone:
 
     @property
     def made_here(self) -> bool:
-        """Whether a secondary zone serves what no primary gave: a rollback, or what it had as a
-        primary zone. Its serial says nothing about theirs then, even where it is the same."""
+        """Whether a secondary zone serves what no primary gave as it is: a rollback, what it had as
+        a primary zone, or a primary's content under a higher serial. Its serial says nothing about
+        theirs then, even where it is the same."""
         version = self.version
         return self.secondary and version is not None and version.kind not in ("axfr", "ixfr")
+
+    @property
+    def raised(self) -> bool:
+        """Whether it serves a primary's content under a serial of our own."""
+        return self.secondary and self.version is not None and self.version.kind == RAISED
 
     @property
     def complete(self) -> bool:
