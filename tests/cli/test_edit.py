@@ -192,6 +192,35 @@ def test_an_unchanged_text_is_no_edit(
     assert (serial(core), texts(tmp_path)) == (5, [])
 
 
+def test_a_changed_comment_is_told_of_and_kept(
+    xfer: Xfer,
+    core: Core,
+    on: tuple[str, str],
+    editor: Editor,
+    tmp_path: Path,
+    at_a_terminal: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = written(tmp_path, primary.ZONE.replace("192.0.2.2", "192.0.2.2 ; web cf_tags=a:b"))
+    result = xfer("zone", "import", "example.com", file, "--dry-run", *on)
+    same = "example.com. has that content already, serial 5"
+    assert result.stdout == f"{same}; 1 comment would change\n"
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
+    result = xfer("zone", "import", "example.com", file, *on)
+    assert (result.exit_code, serial(core)) == (0, 5)
+    assert result.stdout.endswith(f"{same}; 1 comment changed\n")
+    shown = xfer("zone", "show", "example.com", *on).stdout
+    assert shown.endswith("www.example.com.\t300\tIN\tA\t192.0.2.2\t; web cf_tags=a:b\n")
+    editor.does("true", 's="; other"; sed -i "s/; web.*/$s/; s/192.0.2.1$/192.0.2.4/" "$1"')
+    assert xfer("zone", "edit", "example.com", "--yes", *on).stdout == (
+        "example.com. is unchanged\n"
+    )
+    assert editor.given.read_text() == shown
+    result = xfer("zone", "edit", "example.com", "--yes", *on)
+    assert result.stdout == "example.com. serial 5 → 6 is served: +2 −2, 4 records, 1 comment\n"
+    assert "; other\n" in xfer("zone", "export", "example.com", *on).stdout
+
+
 def test_a_slip_can_be_mended_or_left_in_a_file(
     xfer: Xfer,
     core: Core,
