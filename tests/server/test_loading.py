@@ -13,6 +13,7 @@ from tests.server.test_core import ORIGIN, SECONDARY, World, zone_of
 from xfer.journal import Mark, PeerState, ZoneState, tables
 from xfer.server.core import Core
 from xfer.server.primaries import from_data
+from xfer.server.soa import SoaAnswer
 from xfer.server.status import IxfrState
 from xfer.server.stored import Stored
 
@@ -98,3 +99,39 @@ def test_a_hold_of_which_nothing_more_can_be_read_still_holds(tmp_path: Path, da
         assert (zone.serial, zone.held.serial, zone.held.content_version) == (5, 5, 1)
 
     world.run(session)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_after_a_crash_a_zone_expires_a_little_early_and_never_late(
+    tmp_path: Path, clean: bool
+) -> None:
+    clock = HandClock()
+    world = World(tmp_path, SECONDARY, clock)
+    expires: list[float] = []
+
+    async def answer(*_: object, **__: object) -> SoaAnswer:
+        return SoaAnswer(5, None, "192.0.2.99", 0.01)
+
+    async def checked(core: Core) -> None:
+        core.refresher.ask = answer
+        await core.load_all()
+        zone = zone_of(core)
+        for _ in range(30):
+            clock.now += 1000
+            await core.attempt(zone)
+        assert zone.expires is not None
+        expires.append(zone.expires)
+        if clean:
+            await core.attempts.saving.last([zone])
+
+    async def again(core: Core) -> None:
+        core.refresher.ask = _forever  # type: ignore[assignment]
+        await core.load_all()
+        zone = zone_of(core)
+        assert zone.expires is not None
+        early = expires[0] - zone.expires
+        assert abs(early) < 1e-3 if clean else 0 < early <= 86400 / 8
+        assert zone.error is None
+
+    world.run(checked, ZoneState(ORIGIN, expire_at=clock.wall() + 50_000))
+    world.run(again, stored=False)
