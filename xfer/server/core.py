@@ -259,7 +259,8 @@ class Core:
     async def reload(self) -> ReloadOutcome:
         """Read the config again and apply it; raises ConfigError and changes nothing.
 
-        What comes of the zone files is told by `file_news` later. Transfers go on; those of removed zones end without being published.
+        What comes of the zone files is told by `file_news` later. Transfers go on; those of removed
+        zones end without being published.
         """
         config = await trio.to_thread.run_sync(self._load)
         self.config = config
