@@ -113,7 +113,8 @@ def run_changes(arguments: argparse.Namespace) -> Report:
     names = contestants(arguments)
     if arguments.only == "zones":
         counts = [int(text) for text in arguments.zones.split(",")]
-        return zones.run(counts, names, arguments.rest, 300, arguments.slack or 1.0)
+        refresh = 60 if arguments.quick else 300
+        return zones.run(counts, names, arguments.rest, refresh, arguments.slack or 1.0)
     counts = [int(text) for text in arguments.records.split(",")]
     slack = arguments.slack or 1.0
     if arguments.only == "latency":

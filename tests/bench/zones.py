@@ -7,7 +7,8 @@ sweep        start again with all zones stored: from the first SOA query that th
              zones (they would wait for their timers); BIND's timers spread over RETRY, 5 s
 NOTIFY       while the sweep runs: one zone changed at the primary by an update, NOTIFY sent,
              until the change is served; one zone after the other
-rest         CPU of a while in which zones are checked as their REFRESH says
+rest         CPU of a while about one REFRESH after the sweep, in which zones are checked again, by
+             check; times the checks that a second has where they are spread evenly
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ def measure(name: str, primary: ManyPrimary, layout: Layout, rest: float) -> Fig
             thread.start()
             try:
                 sweep, first = _sweep(primary, prober, before, layout.count)
-                during = len(prober.seconds)
+                during, swept = len(prober.seconds), time.monotonic()
             finally:
                 prober.stop.set()
                 thread.join()
@@ -212,8 +213,7 @@ def measure(name: str, primary: ManyPrimary, layout: Layout, rest: float) -> Fig
         sweep_cpu = meter.cpu_seconds
         with Meter(server.pid) as meter:
             meter.settle()
-        with Meter(server.pid) as meter:
-            time.sleep(rest)
+        share = _at_rest(server, primary, layout, swept, rest)
         figures = Figures(
             load,
             load_cpu,
@@ -223,7 +223,7 @@ def measure(name: str, primary: ManyPrimary, layout: Layout, rest: float) -> Fig
             sweep_cpu,
             prober.seconds,
             during,
-            meter.cpu_seconds / rest,
+            share,
         )
     except BaseException:
         print(f"--- {name} ---\n{server.logs()[-3000:]}", file=sys.stderr)
@@ -232,6 +232,20 @@ def measure(name: str, primary: ManyPrimary, layout: Layout, rest: float) -> Fig
         server.stop()
         shutil.rmtree(directory, ignore_errors=True)
     return figures
+
+
+def _at_rest(
+    server: Server, primary: ManyPrimary, layout: Layout, swept: float, rest: float
+) -> float:
+    """The share of a core that checks once a REFRESH take, watched for `rest` seconds."""
+    time.sleep(max(0.0, swept + 0.95 * layout.refresh - time.monotonic()))
+    before = primary.checks()
+    with Meter(server.pid) as meter:
+        time.sleep(rest)
+    checks = primary.checks() - before
+    if not checks:
+        return meter.cpu_seconds / rest
+    return meter.cpu_seconds / checks * layout.count / layout.refresh
 
 
 def zone_probed(zone: str) -> bool:
