@@ -26,8 +26,9 @@ from tests.zone.changing import build as build_small
 from tests.zone.test_build import build, check_cuts, held, many
 from xfer.errors import ChangeRefused, TransferError, ZoneRejected
 from xfer.wire import names, records
-from xfer.zone.apply import Applier, apply
-from xfer.zone.block import LARGEST, OCTETS, SMALLEST
+from xfer.wire.records import key_end
+from xfer.zone.apply import Applier, apply, between
+from xfer.zone.block import LARGEST, OCTETS, SMALLEST, Block, patched
 from xfer.zone.changeset import diff, invert
 from xfer.zone.check import OWNER_LIMIT, Grade, Policy
 from xfer.zone.deltas import Deltas, identity
@@ -45,6 +46,12 @@ def deltas_of(gone: list[bytes], come: list[bytes], serial: int = 1) -> Deltas:
     deltas.delete(batch([SOAS[serial], *gone], None))
     deltas.add(batch([SOAS[serial + 1], *come], None))
     return deltas
+
+
+def txt(number: int) -> bytes:
+    """Beside the address of a host."""
+    key = host(number)[: key_end(host(number))]
+    return records.make(key, records.TXT, 300, b"\1x")
 
 
 def other(record: bytes) -> bytes:
@@ -152,6 +159,21 @@ class TestBlocks:
             assert changes.removed == [SOAS[1], *gone]
             assert changes.added == [SOAS[2], *come]
             assert (changes.serial_from, changes.serial_to) == (1, 2)
+
+    def test_small_changes_are_patches_of_the_blocks_they_touch(self) -> None:
+        """Also at an owner name that two blocks share."""
+        zone = sorted(apex() + [host(n) for n in range(9000)] + [txt(n) for n in range(1, 9000)])
+        old = build(zone)
+        edge = old.blocks[2].first
+        assert old.blocks[1].last[: key_end(edge)] == edge[: key_end(edge)]
+        for gone in ([edge], [edge, *zone[600:9000:500]]):
+            new = applied(old, deltas_of(gone, [other(r) for r in gone]), POLICY).snapshot()
+            assert len(new.blocks) == len(old.blocks)
+            for before, after in zip(old.blocks, new.blocks, strict=True):
+                if after.digest != before.digest:
+                    assert after.base == before.digest
+                    assert patched(before.data, after.patch) == after.data
+                    assert after.data == Block.make(after.records(), {}).data
 
     @pytest.mark.parametrize("seed", range(4))
     def test_edits_at_random_over_many_versions(self, seed: int) -> None:
@@ -407,6 +429,15 @@ class TestChecks:
         deltas.add(batches([host(20_000)], 1)[0])
         with pytest.raises(TransferError, match=r"limits\.max_zone_bytes"):
             applied(BASE, deltas, POLICY)
+
+
+@given(st.sets(st.integers(0, 300), min_size=1), st.sets(st.integers(0, 300), min_size=1))
+def test_splices_between_two_lists(before: set[int], after: set[int]) -> None:
+    old, new = ([host(n) for n in sorted(numbers)] for numbers in (before, after))
+    splices = between(old, new)
+    assert (splices is None) == (len(before ^ after) > 128)
+    if splices is not None:
+        assert Block.make(old, {}).spliced(splices).data == Block.make(new, {}).data
 
 
 @pytest.mark.parametrize("every", [1, 50, 700])

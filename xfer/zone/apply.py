@@ -321,6 +321,12 @@ class Applier:
         return within_octets(records, start, size)
 
     def _pack(self, records: list[bytes]) -> Block:
+        if not self._spelling:
+            old = self._old[self._base.block_at(records[len(records) >> 1])]
+            if old.spelled == 0 and abs(old.count - len(records)) <= _FEW:
+                splices = between(old.records(), records)
+                if splices is not None:
+                    return old.spliced(splices) if splices else old
         block = Block.make(records, self._spelling)
         if self._spelling:
             for record in records:
@@ -378,6 +384,34 @@ class Applier:
     def changeset(self) -> Changeset:
         """What became of the deltas, checks included; only after `step` said False."""
         return self._edits.changeset(self._base, self.snapshot())
+
+
+def between(old: list[bytes], new: list[bytes]) -> list[Splice] | None:
+    """Few splices that make one sorted list of the other; None where many records differ."""
+    splices: list[Splice] = []
+    i = 0
+    j = 0
+    left = 2 * _FEW
+    while i < len(old) or j < len(new):
+        if i < len(old) and j < len(new) and old[i] == new[j]:
+            i += 1
+            j += 1
+            continue
+        low = i
+        come: list[bytes] = []
+        while (i < len(old) or j < len(new)) and left >= 0:
+            left -= 1
+            if j == len(new) or (i < len(old) and old[i] < new[j]):
+                i += 1
+            elif i == len(old) or new[j] < old[i]:
+                come.append(new[j])
+                j += 1
+            else:
+                break
+        if left < 0:
+            return None
+        splices.append((low, i, come))
+    return splices
 
 
 def apply(snapshot: Snapshot, changes: Changeset, policy: Policy) -> Snapshot:
