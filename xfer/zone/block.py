@@ -89,8 +89,9 @@ def _replaced(data: bytes, splices: list[Splice]) -> bytes:
     old = _u32(data, 1)
     base = HEAD + 4 * old
     stop = base + _u32(data, base - 4)
+    view = memoryview(data)  # what stays is copied once, not twice
     tables: list[bytes] = []
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     count = 0
     shift = 0  # by how many octets records now stand further back than they did
     index = 0
@@ -98,7 +99,7 @@ def _replaced(data: bytes, splices: list[Splice]) -> bytes:
     for low, high, records in splices:
         start = base + _u32(data, HEAD + 4 * low - 4) if low > 0 else base
         tables.append(_shifted(data[HEAD + 4 * index : HEAD + 4 * low], shift))
-        parts.append(data[at:start])
+        parts.append(view[at:start])
         end = start - base + shift
         for record in records:
             end += len(record)
@@ -111,7 +112,7 @@ def _replaced(data: bytes, splices: list[Splice]) -> bytes:
     tables.append(_shifted(data[HEAD + 4 * index : base], shift))
     count += old - index
     head = struct.pack("<BII", FORMAT, count, 0)
-    return b"".join([head, *tables, *parts, data[at:stop]])
+    return b"".join([head, *tables, *parts, view[at:stop]])
 
 
 def _patch(splices: list[Splice]) -> bytes:
