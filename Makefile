@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfer/zone/build.py \
                      xfer/zone/check.py xfer/zone/image.py xfer/zone/cut.py \
-                     xfer/zone/changeset.py xfer/zone/deltas.py xfer/zone/order.py xfer/zone/apply.py)
+                     xfer/zone/changeset.py xfer/zone/deltas.py xfer/zone/order.py xfer/zone/apply.py \
+                     xfer/answer/denial.py xfer/answer/nsec3.py xfer/answer/sections.py \
+                     xfer/answer/lookup.py xfer/answer/respond.py)
 ARGS ?=
 
 .DEFAULT_GOAL := help

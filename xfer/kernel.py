@@ -37,6 +37,11 @@ PATTERNS = (
     "xfer/zone/deltas.py",
     "xfer/zone/order.py",
     "xfer/zone/apply.py",
+    "xfer/answer/denial.py",
+    "xfer/answer/nsec3.py",
+    "xfer/answer/sections.py",
+    "xfer/answer/lookup.py",
+    "xfer/answer/respond.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.
 MANIFEST = "_kernel.json"

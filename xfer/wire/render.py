@@ -108,6 +108,18 @@ class Renderer:
         self._counts[section] += 1
         return True
 
+    def rrset(self, section: int, lines: list[tuple[bytes, int, int, bytes]]) -> bool:
+        """Add lines (owner, type, TTL, rdata), all of them or none; whether they fit."""
+        before = len(self._w)
+        count = self._counts[section]
+        for owner, rtype, ttl, rdata in lines:
+            if not self.record(section, owner, rtype, ttl, rdata):
+                self._w.truncate(before)
+                self._seen = {name: at for name, at in self._seen.items() if at < before}
+                self._counts[section] = count
+                return False
+        return True
+
     def raw(self, section: int, record: bytes) -> None:
         """A ready record, such as OPT, whatever the limit."""
         self._w.write(record)

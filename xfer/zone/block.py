@@ -294,6 +294,22 @@ class Block:
                 high = middle
         return low
 
+    def spelled_at(self, index: int) -> tuple[bytes, bytes] | None:
+        """Owner and rdata of one record, where it came in another case than canonical."""
+        data = self.data
+        p = self._base + _u32(data, self._base - 4)
+        for _ in range(self.spelled):
+            found = _u32(data, p)
+            if found > index:
+                return None
+            owner = p + 8
+            size = _u32(data, p + 4)
+            rdata = owner + size + 4
+            p = rdata + _u32(data, rdata - 4)
+            if found == index:
+                return data[owner : owner + size], data[rdata:p]
+        return None
+
     def spelling(self) -> Spelling:
         """Owner and rdata of the records that came in another case than canonical; a new dict."""
         out: Spelling = {}

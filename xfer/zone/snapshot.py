@@ -51,6 +51,17 @@ class Snapshot:
         at = bisect_right(self._firsts, prefix) - 1
         return at if at > 0 else 0
 
+    def seek(self, prefix: bytes) -> tuple[int, int]:
+        """(block, index in it) of the first record that is not below `prefix`; block is their
+        number where there is none."""
+        at = self.block_at(prefix)
+        while at < len(self.blocks):
+            index = self.blocks[at].find(prefix)
+            if index < self.blocks[at].count:
+                return at, index
+            at += 1
+        return at, 0
+
     def rrset(self, key: bytes, rtype: int, covered: int = 0) -> list[bytes]:
         """The records of an RRset, in canonical order; of RRSIGs those that cover `covered`."""
         prefix = key + bytes((rtype >> 8, rtype & 255))

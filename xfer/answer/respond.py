@@ -1,0 +1,81 @@
+"""From a request to the message that answers it, a pure function of request and version.
+
+What does not fit is left out by whole RRsets (RFC 2181 §9): where answer, authority or glue that
+the client cannot do without (RFC 9471 §3.1) is concerned, nothing is sent but TC, and it comes back
+over TCP; other addresses are left out in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xfer.answer.denial import Denial
+from xfer.answer.lookup import look_up
+from xfer.answer.sections import Answer, Line, Reader
+from xfer.wire.codes import FLAG_AA, FLAG_QR, FLAG_RD, FLAG_TC
+from xfer.wire.edns import Edns
+from xfer.wire.render import Renderer
+from xfer.wire.request import Request
+from xfer.zone.snapshot import Snapshot
+
+ANSWER: Final = 1
+AUTHORITY: Final = 2
+ADDITIONAL: Final = 3
+
+
+class Responder:
+    """Answers from one version of a zone. denial: all of whose steps are taken."""
+
+    def __init__(self, snapshot: Snapshot, denial: Denial) -> None:
+        self.snapshot = snapshot
+        self.denial = denial
+        self.reader = Reader(snapshot)
+
+    def respond(self, request: Request, limit: int, edns: Edns | None) -> bytes:
+        """The answer to a query at or below the apex.
+
+        limit: octets for the whole message, room for a TSIG already taken off; edns: what our OPT
+        says, None without one.
+        """
+        question = request.question
+        do = edns is not None and edns.do
+        answer = look_up(self.reader, question.name, question.rtype, do, self.denial)
+        return render(request, answer, limit, edns)
+
+
+def render(request: Request, answer: Answer, limit: int, edns: Edns | None) -> bytes:
+    """The message for an answer; arguments as for `Responder.respond`."""
+    opt = edns.build(answer.rcode) if edns is not None else b""
+    flags = FLAG_QR | answer.rcode
+    if answer.aa:
+        flags |= FLAG_AA
+    if request.rd:
+        flags |= FLAG_RD
+    question = request.question
+    renderer = Renderer(request.id, flags, limit - len(opt))
+    renderer.question(question.name, question.rtype, question.rclass)
+    whole = (
+        renderer.rrset(ANSWER, answer.answer)
+        and renderer.rrset(AUTHORITY, answer.authority)
+        and renderer.rrset(ADDITIONAL, answer.additional[: answer.needed])
+    )
+    if whole:
+        _put_rrsets(renderer, answer.additional[answer.needed :])
+    else:
+        renderer = Renderer(request.id, flags | FLAG_TC, limit - len(opt))
+        renderer.question(question.name, question.rtype, question.rclass)
+    if opt:
+        renderer.raw(ADDITIONAL, opt)
+    return renderer.message()
+
+
+def _put_rrsets(renderer: Renderer, lines: list[Line]) -> None:
+    """Add as many whole RRsets of the additional section as fit."""
+    start = 0
+    while start < len(lines):
+        stop = start + 1
+        while stop < len(lines) and lines[stop][:2] == lines[start][:2]:
+            stop += 1
+        if not renderer.rrset(ADDITIONAL, lines[start:stop]):
+            return
+        start = stop
