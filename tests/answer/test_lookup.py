@@ -9,7 +9,7 @@ import dns.rdatatype
 import pytest
 
 from xfer.answer.denial import Denial
-from xfer.answer.respond import Responder
+from xfer.answer.respond import Responder, soa_only
 from xfer.wire.edns import Edns
 from xfer.wire.names import from_text
 from xfer.wire.request import parse_request
@@ -204,3 +204,26 @@ def test_nothing_is_lost_of_the_case_of_names() -> None:
     got = ask("wwW.EXAMPLE.com.", "A")
     assert got.question[0].name.to_text() == "wwW.EXAMPLE.com."
     assert got.answer[0].name.to_text() == "WWW.example.com."
+
+
+def test_ixfr_over_udp_gets_the_soa_alone() -> None:
+    query = dns.message.make_query("example.com.", "IXFR")
+    query.authority = [dns.rrset.from_text("example.com.", 0, "IN", "SOA", "m. r. 4 0 0 0 0")]
+    asked = parse_request(query.to_wire())
+    answer = dns.message.from_wire(soa_only(asked, snapshot(), 512, None))
+    assert lines(answer.answer) == {SOA}
+    assert not answer.authority
+
+
+@pytest.mark.parametrize("edns", [False, True])
+def test_opt_only_answers_opt(edns: bool) -> None:
+    query = dns.message.make_query("example.com.", "SOA", use_edns=0 if edns else False)
+    served = snapshot()
+    ours = Edns(0, 1232, False) if edns else None
+    wire = Responder(served, Denial.finished(served)).respond(
+        parse_request(query.to_wire()), 512, ours
+    )
+    answer = dns.message.from_wire(wire)
+    assert (answer.edns == 0) is edns
+    if edns:
+        assert answer.payload == 1232

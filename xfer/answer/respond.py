@@ -14,9 +14,10 @@ from xfer.answer.lookup import look_up
 from xfer.answer.sections import Answer, Line, Reader
 from xfer.wire.codes import FLAG_AA, FLAG_QR, FLAG_RD, FLAG_TC
 from xfer.wire.edns import Edns
+from xfer.wire.records import SOA
 from xfer.wire.render import Renderer
 from xfer.wire.request import Request
-from xfer.zone.snapshot import Snapshot
+from xfer.zone.snapshot import APEX, Snapshot
 
 ANSWER: Final = 1
 AUTHORITY: Final = 2
@@ -41,6 +42,16 @@ class Responder:
         do = edns is not None and edns.do
         answer = look_up(self.reader, question.name, question.rtype, do, self.denial)
         return render(request, answer, limit, edns)
+
+
+def soa_only(request: Request, snapshot: Snapshot, limit: int, edns: Edns | None) -> bytes:
+    """IXFR over UDP: the SOA says whether to come back over TCP (RFC 1995 §2, §4).
+
+    limit, edns: as for `Responder.respond`.
+    """
+    answer = Answer()
+    answer.answer = Reader(snapshot).rrset(APEX, SOA)
+    return render(request, answer, limit, edns)
 
 
 def render(request: Request, answer: Answer, limit: int, edns: Edns | None) -> bytes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import attrs
 import trio
 
+from xfer.answer.denial import Denial
+from xfer.answer.respond import Responder
 from xfer.config import Role, ZoneConfig
 from xfer.journal import Version
 from xfer.peers import Peer
@@ -25,7 +27,7 @@ from xfer.server.status import (
 )
 from xfer.server.stored import Stored
 from xfer.server.timers import Timers
-from xfer.wire.records import soa_fields
+from xfer.wire.records import DS, soa_fields
 from xfer.wire.serial import newer
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
@@ -81,6 +83,7 @@ class Zone:
     progress: PullProgress | None = None
     primaries: dict[str, PrimaryStatus] = attrs.Factory(dict)
     secondaries: dict[str, SecondaryStatus] = attrs.Factory(dict)
+    _responder: Responder | None = None
     _timers: Timers | None = None  # of `_timed`, with that REFRESH of the zone's own
     _timed: Snapshot | None = None
     _refresh: int | None = None
@@ -140,6 +143,15 @@ class Zone:
         if self.expires is not None and now >= self.expires:
             return None
         return self.snapshot
+
+    def responder(self, snapshot: Snapshot) -> Responder:
+        """Answers from what it serves; made when somebody asks first."""
+        responder = self._responder
+        if responder is None or responder.snapshot is not snapshot:
+            before = responder.denial if responder is not None else None
+            responder = Responder(snapshot, Denial.finished(snapshot, before))
+            self._responder = responder
+        return responder
 
     def expires_in(self, now: float) -> int | None:
         """Seconds left, for the EXPIRE option; None without a version (RFC 7314 §4): of a primary
@@ -258,6 +270,14 @@ class ZoneTable:
             if name[at] == 0:
                 return None
             at += name[at] + 1
+
+    def holding(self, name: bytes, rtype: int) -> Zone | None:
+        """The zone that a question is about: that of `find`, but for DS at an apex the parent's,
+        where that is here as well (RFC 4035 §3.1.4.1)."""
+        zone = self.find(name)
+        if rtype == DS and zone is not None and len(zone.origin) == len(name) and name[0]:
+            return self.find(name[name[0] + 1 :]) or zone
+        return zone
 
     def exact(self, name: bytes) -> Zone | None:
         """The zone with that apex."""
