@@ -16,8 +16,10 @@ SERVFAIL: Final = 2
 NXDOMAIN: Final = 3
 NOTIMP: Final = 4
 REFUSED: Final = 5
+YXDOMAIN: Final = 6
 NOTAUTH: Final = 9
 BADVERS: Final = 16
+BADCOOKIE: Final = 23
 
 FLAG_QR: Final = 0x8000
 FLAG_AA: Final = 0x0400
