@@ -28,3 +28,8 @@ class SystemClock:
 
     def wall(self) -> float:
         return time.time()
+
+
+def utc(at: float) -> str:
+    """A wall time as text for people who may be anywhere: "2026-11-22T07:00:00Z"."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

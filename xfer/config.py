@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from xfer.config_cookies import all_secrets
 from xfer.config_keys import (
     API_REFUSAL,
     TABLES,
@@ -26,6 +27,7 @@ from xfer.config_keys import (
 from xfer.config_limits import Limits
 from xfer.config_parse import word
 from xfer.config_read import Raw, Reader, Unfit, Warned, nearest, read_files
+from xfer.config_rrl import Rrl
 from xfer.config_zones import ZoneConfig, build_zones
 from xfer.errors import ConfigError, XferError
 from xfer.idn import wire_name
@@ -69,7 +71,8 @@ class Config:
     """Everything the daemon is told.
 
     tsig: keys by lower-case wire name, ready for the verifier; zones: by absolute lower-case text,
-    in plain text order; checks: rule → grade, only what was written; policy: all of them.
+    in plain text order; checks: rule → grade, only what was written; policy: all of them;
+    server.cookie_secret: also what its file holds.
     """
 
     file: Path
@@ -81,6 +84,7 @@ class Config:
     peers: Mapping[str, Peer]
     zones: Mapping[str, ZoneConfig]
     warnings: tuple[Warned, ...] = ()
+    rrl: Rrl = attrs.Factory(Rrl)
 
     @property
     def policy(self) -> Policy:
@@ -95,8 +99,9 @@ def load(path: str | os.PathLike[str]) -> Config:
     tables = _Tables(reader)
     for raw in read_files(file, reader):
         tables.add(raw)
-    server = _single(reader, tables, "server", Server())
+    server = _with_secrets(reader, tables, _single(reader, tables, "server", Server()))
     limits = _single(reader, tables, "limits", Limits())
+    rrl = _single(reader, tables, "rrl", Rrl())
     checks = _checks(reader, tables.single.get("checks"))
     keys = _keys(reader, tables.lists["tsig"])
     acls = _acls(reader, tables.lists["acl"], keys)
@@ -122,6 +127,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         peers={name: peer for name, peer in peers.items() if peer is not None},
         zones=zones,
         warnings=tuple(reader.warnings),
+        rrl=rrl,
     )
 
 
@@ -142,7 +148,7 @@ class _Tables:
                 self._add_list(name, value, top.file)
             elif name == "api":
                 self.reader.error(top.file, name, API_REFUSAL, "leave [api] out")
-            elif name not in ("server", "limits", "checks", "defaults", "template"):
+            elif name not in ("server", "limits", "rrl", "checks", "defaults", "template"):
                 known = [*TABLES, "checks", "defaults", "template", "include"]
                 self.reader.error(top.file, name, "unknown table or key", nearest(name, known))
             elif not isinstance(value, dict):
@@ -183,6 +189,14 @@ def _single(reader: Reader, tables: _Tables, name: str, default: _T) -> _T:
         return default
     made: _T | None = reader.one(type(default), raw)
     return made if made is not None else default
+
+
+def _with_secrets(reader: Reader, tables: _Tables, server: Server) -> Server:
+    """The [server] table with the cookie secrets of its file."""
+    raw = tables.single.get("server")
+    if raw is None:
+        return server
+    return attrs.evolve(server, cookie_secret=all_secrets(reader, raw, server))
 
 
 def _checks(reader: Reader, raw: Raw | None) -> dict[str, Grade]:

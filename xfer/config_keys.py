@@ -17,10 +17,12 @@ from typing import Any
 import attrs
 
 from xfer import config_parse as parse
+from xfer.config_cookies import parse_secret
 from xfer.config_journal import EXAMPLE
 from xfer.config_limits import Limits
 from xfer.config_parse import Endpoint
 from xfer.config_read import REQUIRED, Unfit, setting
+from xfer.config_rrl import Rrl
 from xfer.config_socket import DEFAULT_CONTROL
 from xfer.log import FORMATS, LEVELS, Secret
 from xfer.peers import MAX_UNSIGNED_MESSAGES, Action, IPAddress, IPNetwork
@@ -87,6 +89,23 @@ class Server:
     log_level: str = setting(parse.word(*LEVELS), "least level that is logged", "info")
     log_format: str = setting(
         parse.word(*FORMATS), "json lines, console, or auto (console on a terminal)", "auto"
+    )
+    nsid: str = setting(
+        parse.short_text(200),
+        "what the server says of itself to who asks for its NSID, at most 200 characters; none: "
+        "nothing",
+        "",
+        "none",
+    )
+    cookie_secret: tuple[Secret, ...] = setting(
+        parse.several(parse_secret),
+        "secret of DNS cookies (RFC 9018), 32 hexadecimal digits, the same on all servers of an "
+        "address; a list while secrets roll: the first makes cookies, all are accepted",
+        (),
+        "random at each start",
+    )
+    cookie_secret_file: Path | None = setting(
+        parse.path, "file that holds them, one a line, instead of `cookie_secret`", None, "none"
     )
 
 
@@ -215,6 +234,7 @@ API_REFUSAL = "the REST API over TCP comes with a later version"
 TABLES: dict[str, type] = {
     "server": Server,
     "limits": Limits,
+    "rrl": Rrl,
     "tsig": TsigTable,
     "acl": AclTable,
     "peer": PeerTable,

@@ -44,6 +44,18 @@ def text(value: object, _base: Path) -> str:
     return value
 
 
+def short_text(most: int) -> Parse:
+    """Text of at most so many characters, as UTF-8 four octets each."""
+
+    def parse(value: object, base: Path) -> str:
+        given = text(value, base)
+        if len(given) > most:
+            raise Unfit(f"expected at most {most} characters, got {len(given)}", "shorten it")
+        return given
+
+    return parse
+
+
 def boolean(value: object, _base: Path) -> bool:
     """true or false."""
     if not isinstance(value, bool):

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from tests.server.fakes import CLIENT, KEY, OTHER, HandClock, peer, snapshot, table, zone_config
 from tests.transfer.zone import record
+from xfer.answer.cookies import COOKIE, Cookies
+from xfer.answer.options import Offer
 from xfer.config import Role
 from xfer.peers import Acl, AclEntry, Action, address_of
 from xfer.server.dispatch import Dispatcher, Handled, Notified, Transfer, error_reply
@@ -350,3 +352,105 @@ def long_soa() -> Snapshot:
         record("example.com.", 2, from_text("ns1.example.com.")),
     ]
     return Snapshot(ORIGIN, [Block.make(sorted(records), {})])
+
+
+def ask(one: Dispatcher, message: dns.message.Message, tcp: bool = False) -> dns.message.Message:
+    reply = one.handle(message.to_wire(), CLIENT, tcp).reply
+    assert reply is not None
+    return dns.message.from_wire(reply, ignore_trailing=False)
+
+
+def cookie_query(data: bytes, name: str = "example.com.") -> dns.message.Message:
+    options: list[dns.edns.Option] = [dns.edns.GenericOption(dns.edns.OptionType.COOKIE, data)]
+    return dns.message.make_query(name, "SOA", use_edns=0, options=options)
+
+
+def cookie_of(answer: dns.message.Message) -> bytes:
+    (option,) = answer.options
+    assert isinstance(option, dns.edns.CookieOption)
+    return option.client + option.server
+
+
+def with_cookies() -> Dispatcher:
+    one = dispatcher()
+    one.offer = Offer(b"here", 15.0, Cookies([bytes(16)]))
+    return one
+
+
+def test_a_cookie_comes_back_with_ours_and_is_kept() -> None:
+    one = with_cookies()
+    first = cookie_of(ask(one, cookie_query(b"clientck")))
+    assert (first[:8], len(first)) == (b"clientck", 24)
+    assert cookie_of(ask(one, cookie_query(first))) == first
+
+
+def test_without_a_secret_cookies_are_ignored() -> None:
+    assert ask(dispatcher(), cookie_query(b"clientck")).options == ()
+
+
+def test_a_malformed_cookie_is_formerr() -> None:
+    answer = ask(with_cookies(), cookie_query(b"short"))
+    assert (answer.rcode(), answer.options) == (dns.rcode.FORMERR, ())
+
+
+@pytest.mark.parametrize("zone", ["example.com.", "example.net."])
+def test_a_bad_cookie_gets_its_answer_and_a_fresh_one(zone: str) -> None:
+    answer = ask(with_cookies(), cookie_query(b"clientck" + bytes(16), zone))
+    expected = dns.rcode.NOERROR if zone == "example.com." else dns.rcode.REFUSED
+    assert answer.rcode() == expected
+    assert COOKIE in [option.otype for option in answer.options]
+
+
+@pytest.mark.parametrize(("data", "code"), [(8, "NOERROR"), (24, "BADCOOKIE"), (5, "FORMERR")])
+def test_a_question_for_a_cookie_alone(data: int, code: str) -> None:
+    query = cookie_query(bytes(data))
+    query.question.clear()
+    answer = ask(with_cookies(), query)
+    assert answer.rcode() == dns.rcode.from_text(code)
+    if code != "FORMERR":
+        assert rcode_of(with_cookies(), cookie_of(answer)) == "NOERROR"
+
+
+def rcode_of(one: Dispatcher, data: bytes) -> str:
+    query = cookie_query(data)
+    query.question.clear()
+    return dns.rcode.to_text(ask(one, query).rcode())
+
+
+def test_a_later_edns_version_is_not_read_for_its_cookie() -> None:
+    query = cookie_query(b"short")
+    query.use_edns(1, options=list(query.options))
+    assert ask(with_cookies(), query).rcode() == dns.rcode.BADVERS
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_nsid_and_keepalive(tcp: bool) -> None:
+    options: list[dns.edns.Option] = [
+        dns.edns.GenericOption(dns.edns.OptionType.NSID, b""),
+        dns.edns.GenericOption(dns.edns.OptionType.make(11), b""),
+    ]
+    query = dns.message.make_query("example.com.", "SOA", use_edns=0, options=options)
+    found = {option.otype: option.to_wire() for option in ask(with_cookies(), query, tcp).options}
+    assert found == ({3: b"here", 11: b"\0\x96"} if tcp else {3: b"here"})
+
+
+def extended(zone: Zone, now: float) -> tuple[int, str | None]:
+    one = dispatcher(zone)
+    one.clock.now = now  # type: ignore[attr-defined]
+    answer = ask(one, dns.message.make_query("example.com.", "SOA", use_edns=0))
+    assert answer.rcode() == dns.rcode.SERVFAIL
+    (option,) = answer.options
+    assert isinstance(option, dns.edns.EDEOption)
+    return int(option.code), option.text
+
+
+def test_an_expired_zone_says_since_when() -> None:
+    zone = Zone(zone_config(), snapshot=snapshot(), expires=2000.0)
+    # HandClock's wall time is 1,790,000,000 + monotonic.
+    assert extended(zone, 5000.0) == (24, "the zone expired at 2026-09-21T14:46:40Z")
+
+
+def test_a_zone_that_loads_and_one_that_never_came_are_told_apart() -> None:
+    assert extended(Zone(zone_config(), loading=True), 1000.0) == (14, "the zone is loading")
+    never = extended(Zone(zone_config()), 1000.0)
+    assert never == (24, "no version of the zone has come yet")

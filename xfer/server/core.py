@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager
 import structlog
 import trio
 
+from xfer.answer.cookies import SECRET_SIZE
+from xfer.answer.options import Offer
 from xfer.clock import Clock
 from xfer.config import Config
 from xfer.errors import XferError
@@ -37,7 +39,7 @@ from xfer.server.refresh import Refresher
 from xfer.server.removed import RemovedZones
 from xfer.server.rollback import Rollbacks
 from xfer.server.sender import ZoneSender
-from xfer.server.settings import paces, policy_of, pull_limits, restart_keys, retention
+from xfer.server.settings import offer_of, paces, policy_of, pull_limits, restart_keys, retention
 from xfer.server.soa_probe import SoaProber
 from xfer.server.status import Outcome, ReloadOutcome
 from xfer.server.zonefiles import ZoneFiles
@@ -127,11 +129,17 @@ class Core:
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, changes=self.changes
         )
+        self._cookie_secret = rng.randbytes(SECRET_SIZE)
+        self.dispatcher.offer = self._offer()
         sender = ZoneSender(self.images, clock, limits.idle_timeout, limits.total_timeout)
         self.outgoing = Outgoing(sender, self.slots_out, self._sent, self.changes)
         self.outgoing.on_asked = lambda asked: self.downstream.asked(asked.zone, asked.client)
         for zone in config.zones.values():
             self.table.zones[zone.origin] = Zone(zone, loading=True)
+
+    def _offer(self) -> Offer:
+        idle = self._started_with.limits.tcp_idle_timeout
+        return offer_of(self.config, idle, self._cookie_secret)
 
     def probe_by(self, prober: SoaProber) -> None:
         """Primaries are asked for serials over shared sockets."""
@@ -267,6 +275,7 @@ class Core:
         limits = config.limits
         self.dispatcher.keys = config.tsig
         self.dispatcher.payload = limits.udp_payload
+        self.dispatcher.offer = self._offer()
         self.images.shrink(limits.image_memory)
         self.changes.resize(limits.changes_memory, limits.ixfr_share)
         self.slots_in.resize(limits.transfers_in, limits.transfers_in_per_peer)

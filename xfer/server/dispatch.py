@@ -5,6 +5,8 @@ TSIG that fails                     the answer of RFC 8945 §5.2
 malformed                           FORMERR
 unknown opcode                      NOTIMP
 EDNS version above 0                BADVERS
+malformed cookie                    FORMERR
+no question, but a cookie           NOERROR, BADCOOKIE where it has one that is not ours
 class not IN, zone not ours         REFUSED
 query of an address not allowed     REFUSED
 zone without a valid version        SERVFAIL
@@ -23,24 +25,27 @@ from typing import TYPE_CHECKING
 import attrs
 import structlog
 
-from xfer.answer.apex import (
+from xfer.answer.apex import answer_apex, answer_soa_only
+from xfer.answer.options import (
+    EDE_INVALID_DATA,
     EDE_NOT_AUTHORITATIVE,
     EDE_NOT_READY,
     EDE_NOT_SUPPORTED,
     EDE_PROHIBITED,
-    answer_apex,
-    answer_soa_only,
+    Offer,
+    asks_cookie,
     edns_for,
     extended_error,
+    offered,
 )
-from xfer.clock import Clock
+from xfer.clock import Clock, utc
 from xfer.errors import WireError
 from xfer.journal import Version
 from xfer.peers import IPAddress, admit
 from xfer.server.refusals import Refusals
 from xfer.server.zones import Zone, ZoneTable
 from xfer.transfer.outbound import Decision, decide, in_one_message
-from xfer.wire.codes import BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
+from xfer.wire.codes import BADCOOKIE, BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
 from xfer.wire.edns import Edns
 from xfer.wire.header import bumped
 from xfer.wire.names import lower, to_text
@@ -115,7 +120,8 @@ class Dispatcher:
     """Everything that answering needs to know.
 
     keys: by lower-case wire name; payload: the largest UDP answer and what our OPT offers;
-    changes: the differences that IXFR over UDP may get, None for its SOA alone.
+    changes: the differences that IXFR over UDP may get, None for its SOA alone; offer: the options
+    that our OPT has.
     """
 
     table: ZoneTable
@@ -124,6 +130,7 @@ class Dispatcher:
     payload: int = 1232
     refusals: Refusals = attrs.Factory(Refusals)
     changes: Changes | None = None
+    offer: Offer = attrs.Factory(Offer)
 
     def handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
         """What the request gets. Never raises, whatever the octets."""
@@ -161,11 +168,15 @@ class Dispatcher:
         try:
             request = parse_request(message)
         except WireError:
-            return Handled(make_error(message, FORMERR, self._answered(message)))
+            return self._unreadable(message, client, tcp)
         if request.kind is Kind.OTHER:
             return Handled(make_error(message, NOTIMP, self._answered(message)))
         if request.edns is not None and request.edns.version > 0:
             return self._error(message, request, BADVERS)
+        options = offered(request.edns, self.offer, client.packed, tcp, int(self.clock.wall()))
+        if options is None:
+            return self._error(message, request, FORMERR)
+        request.offered = options.options
         if request.question.rclass != 1:
             return self._error(message, request, REFUSED)
         name = lower(request.question.name)
@@ -199,7 +210,7 @@ class Dispatcher:
         now = self.clock.monotonic()
         snapshot = zone.serving(now)
         if snapshot is None:
-            return self._error(message, request, SERVFAIL, EDE_NOT_READY, "no valid version")
+            return self._no_version(message, request, zone)
         if len(name) != len(zone.origin):
             return self._error(
                 message, request, REFUSED, EDE_NOT_SUPPORTED, "only the apex is answered"
@@ -232,7 +243,7 @@ class Dispatcher:
             snapshot.serial if snapshot is not None else None,
         )
         if snapshot is None or decision is Decision.SERVFAIL:
-            return self._error(message, request, SERVFAIL, EDE_NOT_READY, "no valid version")
+            return self._no_version(message, request, zone)
         edns = edns_for(request, self.payload, zone.expires_in(now))
         transfer = Transfer(
             zone=zone,
@@ -304,6 +315,28 @@ class Dispatcher:
         zone = to_text(lower(request.question.name))
         self.refusals.count(str(client), reason, self.clock.wall(), request.kind.value, zone)
 
+    def _no_version(self, message: bytes, request: Request, zone: Zone) -> Handled:
+        """SERVFAIL; RFC 8914 §4.25 names expired zones, §4.15 servers that are not ready yet."""
+        if zone.loading:
+            return self._error(message, request, SERVFAIL, EDE_NOT_READY, "the zone is loading")
+        text = "no version of the zone has come yet"
+        if zone.snapshot is not None and zone.expires is not None:
+            at = self.clock.wall() + zone.expires - self.clock.monotonic()
+            text = f"the zone expired at {utc(at)}"
+        return self._error(message, request, SERVFAIL, EDE_INVALID_DATA, text)
+
+    def _unreadable(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
+        """FORMERR, but for the question without a question that asks for a cookie."""
+        asked = edns_of(message)
+        edns = Edns(0, self.payload, asked.do) if asked is not None else None
+        rcode = FORMERR
+        if edns is not None and asks_cookie(message, asked):
+            made = offered(asked, self.offer, client.packed, tcp, int(self.clock.wall()))
+            if made is not None:
+                rcode = BADCOOKIE if made.spoilt else NOERROR
+                edns.options += made.options
+        return Handled(make_error(message, rcode, edns))
+
     def _error(
         self, message: bytes, request: Request, rcode: int, ede: int = 0, text: str = ""
     ) -> Handled:
@@ -314,7 +347,9 @@ class Dispatcher:
 
     def _opt(self, request: Request) -> Edns | None:
         asked = request.edns
-        return Edns(0, self.payload, asked.do) if asked is not None else None
+        if asked is None:
+            return None
+        return Edns(0, self.payload, asked.do, list(request.offered))
 
     def _answered(self, message: bytes) -> Edns | None:
         """Our OPT for a request that was not read to its end (RFC 6891 §6.1.1)."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from xfer.answer.cookies import Cookies
+from xfer.answer.options import Offer
 from xfer.config import Config, Limits
 from xfer.journal import Retention
 from xfer.server.notify import NotifyPolicy
@@ -24,6 +26,19 @@ RESTART_LIMITS = (
     "udp_batch",
     "worker_threads",
 )
+
+
+#: What of [server] a reload applies.
+LIVE = ("cookie_secret", "cookie_secret_file", "nsid")
+
+
+def offer_of(config: Config, idle: float, secret: bytes) -> Offer:
+    """The options of our OPT out of [server].
+
+    idle: seconds a TCP connection is kept; secret: of cookies, where the config has none.
+    """
+    secrets = [secret.reveal() for secret in config.server.cookie_secret]
+    return Offer(config.server.nsid.encode(), idle, Cookies(secrets or [secret]))
 
 
 def pull_limits(limits: Limits) -> PullLimits:
@@ -84,7 +99,11 @@ def retention(limits: Limits) -> Retention:
 
 def restart_keys(running: Config, wanted: Config) -> tuple[str, ...]:
     """The keys whose new values only a restart applies."""
-    keys = [("server", field.name) for field in attrs.fields(type(running.server))]
+    keys = [
+        ("server", field.name)
+        for field in attrs.fields(type(running.server))
+        if field.name not in LIVE
+    ]
     keys += [("limits", name) for name in RESTART_LIMITS]
     return tuple(
         f"{table}.{name}"

@@ -54,7 +54,8 @@ class Request:
     id; kind; opcode; rd; question: for OTHER, where it has no readable one, the root with type and
     class 0; edns: None without OPT, its version is not checked here; ixfr_serial: of IXFR's
     SOA; soa: NOTIFY's hint, the SOA rdata with uncompressed names, None without one; tsig: whether
-    it still holds a TSIG, which then is unverified.
+    it still holds a TSIG, which then is unverified; offered: options that its answer's OPT has
+    whatever it says, (code, data), none until they are set.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Request:
         self.ixfr_serial = ixfr_serial
         self.soa = soa
         self.tsig = tsig
+        self.offered: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def notify_serial(self) -> int | None:
