@@ -14,7 +14,7 @@ AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUS
 IXFR over UDP                       the differences where they fit, else the SOA (RFC 1995 §2)
 AXFR over UDP                       FORMERR (RFC 5936 §4.2 has it over TCP only)
 NOTIFY from a primary of the zone   NOERROR, and `Notified`; from others REFUSED
-apex                                the answer; names below it REFUSED (`xfer.answer.apex`)
+other queries                       the answer (`xfer.answer.lookup`)
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from typing import TYPE_CHECKING
 import attrs
 import structlog
 
-from xfer.answer.apex import answer_apex, answer_soa_only
 from xfer.answer.options import (
     EDE_INVALID_DATA,
     EDE_NOT_AUTHORITATIVE,
     EDE_NOT_READY,
-    EDE_NOT_SUPPORTED,
     EDE_PROHIBITED,
     Offer,
     asks_cookie,
@@ -38,6 +36,7 @@ from xfer.answer.options import (
     extended_error,
     offered,
 )
+from xfer.answer.respond import soa_only
 from xfer.clock import Clock, utc
 from xfer.errors import WireError
 from xfer.journal import Version
@@ -198,7 +197,7 @@ class Dispatcher:
         client: IPAddress,
         tcp: bool,
     ) -> Handled:
-        zone = self.table.find(name)
+        zone = self.table.holding(name, request.question.rtype)
         if zone is None:
             return self._error(message, request, REFUSED, EDE_NOT_AUTHORITATIVE, NOT_OURS)
         settings = zone.config
@@ -211,13 +210,9 @@ class Dispatcher:
         snapshot = zone.serving(now)
         if snapshot is None:
             return self._no_version(message, request, zone)
-        if len(name) != len(zone.origin):
-            return self._error(
-                message, request, REFUSED, EDE_NOT_SUPPORTED, "only the apex is answered"
-            )
         edns = edns_for(request, self.payload, zone.expires_in(now))
         limit = self._room(request, signer, tcp)
-        return Handled(answer_apex(request, snapshot, limit, edns))
+        return Handled(zone.responder(snapshot).respond(request, limit, edns))
 
     def _transfer(
         self,
@@ -262,7 +257,7 @@ class Dispatcher:
         reply = None if transfer.only_soa else self._ixfr_in_one(transfer, limit)
         if reply is not None:
             return Handled(reply, transfer.sent("ixfr"))
-        return Handled(answer_soa_only(request, snapshot, limit, edns), transfer.sent("soa"))
+        return Handled(soa_only(request, snapshot, limit, edns), transfer.sent("soa"))
 
     def _ixfr_in_one(self, transfer: Transfer, limit: int) -> bytes | None:
         """All differences in one datagram, where they are in memory and fit (RFC 1995 §2)."""
