@@ -11,7 +11,7 @@ from tests.peers.process import PrimaryZone, Remote, SecondaryZone, Server, Zone
 class Knot(Server):
     """Knot's `knotd`, with its default journal and zone file settings.
 
-    zone_options: more items for every zone ("zonefile-sync: -1").
+    zone_options: more items for every zone ("zonefile-sync: -1"); sections: more sections.
     """
 
     program = "knotd"
@@ -24,8 +24,10 @@ class Knot(Server):
         port: int | None = None,
         directory: Path | None = None,
         zone_options: Sequence[str] = (),
+        sections: str = "",
     ) -> None:
         super().__init__(zones, address=address, port=port, directory=directory)
+        self.sections = sections
         self.zone_options = list(zone_options)
 
     def configure(self) -> None:
@@ -36,6 +38,7 @@ class Knot(Server):
             f"database:\n  storage: {self.directory}/db\n",
             f"control:\n  listen: {self.directory}/knot.sock\n",
             "log:\n  - target: stderr\n    any: info\n",
+            self.sections,
         ]
         if keys := self.keys_in_use():
             parts.append("key:\n")
