@@ -42,6 +42,9 @@ PATTERNS = (
     "xfer/answer/sections.py",
     "xfer/answer/lookup.py",
     "xfer/answer/respond.py",
+    "xfer/answer/plain.py",
+    "xfer/answer/kept.py",
+    "xfer/answer/fast.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.
 MANIFEST = "_kernel.json"
@@ -144,7 +147,7 @@ class _KernelFinder:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """The source's spec when XFER_PURE=1; None (go on as usual) once the form is checked."""
-        if not fullname.startswith(("xfer.wire.", "xfer.zone.")):
+        if not fullname.startswith(("xfer.wire.", "xfer.zone.", "xfer.answer.")):
             return None
         source = sources().get(fullname)
         if source is None:

@@ -1,0 +1,112 @@
+"""Answers that are kept for as long as the version that they are from is served.
+
+A lease ends all answers of a version at once, by one assignment, however many there are; what is
+left of them goes as the cache turns over. An answer is let in when it is made for the second time
+in a short while: a flood of names that nobody asks for twice fills nothing and drives nothing out.
+What is in is in one of two generations; when the younger one has half of the memory, the older one
+goes, and what was asked for since has been brought over to the younger one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ENDED: Final = float("-inf")
+OVERHEAD: Final = 250  # octets that an answer costs besides its own and its key's
+_SLOTS: Final = 1 << 17  # bits in which an answer's first time is noted
+_TURN: Final = _SLOTS >> 2  # of so many that are set, all are cleared
+
+
+class Lease:
+    """until: monotonic time until which what hangs on it may be used, ENDED when there is another
+    version."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+    def end(self) -> None:
+        """There is another version, or none."""
+        self.until = ENDED
+
+
+class Tally:
+    """How often an answer of one kind was given. origin: of the zone; key: type and RCODE as the
+    statistics have them."""
+
+    def __init__(self, origin: bytes, key: int) -> None:
+        self.origin = origin
+        self.key = key
+        self.count = 0
+
+
+class Kept:
+    """An answer. body: without its ID."""
+
+    def __init__(self, lease: Lease, tally: Tally, body: bytes) -> None:
+        self.lease = lease
+        self.tally = tally
+        self.body = body
+
+
+class Cache:
+    """Answers by what was asked. budget: octets of memory, 0 to keep none."""
+
+    def __init__(self, budget: int) -> None:
+        self._half = budget >> 1
+        self._young: dict[bytes, Kept] = {}
+        self._old: dict[bytes, Kept] = {}
+        self._octets = 0  # of the younger generation
+        self._seen = bytearray(_SLOTS >> 3)
+        self._set = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, key: bytes, now: float) -> Kept | None:
+        """The answer, where it is there and its lease runs."""
+        kept = self._young.get(key)
+        if kept is None:
+            kept = self._old.get(key)
+            if kept is None:
+                return None
+            del self._old[key]
+            if now < kept.lease.until:
+                self._add(key, kept)
+        return kept if now < kept.lease.until else None
+
+    def put(self, key: bytes, kept: Kept) -> None:
+        """Keep an answer, from the second time on."""
+        if self._half == 0:
+            return
+        if key in self._young:  # of an older version
+            self._young[key] = kept
+            return
+        slot = hash(key) & (_SLOTS - 1)
+        bit = 1 << (slot & 7)
+        if self._seen[slot >> 3] & bit:
+            self._add(key, kept)
+            return
+        self._seen[slot >> 3] |= bit
+        self._set += 1
+        if self._set >= _TURN:
+            self._seen = bytearray(_SLOTS >> 3)
+            self._set = 0
+
+    def _add(self, key: bytes, kept: Kept) -> None:
+        self._young[key] = kept
+        self._octets += len(key) + len(kept.body) + OVERHEAD
+        if self._octets > self._half:
+            self._old = self._young
+            self._young = {}
+            self._octets = 0
+
+    def resize(self, budget: int) -> None:
+        """Another budget; all is forgotten."""
+        self._half = budget >> 1
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._young = {}
+        self._old = {}
+        self._octets = 0
