@@ -141,6 +141,24 @@ class TestHashes:
         assert nsec3.digest_of(owner) == b""
 
 
+class TestOwnersOfNsec3:
+    """RFC 5155 §7.2.8: a name that is there for NSEC3 only does not exist."""
+
+    @pytest.mark.parametrize("size", [1, 2_000])
+    def test_those_of_rfc_5155(self, size: int) -> None:
+        snapshot = load(RFC5155 + f"x.{'0' * 32}.example. 3600 IN A 192.0.2.1\n", size)
+        hidden = [label for label, _ in _CHAIN if nsec3.only_hashed(snapshot, key(label))]
+        # One of them has an address, too.
+        assert hidden == [label for label, _ in _CHAIN if not label.startswith("2t7b")]
+
+    @pytest.mark.parametrize("name", ["a", "0" * 32, "v" * 32, "q", "w" * 32])
+    def test_others_are_what_they_are(self, name: str) -> None:
+        extra = f"x.{'0' * 32}.example. 3600 IN A 192.0.2.1\n"
+        # An empty non-terminal that is the owner of an NSEC3 record as well.
+        extra += f"{'0' * 32}.example. 3600 IN NSEC3 1 1 12 aabbccdd {'1' * 32} A\n"
+        assert not nsec3.only_hashed(load(RFC5155 + extra), key(name))
+
+
 class TestChain:
     @given(st.sets(st.binary(min_size=20, max_size=20), min_size=1), st.data())
     def test_floor_on_the_ring(self, digests: set[bytes], data: st.DataObject) -> None:

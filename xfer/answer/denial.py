@@ -28,7 +28,7 @@ from xfer.zone.snapshot import APEX, Snapshot
 # RFC 9276 §3.2 lets a server set a limit. Above 150, validators take a zone for insecure anyway.
 MOST_ITERATIONS: Final = 500
 _MOST_CHAINS: Final = 8  # NSEC3PARAM records that are looked at; more than two are never needed
-_MOST_BACK: Final = 16  # owners without NSEC that are passed by in a zone that is partly signed
+_MOST_BACK: Final = 8  # owners without NSEC that are passed by in a zone that is partly signed
 _MOST_HASHES: Final = 1_000  # hashes of enclosers and wildcards that are remembered
 
 
@@ -43,9 +43,9 @@ class Kind(enum.Enum):
 class Denial:
     """The proofs of one version.
 
-    previous: of the version before, to share what was worked out; most_iterations: see
-    MOST_ITERATIONS. `step` until it says False, then ask: `kind` and the methods are of no use
-    before. Where there is no NSEC3, the first step says False.
+    snapshot: the version; previous: of the version before, to share what was worked out;
+    most_iterations: see MOST_ITERATIONS. `step` until it says False, then ask: `kind` and the
+    methods are of no use before. Where there is no NSEC3, the first step says False.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Denial:
         most_iterations: int = MOST_ITERATIONS,
     ) -> None:
         self.kind = Kind.NONE
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self._chain: Chain | None = None
         self._hashes: dict[bytes, bytes] = {}
         self._index: Index | None = None
@@ -159,21 +159,21 @@ class Denial:
             if owner not in done:
                 done.append(owner)
                 # The whole RRset, even where it has records of two chains: signed as a whole.
-                rrset = self._snapshot.rrset(owner, rtype)
+                rrset = self.snapshot.rrset(owner, rtype)
                 if rrset:
                     out.extend(rrset)
-                    out.extend(self._snapshot.rrset(owner, RRSIG, rtype))
+                    out.extend(self.snapshot.rrset(owner, RRSIG, rtype))
         return out
 
     def _at_or_before(self, name: bytes) -> bytes:
         """The owner of the NSEC record that says what an existing name has."""
-        if _begins(self._snapshot, name):
+        if _begins(self.snapshot, name):
             return name
         return self._before(name)  # an empty non-terminal
 
     def _before(self, name: bytes) -> bytes:
         """The last owner of an NSEC record below `name` in canonical order; b"" if none is near."""
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         here = name
         for _ in range(_MOST_BACK):
             here = _owner_before(snapshot, here)
@@ -225,7 +225,7 @@ class Denial:
         return digest
 
     def _wire(self, name: bytes) -> bytes:
-        return wire_of(name, self._snapshot.origin)
+        return wire_of(name, self.snapshot.origin)
 
 
 def _chains(snapshot: Snapshot, most_iterations: int) -> list[Chain]:
@@ -265,12 +265,8 @@ def _next_closer(name: bytes, encloser: bytes) -> bytes:
 
 def _begins(snapshot: Snapshot, prefix: bytes) -> bool:
     """Whether any record begins so."""
-    at = snapshot.block_at(prefix)
-    block = snapshot.blocks[at]
-    index = block.find(prefix)
-    if index < block.count:
-        return block.record(index).startswith(prefix)
-    return at + 1 < len(snapshot.blocks) and snapshot.blocks[at + 1].first.startswith(prefix)
+    at, index = snapshot.seek(prefix)
+    return at < len(snapshot.blocks) and snapshot.blocks[at].record(index).startswith(prefix)
 
 
 def _has(snapshot: Snapshot, name: bytes, rtype: int) -> bool:

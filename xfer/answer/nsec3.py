@@ -15,7 +15,7 @@ import hashlib
 from bisect import bisect_right
 from typing import Final
 
-from xfer.wire.records import NSEC3
+from xfer.wire.records import NSEC3, RRSIG
 from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot
 
@@ -28,6 +28,7 @@ _PAIRS: Final = [bytes((high, low)) for high in _DIGITS for low in _DIGITS]
 _LABEL: Final = 32  # octets of a hash in base32hex
 _RDATA: Final = _LABEL + 2 + 2 + 4  # where the rdata of an NSEC3 record begins: key, type, TTL
 _MARK: Final = b"\0\0" + NSEC3.to_bytes(2, "big")  # end of an owner key, and the type
+_SIGNED_MARK: Final = b"\0\0" + bytes((0, RRSIG, 0, NSEC3))
 _REUSED: Final = 8  # records' worth of work that a block costs whose hashes are known
 
 # Packed hashes by parameters.
@@ -98,6 +99,33 @@ def hashed_owners(block: Block) -> Hashes:
         parameters: int(b"".join(found), 32).to_bytes(SIZE * len(found), "big")
         for parameters, found in labels.items()
     }
+
+
+def only_hashed(snapshot: Snapshot, name: bytes) -> bool:
+    """Whether a name is there as the owner of NSEC3 records and for nothing else.
+
+    Such a name does not exist: who asks for it is told so (RFC 5155 §7.2.8).
+    """
+    if not digest_of(name):
+        return False
+    below = name[:-1]  # what all records at and below the name begin with
+    at, index = snapshot.seek(below)
+    found = False
+    while at < len(snapshot.blocks):
+        block = snapshot.blocks[at]
+        while index < block.count:
+            record = block.record(index)
+            if not record.startswith(below):
+                return found
+            if record[_LABEL : _LABEL + 4] != _MARK and (
+                record[_LABEL : _LABEL + 6] != _SIGNED_MARK
+            ):
+                return False
+            found = True
+            index += 1
+        at += 1
+        index = 0
+    return found
 
 
 class Chain:
