@@ -84,6 +84,12 @@ class Limits:
     udp_payload: int = setting(
         parse.integer(512, 4096), "largest UDP answer in bytes, and the EDNS size we offer", 1232
     )
+    statistics_zones: int = setting(
+        parse.integer(0, MILLION),
+        "zones whose queries `xfer status --json` and /metrics show one by one, those asked first; "
+        "the queries of all others are one figure",
+        1000,
+    )
     notify_timeout: float = setting(
         parse.seconds(0.1, 60),
         "seconds to wait for the answer to a NOTIFY over UDP; each time it is sent again, twice as "

@@ -11,8 +11,8 @@ from xfer.peers import IPNetwork
 
 @attrs.frozen
 class Rrl:
-    """[rrl]: UDP answers to one network, each kind of answer by itself; TCP, valid cookies and
-    signed requests are free."""
+    """[rrl]: UDP answers to one network, each kind of answer by itself; TCP, valid cookies,
+    signed requests and the addresses of peers are free."""
 
     responses_per_second: int = setting(
         parse.integer(0, 1_000_000),

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
@@ -28,6 +28,7 @@ from xfer.control.engine import (
     Outcome,
     Refused,
 )
+from xfer.control.metrics import MEDIA_TYPE, exposition
 from xfer.control.values import Problem, to_json
 from xfer.errors import ConfigError, WireError, XferError, ZoneError
 from xfer.idn import absolute
@@ -80,6 +81,11 @@ def make_app(
 
 
 def _add_routes(app: FastAPI, engine: EngineApi) -> None:
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """The daemon's figures as Prometheus reads them."""
+        return Response(exposition(await engine.server_status()), media_type=MEDIA_TYPE)
+
     @app.get(BASE + "/server")
     async def server() -> JSONResponse:
         """The daemon itself."""

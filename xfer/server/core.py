@@ -39,7 +39,15 @@ from xfer.server.refresh import Refresher
 from xfer.server.removed import RemovedZones
 from xfer.server.rollback import Rollbacks
 from xfer.server.sender import ZoneSender
-from xfer.server.settings import offer_of, paces, policy_of, pull_limits, restart_keys, retention
+from xfer.server.settings import (
+    offer_of,
+    paces,
+    policy_of,
+    pull_limits,
+    rates_of,
+    restart_keys,
+    retention,
+)
 from xfer.server.soa_probe import SoaProber
 from xfer.server.status import Outcome, ReloadOutcome
 from xfer.server.zonefiles import ZoneFiles
@@ -131,6 +139,7 @@ class Core:
         )
         self._cookie_secret = rng.randbytes(SECRET_SIZE)
         self.dispatcher.offer = self._offer()
+        self.dispatcher.limiter.resize(rates_of(config))
         sender = ZoneSender(self.images, clock, limits.idle_timeout, limits.total_timeout)
         self.outgoing = Outgoing(sender, self.slots_out, self._sent, self.changes)
         self.outgoing.on_asked = lambda asked: self.downstream.asked(asked.zone, asked.client)
@@ -276,6 +285,7 @@ class Core:
         self.dispatcher.keys = config.tsig
         self.dispatcher.payload = limits.udp_payload
         self.dispatcher.offer = self._offer()
+        self.dispatcher.limiter.resize(rates_of(config))
         self.images.shrink(limits.image_memory)
         self.changes.resize(limits.changes_memory, limits.ixfr_share)
         self.slots_in.resize(limits.transfers_in, limits.transfers_in_per_peer)

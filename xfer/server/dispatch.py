@@ -41,7 +41,10 @@ from xfer.clock import Clock, utc
 from xfer.errors import WireError
 from xfer.journal import Version
 from xfer.peers import IPAddress, admit
+from xfer.server.heard import Heard
 from xfer.server.refusals import Refusals
+from xfer.server.rrl import RateLimiter, Rates, Verdict, without_content
+from xfer.server.statistics import Statistics
 from xfer.server.zones import Zone, ZoneTable
 from xfer.transfer.outbound import Decision, decide, in_one_message
 from xfer.wire.codes import BADCOOKIE, BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
@@ -120,7 +123,7 @@ class Dispatcher:
 
     keys: by lower-case wire name; payload: the largest UDP answer and what our OPT offers;
     changes: the differences that IXFR over UDP may get, None for its SOA alone; offer: the options
-    that our OPT has.
+    that our OPT has; limiter: of answers over UDP.
     """
 
     table: ZoneTable
@@ -130,17 +133,49 @@ class Dispatcher:
     refusals: Refusals = attrs.Factory(Refusals)
     changes: Changes | None = None
     offer: Offer = attrs.Factory(Offer)
+    statistics: Statistics = attrs.Factory(Statistics)
+    limiter: RateLimiter = attrs.Factory(lambda: RateLimiter(Rates()))
 
     def handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
         """What the request gets. Never raises, whatever the octets."""
+        statistics = self.statistics
+        began = self.clock.monotonic() if statistics.timed() else None
+        heard = Heard()
         try:
-            return self._handle(message, client, tcp)
+            handled = self._handle(message, client, tcp, heard)
         except Exception as error:
             # A mistake of ours costs one request, not the daemon.
             log.error("internal error", peer=str(client), error=str(error), exc_info=error)
-            return Handled(make_error(message, SERVFAIL))
+            handled = Handled(make_error(message, SERVFAIL))
+        reply, work = handled.reply, handled.work
+        if reply is not None and work is None and not tcp and self.limiter.on:
+            reply = self._limited(message, client, heard, reply)
+            handled = Handled(reply)
+        sent = NOERROR if isinstance(work, Transfer) else heard.rcode(reply)
+        statistics.count(heard.kind(), sent, tcp)
+        if began is not None:
+            statistics.took(self.clock.monotonic() - began)
+        return handled
 
-    def _handle(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
+    def _limited(
+        self, message: bytes, client: IPAddress, heard: Heard, reply: bytes
+    ) -> bytes | None:
+        """The answer, or what the rate limit leaves of it."""
+        if heard.genuine:
+            return reply
+        verdict = self.limiter.judge(client, reply, self.clock.monotonic())
+        if verdict is Verdict.SEND:
+            return reply
+        if verdict is Verdict.DROP:
+            self.statistics.count_limited("dropped")
+            return None
+        cookie = heard.options.cookie
+        self.statistics.count_limited("badcookie" if cookie else "truncated")
+        heard.extended = BADCOOKIE if cookie else 0
+        edns = self._opt(heard.request) if heard.request is not None else None
+        return without_content(message, edns, cookie)
+
+    def _handle(self, message: bytes, client: IPAddress, tcp: bool, heard: Heard) -> Handled:
         now = int(self.clock.wall())
         try:
             verified = verify_request(message, self.keys, now)
@@ -150,7 +185,8 @@ class Dispatcher:
         except WireError:
             return Handled(make_error(message, FORMERR))
         signer = verified.signer()
-        handled = self._verified(verified, signer, client, tcp)
+        heard.signed = signer is not None
+        handled = self._verified(verified, signer, client, tcp, heard)
         reply = handled.reply
         if reply is not None and signer is not None:
             reply = signer.sign(reply, now)
@@ -162,20 +198,24 @@ class Dispatcher:
         signer: ResponseSigner | None,
         client: IPAddress,
         tcp: bool,
+        heard: Heard,
     ) -> Handled:
         message = verified.message
         try:
             request = parse_request(message)
         except WireError:
-            return self._unreadable(message, client, tcp)
+            return self._unreadable(message, client, tcp, heard)
+        heard.request = request
         if request.kind is Kind.OTHER:
             return Handled(make_error(message, NOTIMP, self._answered(message)))
         if request.edns is not None and request.edns.version > 0:
+            heard.extended = BADVERS
             return self._error(message, request, BADVERS)
         options = offered(request.edns, self.offer, client.packed, tcp, int(self.clock.wall()))
         if options is None:
             return self._error(message, request, FORMERR)
         request.offered = options.options
+        heard.options = options
         if request.question.rclass != 1:
             return self._error(message, request, REFUSED)
         name = lower(request.question.name)
@@ -200,6 +240,7 @@ class Dispatcher:
         zone = self.table.holding(name, request.question.rtype)
         if zone is None:
             return self._error(message, request, REFUSED, EDE_NOT_AUTHORITATIVE, NOT_OURS)
+        self.statistics.count_zone(zone.origin)
         settings = zone.config
         if settings.allow_query:
             peers = (*settings.primaries, *settings.secondaries)
@@ -320,7 +361,7 @@ class Dispatcher:
             text = f"the zone expired at {utc(at)}"
         return self._error(message, request, SERVFAIL, EDE_INVALID_DATA, text)
 
-    def _unreadable(self, message: bytes, client: IPAddress, tcp: bool) -> Handled:
+    def _unreadable(self, message: bytes, client: IPAddress, tcp: bool, heard: Heard) -> Handled:
         """FORMERR, but for the question without a question that asks for a cookie."""
         asked = edns_of(message)
         edns = Edns(0, self.payload, asked.do) if asked is not None else None
@@ -329,6 +370,7 @@ class Dispatcher:
             made = offered(asked, self.offer, client.packed, tcp, int(self.clock.wall()))
             if made is not None:
                 rcode = BADCOOKIE if made.spoilt else NOERROR
+                heard.options, heard.extended = made, rcode
                 edns.options += made.options
         return Handled(make_error(message, rcode, edns))
 

@@ -75,7 +75,14 @@ class Engine:
             image_bytes=core.images.size,
             image_limit=core.images.limit,
             refused=core.dispatcher.refusals.listed(),
+            queries=core.dispatcher.statistics.report(
+                self._name_of, core.config.limits.statistics_zones
+            ),
         )
+
+    def _name_of(self, origin: bytes) -> str | None:
+        zone = self._core.table.exact(origin)
+        return zone.name if zone is not None else None
 
     async def upcoming(self, limit: int) -> list[Planned]:
         core = self._core
@@ -269,6 +276,7 @@ class Engine:
             damaged=zone.damaged,
             made_here=zone.made_here,
             raised=zone.raised,
+            queries=core.dispatcher.statistics.zones.get(zone.origin, 0),
         )
 
 

@@ -13,6 +13,7 @@ from xfer.server.notify_exchange import NotifyTries
 from xfer.server.pace import Paces
 from xfer.server.probe import ProbePolicy
 from xfer.server.pull import PullLimits
+from xfer.server.rrl import Rates
 from xfer.transfer.envelope import StreamLimits
 from xfer.zone.check import Grade, Policy
 
@@ -39,6 +40,22 @@ def offer_of(config: Config, idle: float, secret: bytes) -> Offer:
     """
     secrets = [secret.reveal() for secret in config.server.cookie_secret]
     return Offer(config.server.nsid.encode(), idle, Cookies(secrets or [secret]))
+
+
+def rates_of(config: Config) -> Rates:
+    """The rate limit of answers out of [rrl]; configured peers are free of it."""
+    rrl = config.rrl
+    rate = float(rrl.responses_per_second)
+    return Rates(
+        rate=rate,
+        burst=max(rate * rrl.burst, 1.0),
+        slip=rrl.slip,
+        prefix4=rrl.ipv4_prefix,
+        prefix6=rrl.ipv6_prefix,
+        table=rrl.table_size,
+        exempt=rrl.exempt,
+        peers=frozenset(peer.address for peer in config.peers.values()),
+    )
 
 
 def pull_limits(limits: Limits) -> PullLimits:

@@ -12,6 +12,7 @@ import enum
 import attrs
 
 from xfer.errors import ControlError
+from xfer.server.statistics import QueryStatus
 
 
 class NoSuchZone(ControlError):
@@ -185,6 +186,7 @@ class ZoneStatus:
     damaged: tuple[str, ...] = ()  # newer versions that could not be read from the journal
     made_here: bool = False  # a secondary zone that serves what no primary gave, a rollback maybe
     raised: bool = False  # which is a primary's content nevertheless, under a serial of our own
+    queries: int = 0  # since the start, transfers and NOTIFYs not among them
 
 
 @attrs.frozen
@@ -250,6 +252,7 @@ class ServerStatus:
     image_bytes: int = 0  # held by AXFR images
     image_limit: int = 0
     refused: tuple[RefusedSource, ...] = ()
+    queries: QueryStatus = attrs.Factory(QueryStatus)
 
 
 @attrs.frozen
