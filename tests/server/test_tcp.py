@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Awaitable, Callable
 
+import dns.message
 import pytest
 import trio
 import trio.testing
 
 from tests.server.fakes import CLIENT, KEY, TrioClock, snapshot, table, zone_config
 from tests.transfer.zone import ORIGIN, frames
+from xfer.answer.options import KEEPALIVE, Offer
 from xfer.peers import Acl, AclEntry, Action
 from xfer.server.dispatch import Dispatcher, Transfer
 from xfer.server.image import ImageCache
@@ -21,6 +23,7 @@ from xfer.server.tcp import TcpService
 from xfer.server.zones import Zone
 from xfer.transfer.envelope import State
 from xfer.transfer.inbound import AxfrIn
+from xfer.wire.edns import Edns
 from xfer.wire.request import make_query
 
 Pair = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
@@ -232,3 +235,50 @@ def test_a_new_connection_takes_the_place_of_the_one_that_is_silent_longest() ->
             await another.aclose()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_the_idle_time_that_is_announced_is_kept() -> None:
+    tcp = service()
+    tcp.dispatcher.offer = Offer(idle=tcp.idle)
+    query = framed(make_query(7, ORIGIN, 6, edns=Edns(options=[(KEEPALIVE, b"")])))
+
+    async def session(stream: Pair) -> None:
+        for _ in range(3):
+            await stream.send_all(query)
+            answer = dns.message.from_wire(bytes(await stream.receive_some())[2:])
+            (option,) = answer.options
+            await trio.sleep(int.from_bytes(option.to_wire() or b"", "big") / 10 - 0.001)
+        start = trio.current_time()
+        assert await read_all(stream) == b""
+        assert trio.current_time() - start == pytest.approx(0.001)
+
+    converse(tcp, session)
+
+
+def test_idle_time_starts_anew_when_a_transfer_ends() -> None:
+    async def run_transfer(transfer: Transfer, write: object) -> None:
+        await trio.sleep(40)
+
+    async def session(stream: Pair) -> None:
+        await stream.send_all(framed(make_query(1, ORIGIN, 252)))
+        await trio.sleep(54.9)
+        await stream.send_all(framed(make_query(3, ORIGIN, 6)))
+        assert (await stream.receive_some())[2:4] == b"\0\x03"
+        begun = trio.current_time()
+        assert await read_all(stream) == b""
+        assert trio.current_time() - begun == pytest.approx(15)
+
+    converse(service(run_transfer=run_transfer), session)
+
+
+def test_a_connection_that_has_just_had_its_transfer_is_not_kept_longer() -> None:
+    async def run_transfer(transfer: Transfer, write: object) -> None:
+        await trio.sleep(40)
+
+    async def session(stream: Pair) -> None:
+        begun = trio.current_time()
+        await stream.send_all(framed(make_query(1, ORIGIN, 252)))
+        assert await read_all(stream) == b""
+        assert trio.current_time() - begun == pytest.approx(55)
+
+    converse(service(run_transfer=run_transfer), session)

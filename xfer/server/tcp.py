@@ -2,8 +2,9 @@
 
 A transfer runs beside the connection's other requests, so an SOA query behind it is answered at
 once; messages of several answers may mix, each whole (RFC 5936 §4.1.2). Idle time counts only while
-nothing is being sent. Where there are too many connections, a new one takes the place of the one
-without a transfer whose last request is longest ago (RFC 7766 §6.2.3), so nobody can hold them all.
+nothing is being sent, and is what edns-tcp-keepalive announces (RFC 7828). Where there are too many
+connections, a new one takes the place of the one without a transfer whose last request is longest
+ago (RFC 7766 §6.2.3), so nobody can hold them all.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ class _Connection:
         self._running = 0
         self._buffer = bytearray()
         self._room = trio.Event()
+        self._active = trio.current_time()
         self.scope = trio.CancelScope()
 
     @property
@@ -127,14 +129,22 @@ class _Connection:
                     message = bytes(buffer[2 : 2 + size])
                     del buffer[: 2 + size]
                     return message
-            data: bytes | bytearray = b""
-            with trio.move_on_after(self._service.idle) as scope:
-                data = await self._stream.receive_some(READ)
-            if scope.cancelled_caught and self._running:
-                continue
+            self._active = trio.current_time()
+            data = await self._receive()
             if not data:
                 return None
             buffer += data
+
+    async def _receive(self) -> bytes | bytearray:
+        """What comes next; nothing at the end, and where the client was silent for too long: since
+        it sent something, got its answer, or a transfer of it ended (RFC 7828)."""
+        while True:
+            with trio.move_on_at(self._active + self._service.idle):
+                return await self._stream.receive_some(READ)
+            if self._running:
+                self._active = trio.current_time()
+            elif self._active + self._service.idle <= trio.current_time():
+                return b""
 
     async def _answer(self, message: bytes, nursery: trio.Nursery) -> None:
         handled = self._service.dispatcher.handle(message, self._client, True)
@@ -158,6 +168,7 @@ class _Connection:
             await self._service.run_transfer(transfer, self._write)
         finally:
             self._running -= 1
+            self._active = trio.current_time()
             self._room.set()
 
     async def _write(self, octets: bytes) -> None:
