@@ -227,3 +227,12 @@ def test_opt_only_answers_opt(edns: bool) -> None:
     assert (answer.edns == 0) is edns
     if edns:
         assert answer.payload == 1232
+
+
+def test_an_owner_of_nsec3_alone_is_no_name_of_the_zone() -> None:
+    """RFC 5155 §7.2.8."""
+    owner = "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom"
+    served = snapshot(ZONE + f"{owner} NSEC3 1 0 0 - {owner} A\n")
+    assert ask(f"{owner}.example.com.", "A", served=served).rcode() == dns.rcode.NXDOMAIN
+    there = snapshot(ZONE + f"{owner} NSEC3 1 0 0 - {owner} A\nx.{owner} A 192.0.2.1\n")
+    assert ask(f"{owner}.example.com.", "A", served=there).rcode() == dns.rcode.NOERROR

@@ -146,10 +146,12 @@ class _LookUp:
         answer.aa = len(answer.answer) > 0
         servers = reader.rrset(delegation, NS)
         answer.authority += servers
-        if self._do:
-            ds = reader.signed(delegation, DS, True)
-            answer.authority += ds
-            if not ds and self._denial is not None:
+        if self._denial is not None:
+            # Without a signature, as in a zone that is not signed, DS would mean nothing.
+            signatures = reader.signatures(delegation, DS)
+            if signatures:
+                answer.authority += reader.rrset(delegation, DS) + signatures
+            else:
                 self._prove(self._denial.insecure(delegation))
         needed: list[Line] = []
         others: list[Line] = []
@@ -157,7 +159,7 @@ class _LookUp:
             low = server[3].lower()
             if is_below(low, self._origin):
                 key = key_of(low, self._origin)
-                lines = reader.rrset(key, A) + reader.rrset(key, AAAA)
+                lines = reader.signed(key, A, self._do) + reader.signed(key, AAAA, self._do)
                 if key.startswith(delegation[:-1]):
                     needed += lines
                 else:

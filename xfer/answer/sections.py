@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from xfer.answer.nsec3 import only_hashed
 from xfer.wire.names import wire_of
 from xfer.wire.records import DNAME, RRSIG, SOA, key_end, soa_fields
 from xfer.zone.snapshot import APEX, Snapshot
@@ -56,12 +57,17 @@ class Reader:
         self.key = key
 
     def exists(self, key: bytes) -> bool:
-        """Whether the zone has the name, be it an empty non-terminal (RFC 4592 §2.2.2)."""
+        """Whether the zone has the name, be it an empty non-terminal (RFC 4592 §2.2.2).
+
+        What is there as the owner of NSEC3 records alone does not count (RFC 5155 §7.2.8).
+        """
         if len(key) == 1:
             return True
         at, index = self.snapshot.seek(key[:-1])
         blocks = self.snapshot.blocks
-        return at < len(blocks) and blocks[at].record(index).startswith(key[:-1])
+        if at == len(blocks) or not blocks[at].record(index).startswith(key[:-1]):
+            return False
+        return not only_hashed(self.snapshot, key)
 
     def has(self, key: bytes, rtype: int) -> bool:
         """Whether there is an RRset of a type at a name."""
