@@ -72,6 +72,12 @@ class Limits:
         64 << 20,
         '"64 MiB"',
     )
+    answer_memory: int = setting(
+        parse.size(0),
+        "memory for answers that are ready to be given again, of all zones together; 0: none",
+        32 << 20,
+        '"32 MiB"',
+    )
     ixfr_share: float = setting(
         parse.ratio(0, 1000),
         "largest size of the differences that IXFR sends, in times the size of the zone; beyond "

@@ -41,17 +41,6 @@ class Service:
         self.responder = responder
         self.lease = lease
         self.open = open
-        self.tallies: dict[int, Tally] = {}
-
-    def tally(self, rtype: int, rcode: int) -> Tally:
-        """The counter of such answers."""
-        kind = rtype if 0 < rtype < _NAMED_TYPES else _NAMED_TYPES
-        key = kind << 6 | rcode << 1
-        tally = self.tallies.get(key)
-        if tally is None:
-            tally = Tally(self.responder.snapshot.origin, key)
-            self.tallies[key] = tally
-        return tally
 
 
 Find = Callable[[bytes, int], Service | None]
@@ -75,6 +64,7 @@ class Fast:
         self._asked = Cache(budget // SHARE)
         self._made = Cache(budget - budget // SHARE)
         self._opts: dict[bool, bytes] = {}
+        self._tallies: dict[bytes, Tally] = {}
         self.set(payload, budget)
 
     def set(self, payload: int, budget: int) -> None:
@@ -143,6 +133,30 @@ class Fast:
             self._asked.put(message[2:], Kept(kept.lease, kept.tally, reply[2:]))
         return reply
 
+    def drain(self) -> tuple[dict[int, int], dict[bytes, int]]:
+        """How many answers were given since the last time, by type and RCODE as the statistics
+        have them, and by zone."""
+        kinds: dict[int, int] = {}
+        zones: dict[bytes, int] = {}
+        for tally in self._tallies.values():
+            count = tally.count
+            if count:
+                tally.count = 0
+                kinds[tally.key] = kinds.get(tally.key, 0) + count
+                zones[tally.origin] = zones.get(tally.origin, 0) + count
+        return kinds, zones
+
+    def _tally(self, origin: bytes, rtype: int, rcode: int) -> Tally:
+        """The counter of such answers of a zone."""
+        kind = rtype if 0 < rtype < _NAMED_TYPES else _NAMED_TYPES
+        key = kind << 6 | rcode << 1
+        where = struct.pack(">H", key) + origin
+        tally = self._tallies.get(where)
+        if tally is None:
+            tally = Tally(origin, key)
+            self._tallies[where] = tally
+        return tally
+
     def _kept(self, query: Plain, now: float) -> Kept | None:
         """The whole answer without an OPT, to the question in lower case."""
         rtype = query.rtype
@@ -156,7 +170,8 @@ class Fast:
         responder = service.responder
         answer = look_up(responder.reader, query.name, rtype, query.do, responder.denial)
         body = render(_request(query, query.name), answer, _WHOLE, None)
-        kept = Kept(service.lease, service.tally(rtype, body[3] & 15), body[2:])
+        tally = self._tally(responder.snapshot.origin, rtype, body[3] & 15)
+        kept = Kept(service.lease, tally, body[2:])
         if body[2] & 2 or body[10] != 0 or body[11] == 255:
             return None  # more than a message holds, or than one octet counts
         self._made.put(key, kept)

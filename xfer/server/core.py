@@ -20,6 +20,7 @@ from xfer.config import Config
 from xfer.errors import XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.peers import Peer
+from xfer.server.answers import Answers
 from xfer.server.attempts import Attempts
 from xfer.server.changes import Changes
 from xfer.server.dispatch import Dispatcher, Handled, Notified, Sent
@@ -49,6 +50,7 @@ from xfer.server.settings import (
     retention,
 )
 from xfer.server.soa_probe import SoaProber
+from xfer.server.statistics import Statistics
 from xfer.server.status import Outcome, ReloadOutcome
 from xfer.server.zonefiles import ZoneFiles
 from xfer.server.zones import Zone, ZoneTable
@@ -140,6 +142,7 @@ class Core:
         self._cookie_secret = rng.randbytes(SECRET_SIZE)
         self.dispatcher.offer = self._offer()
         self.dispatcher.limiter.resize(rates_of(config))
+        self.answers = Answers(self.dispatcher, clock, self.take_work, limits.answer_memory)
         sender = ZoneSender(self.images, clock, limits.idle_timeout, limits.total_timeout)
         self.outgoing = Outgoing(sender, self.slots_out, self._sent, self.changes)
         self.outgoing.on_asked = lambda asked: self.downstream.asked(asked.zone, asked.client)
@@ -256,6 +259,11 @@ class Core:
         """A client has got an answer to AXFR or IXFR."""
         self.downstream.fetched(sent.zone, sent.client, sent.kind, sent.serial_from, sent.serial_to)
 
+    def queries(self) -> Statistics:
+        """What was asked since the start."""
+        self.answers.count()
+        return self.dispatcher.statistics
+
     # -- reload and end
 
     @property
@@ -300,6 +308,7 @@ class Core:
         self.downstream.apply(limits)
         self.file_news = FileNews()
         added, removed, changed = self._apply_zones(config)
+        self.answers.apply(limits.answer_memory)
         restart = restart_keys(self._started_with, config)
         log.info("reloaded", added=added, removed=removed, changed=changed, restart=restart)
         return ReloadOutcome(

@@ -185,13 +185,9 @@ class _Daemon:
                 # A mistake of ours costs one connection, not the daemon.
                 log.error("internal error", peer=str(client), error=str(errors), exc_info=errors)
 
-        def answer(message: bytes, client: IPAddress) -> bytes | None:
-            handled = core.dispatcher.handle(message, client, False)
-            core.take_work(handled)
-            return handled.reply
-
+        batch = self._config.limits.udp_batch
         for udp, listeners in bound:
-            services.start_soon(serve_udp, udp, answer, self._config.limits.udp_batch)
+            services.start_soon(serve_udp, udp, core.answers, core.clock, batch)
             services.start_soon(_accept, serve, listeners, work)
 
     async def _stop(self, core: Core, work: trio.Nursery, services: trio.Nursery) -> None:

@@ -75,9 +75,7 @@ class Engine:
             image_bytes=core.images.size,
             image_limit=core.images.limit,
             refused=core.dispatcher.refusals.listed(),
-            queries=core.dispatcher.statistics.report(
-                self._name_of, core.config.limits.statistics_zones
-            ),
+            queries=core.queries().report(self._name_of, core.config.limits.statistics_zones),
         )
 
     def _name_of(self, origin: bytes) -> str | None:
@@ -276,7 +274,7 @@ class Engine:
             damaged=zone.damaged,
             made_here=zone.made_here,
             raised=zone.raised,
-            queries=core.dispatcher.statistics.zones.get(zone.origin, 0),
+            queries=core.queries().zones.get(zone.origin, 0),
         )
 
 

@@ -12,9 +12,10 @@ from typing import Protocol
 
 import trio
 
-from xfer.peers import IPAddress, address_of
+from xfer.clock import Clock
 
 MAX_DATAGRAM = 65_535
+LONGEST = 0.002  # seconds for a batch: NOTIFY, transfers and the rest wait for its end
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
 _PKTINFO4 = struct.Struct("@I4s4s")
 
@@ -37,9 +38,13 @@ class Datagram(Protocol):
 
 
 class Answerer(Protocol):
-    """Answers one datagram, or not."""
+    """Answers datagrams (`xfer.server.answers.Answers`)."""
 
-    def __call__(self, message: bytes, client: IPAddress) -> bytes | None: ...
+    def answer(self, message: bytes, host: str, now: float) -> bytes | None:
+        """What one gets, None for nothing. host: its sender's address; now: monotonic seconds."""
+
+    def took(self, seconds: float, number: int) -> None:
+        """A batch of so many took so long."""
 
 
 class UdpSocket:
@@ -109,17 +114,26 @@ def _answer_from(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
     return level, kind, data
 
 
-async def serve_udp(sock: Datagram, answer: Answerer, batch: int) -> None:
-    """Answer datagrams until cancelled, at most `batch` between two looks at the event loop."""
+async def serve_udp(sock: Datagram, answers: Answerer, clock: Clock, batch: int) -> None:
+    """Answer datagrams until cancelled; between two looks at the event loop at most `batch` of
+    them, and no new one after LONGEST seconds."""
+    receive, send, answer = sock.receive, sock.send, answers.answer
     while True:
         await sock.wait_readable()
-        for _ in range(batch):
-            received = sock.receive()
+        began = now = clock.monotonic()
+        number = 0
+        while number < batch and now <= began + LONGEST:
+            received = receive()
             if received is None:
                 break
             data, peer, ancillary = received
-            reply = answer(data, address_of(peer[0].partition("%")[0]))
+            reply = answer(data, peer[0], now)
             if reply is not None:
-                sock.send(reply, peer, ancillary)
+                send(reply, peer, ancillary)
+            number += 1
+            if number & 7 == 0:
+                now = clock.monotonic()
         else:
             await trio.lowlevel.checkpoint()
+        if number:
+            answers.took(clock.monotonic() - began, number)

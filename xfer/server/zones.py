@@ -6,10 +6,16 @@ publishing replaces it in one assignment. Times inside are monotonic; wall times
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import attrs
 import trio
 
 from xfer.answer.denial import Denial
+from xfer.answer.fast import Service
+from xfer.answer.kept import Lease
 from xfer.answer.respond import Responder
 from xfer.config import Role, ZoneConfig
 from xfer.journal import Version
@@ -35,6 +41,27 @@ from xfer.zone.snapshot import Snapshot
 RAISED = "raised"  # kind of a version that has a primary's content under a serial of our own
 
 
+def _nobody(_: object) -> None:
+    """Nobody wants to know."""
+
+
+def _another(zone: Zone, _: attrs.Attribute[Any], value: Any) -> Any:
+    """What is served, or to whom, becomes another: nothing that was kept is good any more."""
+    service, zone._service = zone._service, None
+    if service is not None:
+        service.lease.end()
+    zone.changed(zone)
+    return value
+
+
+def _expiring(zone: Zone, _: attrs.Attribute[Any], value: float | None) -> float | None:
+    """What was kept is good until then."""
+    if zone._service is not None:
+        zone._service.lease.until = math.inf if value is None else value
+    zone.changed(zone)
+    return value
+
+
 @attrs.define(eq=False)
 class Zone:
     """One configured zone.
@@ -47,14 +74,15 @@ class Zone:
     lacking: root of the last version from which the checks
     dropped records that an IXFR may not bring again (`xfer.server.dropped`); busy: a check or
     transfer runs; hint: a NOTIFY that came meanwhile; pursued: the NOTIFY last followed up,
-    hinted_at: when; rung: how often it was tried again, -1 where it need not be.
+    hinted_at: when; rung: how often it was tried again, -1 where it need not be;
+    changed: called before another version, expiry or config of it is used.
     """
 
-    config: ZoneConfig
-    snapshot: Snapshot | None = None
+    config: ZoneConfig = attrs.field(on_setattr=_another)
+    snapshot: Snapshot | None = attrs.field(default=None, on_setattr=_another)
     version: Version | None = None
     loading: bool = False
-    expires: float | None = None
+    expires: float | None = attrs.field(default=None, on_setattr=_expiring)
     expired: bool = False
     checked_at: float | None = None
     stored: Stored | None = None
@@ -75,7 +103,7 @@ class Zone:
     rung: int = -1
     hinted_at: float = float("-inf")
     notifies: int = 0
-    removed: bool = False
+    removed: bool = attrs.field(default=False, on_setattr=_another)
     phase: Phase = Phase.QUEUED
     transfer_from: Peer | None = None
     transfer_kind: str = ""
@@ -83,7 +111,9 @@ class Zone:
     progress: PullProgress | None = None
     primaries: dict[str, PrimaryStatus] = attrs.Factory(dict)
     secondaries: dict[str, SecondaryStatus] = attrs.Factory(dict)
+    changed: Callable[[Zone], None] = _nobody
     _responder: Responder | None = None
+    _service: Service | None = None
     _timers: Timers | None = None  # of `_timed`, with that REFRESH of the zone's own
     _timed: Snapshot | None = None
     _refresh: int | None = None
@@ -148,10 +178,27 @@ class Zone:
         """Answers from what it serves; made when somebody asks first."""
         responder = self._responder
         if responder is None or responder.snapshot is not snapshot:
-            before = responder.denial if responder is not None else None
-            responder = Responder(snapshot, Denial.finished(snapshot, before))
+            responder = Responder(snapshot, Denial.finished(snapshot, self.denial))
             self._responder = responder
         return responder
+
+    @property
+    def denial(self) -> Denial | None:
+        """Of the version that was answered from last, for the next one to share."""
+        return self._responder.denial if self._responder is not None else None
+
+    def prepared(self, responder: Responder) -> None:
+        """Its version is to be served next, and need not be made ready when somebody asks."""
+        self._responder = responder
+
+    def service(self) -> Service | None:
+        """What answers plain queries, until its lease ends; None without a version."""
+        service, snapshot = self._service, self.snapshot
+        if service is None and snapshot is not None and not self.removed:
+            lease = Lease(math.inf if self.expires is None else self.expires)
+            service = Service(self.responder(snapshot), lease, not self.config.allow_query)
+            self._service = service
+        return service
 
     def expires_in(self, now: float) -> int | None:
         """Seconds left, for the EXPIRE option; None without a version (RFC 7314 §4): of a primary
