@@ -214,6 +214,13 @@ def test_unsigned_names_are_passed_by_only_so_far() -> None:
     assert found(denial.name_error(key("n0003a"), APEX)) == ["example."]
 
 
+def test_what_is_below_a_dname_is_jumped_over() -> None:
+    text = RFC4035 + "ai.example. 3600 IN DNAME elsewhere.test.\n"
+    text += "".join(f"n{n:02}.ai.example. 3600 IN A 192.0.2.1\n" for n in range(100))
+    denial = Denial.finished(load(text))
+    assert found(denial.name_error(key("aj"), APEX)) == ["ai.example.", "example."]
+
+
 def test_nsec_below_a_delegation_is_not_ours() -> None:
     text = RFC4035 + "ns1.a.example. 3600 IN NSEC ns2.a.example. A\n"
     denial = Denial.finished(load(text))
