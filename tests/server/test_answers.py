@@ -11,8 +11,8 @@ import dns.message
 import dns.name
 import pytest
 
-from tests.answer.test_lookup import ZONE
-from tests.answer.test_lookup import snapshot as shaped
+from tests.answer.asking import ZONE
+from tests.answer.asking import snapshot as shaped
 from tests.server.fakes import HandClock, snapshot, table, zone_config
 from xfer.answer.cookies import Cookies
 from xfer.answer.options import Offer
