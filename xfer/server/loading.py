@@ -22,6 +22,7 @@ from xfer.journal import ZoneState as SavedState
 from xfer.server import dropped, primaries, rollback
 from xfer.server.downstream import Downstream
 from xfer.server.executor import Executor
+from xfer.server.readiness import responder_for
 from xfer.server.status import FailureReport
 from xfer.server.stored import Stored
 from xfer.server.zones import Zone, lifetime
@@ -165,8 +166,11 @@ class Loading:
         marks: list[Mark],
     ) -> None:
         self._reading.add(zone)
+        responder = None
         try:
             readable = await self.executor.run(self.journal.latest_readable, zone.origin)
+            if readable is not None:
+                responder = await responder_for(zone, readable.snapshot, self.executor)
         except XferError as error:
             log.error("version unreadable", zone=zone.name, error=str(error))
             zone.damaged = (str(error),)
@@ -178,6 +182,7 @@ class Loading:
                 log.error("version damaged", zone=zone.name, error=str(damage))
             zone.damaged = tuple(map(str, readable.damaged))
             zone.snapshot, zone.version = readable.snapshot, readable.version
+            zone.prepared(responder)
             self._restore(zone, state)
             rollback.restore(zone, marks)
             dropped.restore(zone, marks)

@@ -28,6 +28,7 @@ from xfer.journal.store import GATHER_BYTES
 from xfer.server import dropped, phases
 from xfer.server.changes import Changes, difference
 from xfer.server.executor import Executor
+from xfer.server.readiness import responder_for
 from xfer.server.status import Phase
 from xfer.server.zones import Zone, lifetime
 from xfer.wire import names, records
@@ -109,6 +110,7 @@ class Publisher:
         try:
             phases.enter_phase(zone, Phase.WRITING)
             changes = await self._prepare(served, candidate, ahead)
+            responder = await responder_for(zone, snapshot, self.executor)
             phases.enter_phase(zone, Phase.FLIPPING)
             now = self.clock.wall()
             lacking = dropped.marks_of(snapshot, candidate.findings)
@@ -138,6 +140,7 @@ class Publisher:
             ) from error
         phases.enter_phase(zone, Phase.SWAPPING)
         zone.snapshot, zone.version = snapshot, version
+        zone.prepared(responder)
         zone.damaged = ()
         dropped.restore(zone, lacking)
         if changes is not None and self.changes is not None:

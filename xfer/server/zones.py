@@ -187,9 +187,10 @@ class Zone:
         """Of the version that was answered from last, for the next one to share."""
         return self._responder.denial if self._responder is not None else None
 
-    def prepared(self, responder: Responder) -> None:
-        """Its version is to be served next, and need not be made ready when somebody asks."""
-        self._responder = responder
+    def prepared(self, responder: Responder | None) -> None:
+        """What is served now has been made ready to be answered from; None where it has not."""
+        if responder is not None:
+            self._responder = responder
 
     def service(self) -> Service | None:
         """What answers plain queries, until its lease ends; None without a version."""
