@@ -9,6 +9,7 @@ import dns.edns
 import dns.flags
 import dns.message
 import dns.name
+import dns.rcode
 import pytest
 
 from tests.answer.asking import ZONE
@@ -216,3 +217,41 @@ def test_a_rate_limit_counts_what_was_kept_too() -> None:
     long.limiter.resize(Rates(rate=1.0, burst=3.0, slip=0))
     got = [short.answer(asked, HOST, 1000.0) for _ in range(10)]
     assert sum(reply is not None for reply in got) == 3
+
+
+def test_above_the_rate_a_cookie_that_is_good_still_gets_its_answer() -> None:
+    short, long = answers(served())
+    long.offer = Offer(cookies=Cookies([bytes(16)]))
+    short.apply(1 << 20)
+    long.limiter.resize(Rates(rate=1.0, burst=2.0, slip=1))
+
+    def ask(cookie: bytes) -> dns.message.Message:
+        options: list[dns.edns.Option] = []
+        if cookie:
+            options.append(dns.edns.CookieOption(cookie[:8], cookie[8:]))
+        asked = query("example.com.", "SOA", use_edns=0, options=options)
+        return read(short.answer(asked, HOST, 1000.0))
+
+    assert [len(ask(b"").answer) for _ in range(3)] == [1, 1, 0]
+    assert ask(b"").flags & dns.flags.TC
+    refused = ask(b"clientck")
+    assert refused.rcode() == dns.rcode.BADCOOKIE
+    (option,) = refused.options
+    assert isinstance(option, dns.edns.CookieOption)
+    for _ in range(5):
+        assert ask(option.client + option.server).answer
+    assert long.taken == 0
+    short.count()
+    after = long.statistics.report(lambda origin: "example.com.", 10)
+    assert {(one.rcode, one.count) for one in after.asked} == {("NOERROR", 9), ("BADCOOKIE", 1)}
+    assert after.limited == {"truncated": 2, "badcookie": 1}
+
+
+def test_answers_that_the_rate_limit_drops_are_counted_as_none() -> None:
+    short, long = answers(served())
+    long.limiter.resize(Rates(rate=1.0, burst=3.0, slip=0))
+    got = [short.answer(query("example.com.", "SOA"), HOST, 1000.0) for _ in range(10)]
+    assert sum(reply is None for reply in got) == 7
+    short.count()
+    after = long.statistics.report(lambda origin: "example.com.", 10)
+    assert {(one.rcode, one.count) for one in after.asked} == {("NOERROR", 3), ("none", 7)}

@@ -15,6 +15,7 @@ from xfer.answer.fast import Fast, Service
 from xfer.clock import Clock
 from xfer.peers import IPAddress, address_of
 from xfer.server.dispatch import Dispatcher, Handled
+from xfer.server.rrl import Verdict
 from xfer.server.statistics import BOUNDS, SAMPLED
 
 CLIENTS = 4096  # addresses whose parsed form is remembered
@@ -51,20 +52,32 @@ class Answers:
     def answer(self, message: bytes, host: str, now: float) -> bytes | None:
         """What a datagram gets, None for nothing. host: its sender's address; now: monotonic."""
         limited = self._dispatcher.limiter.on
-        if not limited:
-            reply = self.fast.again(message, now)
-            if reply is not None:
-                return reply
+        reply = self.fast.again(message, now)
+        if reply is not None and not limited:
+            return reply
         client = self._clients.get(host) or self._client(host)
-        if not limited:
+        if reply is None:
             reply = self.fast.answer(message, client.packed, now)
-            if reply is not None:
-                return reply
+        if reply is not None:
+            return self._limited(message, client, reply, now) if limited else reply
         self._long += 1
         handled = self._dispatcher.handle(message, client, False)
         if handled.work is not None:
             self._work(handled)
         return handled.reply
+
+    def _limited(self, message: bytes, client: IPAddress, reply: bytes, now: float) -> bytes | None:
+        """The answer, or what the rate limit leaves of it."""
+        dispatcher = self._dispatcher
+        verdict = dispatcher.limiter.judge(client, reply, now)
+        if verdict is Verdict.SEND:
+            return reply
+        heard = dispatcher.hear(message, client, False)
+        if heard.genuine:
+            return reply
+        left = dispatcher.left(verdict, message, heard, reply)
+        dispatcher.statistics.recount(heard.kind(), reply[3] & 15, heard.rcode(left))
+        return left
 
     def count(self) -> None:
         """Hand what was counted to the statistics."""

@@ -149,7 +149,9 @@ class Dispatcher:
             handled = Handled(make_error(message, SERVFAIL))
         reply, work = handled.reply, handled.work
         if reply is not None and work is None and not tcp and self.limiter.on:
-            reply = self._limited(message, client, heard, reply)
+            if not heard.genuine:
+                verdict = self.limiter.judge(client, reply, self.clock.monotonic())
+                reply = self.left(verdict, message, heard, reply)
             handled = Handled(reply)
         sent = NOERROR if isinstance(work, Transfer) else heard.rcode(reply)
         statistics.count(heard.kind(), sent, tcp)
@@ -157,13 +159,8 @@ class Dispatcher:
             statistics.took(self.clock.monotonic() - began)
         return handled
 
-    def _limited(
-        self, message: bytes, client: IPAddress, heard: Heard, reply: bytes
-    ) -> bytes | None:
-        """The answer, or what the rate limit leaves of it."""
-        if heard.genuine:
-            return reply
-        verdict = self.limiter.judge(client, reply, self.clock.monotonic())
+    def left(self, verdict: Verdict, message: bytes, heard: Heard, reply: bytes) -> bytes | None:
+        """What the rate limit leaves of an answer, counted."""
         if verdict is Verdict.SEND:
             return reply
         if verdict is Verdict.DROP:
@@ -174,6 +171,15 @@ class Dispatcher:
         heard.extended = BADCOOKIE if cookie else 0
         edns = self._opt(heard.request) if heard.request is not None else None
         return without_content(message, edns, cookie)
+
+    def hear(self, message: bytes, client: IPAddress, tcp: bool) -> Heard:
+        """A plain query that was answered the short way. Raises WireError where it is none."""
+        heard = Heard()
+        heard.request = request = parse_request(message)
+        made = offered(request.edns, self.offer, client.packed, tcp, int(self.clock.wall()))
+        if made is not None:
+            heard.options, request.offered = made, made.options
+        return heard
 
     def _handle(self, message: bytes, client: IPAddress, tcp: bool, heard: Heard) -> Handled:
         now = int(self.clock.wall())

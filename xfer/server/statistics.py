@@ -98,6 +98,12 @@ class Statistics:
         asked = self._asked
         asked[key] = asked.get(key, 0) + 1
 
+    def recount(self, kind: int, rcode: int, instead: int) -> None:
+        """One request over UDP, counted elsewhere with `rcode`, got `instead`."""
+        for code, number in ((rcode, -1), (instead, 1)):
+            key = kind << 6 | code << 1
+            self._asked[key] = self._asked.get(key, 0) + number
+
     def count_zone(self, origin: bytes) -> None:
         """One query that a zone answers."""
         zones = self.zones
@@ -144,6 +150,8 @@ class Statistics:
         """
         asked: dict[tuple[str, str, str], int] = {}
         for key, count in self._asked.items():
+            if count <= 0:
+                continue
             rcode = key >> 1 & 31
             labels = (
                 "tcp" if key & 1 else "udp",
