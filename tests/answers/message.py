@@ -37,7 +37,9 @@ class Record(NamedTuple):
     rdata: bytes
 
     def __str__(self) -> str:
-        rdata = dns.rdata.from_wire("IN", self.rtype, self.rdata, 0, len(self.rdata)).to_text()
+        rdata = dns.rdata.from_wire(
+            "IN", dns.rdatatype.RdataType.make(self.rtype), self.rdata, 0, len(self.rdata)
+        ).to_text()
         return f"{show(self.owner)} {self.ttl} {type_name(self.rtype)} {rdata}"
 
 
