@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-import attrs
 from siphashc import siphash
 
 COOKIE: Final = 10  # option code
@@ -33,11 +32,12 @@ LIFETIME: Final = 3600
 FUTURE: Final = 300
 RENEW: Final = 1800
 
+_MASK: Final = 0xFFFF_FFFF
+_HALF: Final = 0x8000_0000
 _VERSION: Final = b"\x01\x00\x00\x00"
 
 
-@attrs.frozen
-class Checked:
+class Checked(NamedTuple):
     """valid: the client has a cookie of ours, so its address is its own; answer: what our COOKIE
     option says."""
 
@@ -67,8 +67,7 @@ class Cookies:
         # A server cookie of another size or version is none of ours.
         if size == SIZE and option[8] == 1:
             # Serial arithmetic: timestamps go round in 2106 (RFC 9018 §4.3, RFC 1982).
-            age = (now - int.from_bytes(option[12:16], "big") + 0x8000_0000) % (1 << 32)
-            age -= 0x8000_0000
+            age = (now - int.from_bytes(option[12:16], "big") + _HALF & _MASK) - _HALF
             if -FUTURE <= age <= LIFETIME:
                 for secret in self._secrets:
                     if hmac.compare_digest(_hash(secret, option[:16], client), option[16:]):
@@ -78,7 +77,7 @@ class Cookies:
 
     def make(self, own: bytes, client: bytes, now: int) -> bytes:
         """The COOKIE option's data for a client; own: its cookie, 8 octets."""
-        front = own + _VERSION + (now & 0xFFFF_FFFF).to_bytes(4, "big")
+        front = own + _VERSION + (now & _MASK).to_bytes(4, "big")
         return front + _hash(self._secrets[0], front, client)
 
 
