@@ -6,6 +6,7 @@ import os
 import random
 import select
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from tests.badinput.primary import (
     NOW,
     ORIGIN,
     OTHER_SECRET,
+    A,
     Fault,
     Pause,
     Piece,
@@ -40,6 +42,7 @@ from tests.peers.xferd import Xferd
 from tests.server.receiving import (
     BEFORE_ANYTHING,
     HOSTS,
+    MSG_ID,
     ROOT,
     SIGNED,
     children,
@@ -51,6 +54,7 @@ from tests.server.receiving import (
     told,
 )
 from xfer.errors import Failure, TransferError
+from xfer.server import pipeline, stages
 from xfer.server.building import Received
 from xfer.server.executor import Executor, InlineExecutor, ThreadExecutor
 from xfer.server.parsing import LARGE, RemoteReception
@@ -61,6 +65,7 @@ from xfer.transfer.envelope import StreamLimits
 from xfer.wire.tsig import Key
 from xfer.zone.check import Policy
 
+LONG_NAME = b"".join(b"\x3c" + b"x" * 60 for _ in range(3)) + ORIGIN
 LARGE_SCRIPT = Script(2, messages=3000)  # 400 kB unsigned
 
 
@@ -125,6 +130,47 @@ def test_a_child_that_was_killed_idle_is_replaced_and_the_log_says_so(stage: str
             RemoteReception(second, job(), framing(), BEFORE_ANYTHING),
             framed(drafts(HOSTS[:300]), None),
         )
+
+
+def test_messages_of_no_octets_behind_names_that_grow_do_not_hold_up_a_transfer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of the three waits for the next one then: we for room at the parser, it for room at the
+    packer, and that for us to take blocks, where sockets hold what Linux gives them untold."""
+    room = 212_992
+    monkeypatch.setattr(stages, "BUFFER", room)
+    command = f"from xfer.server import stages; stages.BUFFER = {room}; stages.main()"
+    monkeypatch.setattr(pipeline, "COMMAND", command)
+    last = compressed(9 * 2900)
+    pieces = [b"".join(compressed(at * 2900) for at in (n, n + 1, n + 2)) for n in (0, 3, 6)]
+    opening = drafts(HOSTS[:1])[:1]
+    chunks = [framed(opening, None) + pieces[0], pieces[1], pieces[2] + last[:-1]]
+    chunks.append(last[-1:] + b"\0" * 196_600)
+    with closing(Pipeline()) as child, ThreadPoolExecutor(1) as pool:
+        reception = RemoteReception(child, job(), framing(), BEFORE_ANYTHING)
+
+        def take() -> None:
+            reception.take(chunks, NOW)
+            while reception.behind:
+                reception.catch_up()
+
+        taking = pool.submit(take)
+        try:
+            error = taking.exception(20)
+        finally:
+            child.kill()
+    assert isinstance(error, TransferError)
+    assert error.expected == "a message of at least 12 octets"
+
+
+def compressed(first: int, count: int = 2900) -> bytes:
+    """A message of nearly 64 kB, framed, whose owners fill ten times as many octets."""
+    out = bytearray(struct.pack("!6H", MSG_ID, 0x8400, 0, count, 0, 0))
+    for number in range(first, first + count):
+        label = b"\5%05d" % number
+        out += label + (b"\xc0\x12" if number > first else LONG_NAME)
+        out += struct.pack("!HHIHI", A, 1, 3600, 4, number)
+    return struct.pack("!H", len(out)) + bytes(out)
 
 
 def test_a_child_ends_with_its_parent() -> None:

@@ -116,9 +116,10 @@ class RemoteReception:
         pieces = _pieces(chunks)
         chunks.clear()
         for piece in pieces:
-            while self._pipeline.owed > self._pipeline.ahead:
+            messages = framing.take(piece, now)
+            while not self._pipeline.has_room(messages):
                 ready += self.catch_up()
-            self._pipeline.post("take", framing.take(piece, now), framing.more)
+            self._pipeline.post("take", messages, framing.more)
         if framing.refused is not None:
             while self.behind:  # what came before it may be wrong as well
                 self.catch_up()

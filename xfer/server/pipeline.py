@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 AHEAD = 2  # pieces besides the one whose answer is waited for: one for each process, one between
 _ROOM = 300_000  # octets a socket must hold for pieces to be sent ahead
+_EACH = 5  # octets that a message takes besides its own
 
 
 class Pipeline:
@@ -88,6 +89,14 @@ class Pipeline:
         """Send a command, wait for its answer. Raises the TransferError that it answers with."""
         self.post(*command)
         return self.answer()
+
+    def has_room(self, messages: list[bytes]) -> bool:
+        """Whether a command with these may be posted before an answer is fetched.
+
+        Tiny messages, thousands of which no primary sends, take more room than came over the wire.
+        """
+        size = sum(map(len, messages)) + _EACH * len(messages)
+        return self.owed <= (self.ahead if size < _ROOM else 0)
 
     def post(self, *command: Any) -> None:
         """Send a command whose answer is to be fetched later, in the order of the commands. Raises
