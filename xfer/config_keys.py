@@ -90,6 +90,13 @@ class Server:
     log_format: str = setting(
         parse.word(*FORMATS), "json lines, console, or auto (console on a terminal)", "auto"
     )
+    workers: int = setting(
+        parse.integer(0, 256),
+        "processes that answer queries over UDP beside the daemon, each from a copy of the zones; "
+        "0: the daemon answers all. With [rrl] on they have nothing to do: the daemon has to see "
+        "all clients of a network",
+        0,
+    )
     nsid: str = setting(
         parse.short_text(200),
         "what the server says of itself to who asks for its NSID, at most 200 characters; none: "

@@ -196,6 +196,12 @@ class Limits:
         JOURNAL_FLOOR,
         '"1 MiB"',
     )
+    worker_timeout: float = setting(
+        parse.seconds(0.5, 600),
+        "seconds for which a worker process may say nothing before it is killed and started again; "
+        "a version is published when all have it, or when they are given up",
+        5.0,
+    )
     worker_threads: int = setting(
         parse.integer(1, 64), "threads for small transfers, checks and the journal", 2
     )

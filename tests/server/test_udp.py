@@ -5,7 +5,8 @@ from __future__ import annotations
 import trio
 
 from tests.server.fakes import HandClock
-from xfer.server.udp import LONGEST, Ancillary, Peer, serve_udp
+from xfer.server.datagrams import LONGEST, Ancillary, Peer
+from xfer.server.udp import serve_udp
 
 PEER = ("192.0.2.7", 5353)
 

@@ -16,7 +16,7 @@ import trio
 from xfer.answer.cookies import SECRET_SIZE
 from xfer.answer.options import Offer
 from xfer.clock import Clock
-from xfer.config import Config
+from xfer.config import Config, ZoneConfig
 from xfer.errors import XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.peers import Peer
@@ -52,6 +52,7 @@ from xfer.server.settings import (
 from xfer.server.soa_probe import SoaProber
 from xfer.server.statistics import Statistics
 from xfer.server.status import Outcome, ReloadOutcome
+from xfer.server.workers import Settings, Workers
 from xfer.server.zonefiles import ZoneFiles
 from xfer.server.zones import Zone, ZoneTable
 
@@ -143,11 +144,39 @@ class Core:
         self.dispatcher.offer = self._offer()
         self.dispatcher.limiter.resize(rates_of(config))
         self.answers = Answers(self.dispatcher, clock, self.take_work, limits.answer_memory)
+        self.workers: Workers | None = None
+        if config.server.workers:
+            self.workers = Workers(
+                self.table,
+                self.answers,
+                self.dispatcher.statistics,
+                clock,
+                self._for_workers,
+                limits.worker_timeout,
+                limits.udp_batch,
+            )
+            self.publisher.followers = self.workers
         sender = ZoneSender(self.images, clock, limits.idle_timeout, limits.total_timeout)
         self.outgoing = Outgoing(sender, self.slots_out, self._sent, self.changes)
         self.outgoing.on_asked = lambda asked: self.downstream.asked(asked.zone, asked.client)
         for zone in config.zones.values():
-            self.table.zones[zone.origin] = Zone(zone, loading=True)
+            self.table.zones[zone.origin] = self._zone(zone)
+
+    def _zone(self, settings: ZoneConfig) -> Zone:
+        """A zone that the config has, not loaded yet."""
+        zone = Zone(settings, loading=True)
+        if self.workers is not None:
+            zone.changed = self.workers.changed
+        return zone
+
+    def _for_workers(self) -> Settings:
+        secrets = [secret.reveal() for secret in self.config.server.cookie_secret]
+        return Settings(
+            self.dispatcher.payload,
+            self.config.limits.answer_memory,
+            tuple(secrets or [self._cookie_secret]),
+            alone=self.dispatcher.limiter.on,
+        )
 
     def _offer(self) -> Offer:
         idle = self._started_with.limits.tcp_idle_timeout
@@ -331,7 +360,7 @@ class Core:
         for origin, settings in wanted.items():
             known = zones.get(origin)
             if known is None:
-                zones[origin] = Zone(settings, loading=True)
+                zones[origin] = self._zone(settings)
                 if not zones[origin].secondary:
                     self.file_news.expect(zones[origin])
                     self._added[zones[origin]] = self.file_news

@@ -34,7 +34,8 @@ from xfer.server.settings import retention
 from xfer.server.soa_probe import SoaProber
 from xfer.server.target import system_text
 from xfer.server.tcp import TcpService
-from xfer.server.udp import UdpSocket, serve_udp
+from xfer.server.udp import serve_udp
+from xfer.server.workers import shares
 
 log = structlog.get_logger()
 
@@ -166,7 +167,8 @@ class _Daemon:
             address = str(endpoint.address)
             try:
                 listeners = [await _tcp_listener(address, endpoint.port)]
-                bound.append((UdpSocket(address, endpoint.port), listeners))
+                udp, shared = shares(address, endpoint.port, self._config.server.workers)
+                bound.append((udp, shared, listeners))
             except OSError as error:
                 got = system_text(error, "that address")
                 raise XferError(
@@ -186,9 +188,13 @@ class _Daemon:
                 log.error("internal error", peer=str(client), error=str(errors), exc_info=errors)
 
         batch = self._config.limits.udp_batch
-        for udp, listeners in bound:
+        for udp, _, listeners in bound:
             services.start_soon(serve_udp, udp, core.answers, core.clock, batch)
             services.start_soon(_accept, serve, listeners, work)
+        if core.workers is not None:
+            # Of each address one socket for each process.
+            own = list(zip(*(shared for _, shared, _ in bound), strict=True))
+            services.start_soon(core.workers.run, own)
 
     async def _stop(self, core: Core, work: trio.Nursery, services: trio.Nursery) -> None:
         grace = core.config.limits.shutdown_grace

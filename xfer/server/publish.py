@@ -3,6 +3,7 @@
     TSIG of the last message verified → checks passed     the candidate exists only after both
     → differences known, blocks written ahead             phase writing
     → journal commit durable                              phase flipping
+    → served by all worker processes                      phase swapping
     → snapshot swapped, differences noted for IXFR        phase swapping
     → NOTIFY queued                                       phase notifying
 
@@ -82,6 +83,14 @@ class Ahead(Protocol):
     def write(self, new: Sequence[Block]) -> None: ...
 
 
+class Followers(Protocol):
+    """Other processes that answer (`xfer.server.workers.Workers`)."""
+
+    async def ahead(self, zone: Zone, snapshot: Snapshot) -> None: ...
+
+    def swapped(self, zone: Zone) -> None: ...
+
+
 class Commits(Protocol):
     """Commits versions of many zones together (`xfer.journal.GroupCommitter`)."""
 
@@ -91,13 +100,14 @@ class Commits(Protocol):
 @attrs.define(eq=False)
 class Publisher:
     """notify: queues NOTIFY for the version that the zone now serves; changes: remembers what each
-    version changed, None where nobody asks for it."""
+    version changed, None where nobody asks for it; followers: serve a version before we do."""
 
     commits: Commits
     executor: Executor
     clock: Clock
     notify: Callable[[Zone], None]
     changes: Changes | None = None
+    followers: Followers | None = None
     _stood: float = -math.inf
     _firsts: int = 0
 
@@ -139,6 +149,8 @@ class Publisher:
                 try_next=False,
             ) from error
         phases.enter_phase(zone, Phase.SWAPPING)
+        if self.followers is not None:
+            await self.followers.ahead(zone, snapshot)
         zone.snapshot, zone.version = snapshot, version
         zone.prepared(responder)
         zone.damaged = ()
@@ -151,6 +163,8 @@ class Publisher:
         elif zone.expires is not None:
             latest = self.clock.monotonic() + lifetime(snapshot, None)
             zone.expires = min(zone.expires, latest)
+        if self.followers is not None:
+            self.followers.swapped(zone)
         phases.enter_phase(zone, Phase.NOTIFYING)
         self.notify(zone)
         return version
