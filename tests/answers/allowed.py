@@ -124,15 +124,17 @@ def _nearly_truncated(case: Case, a: Message, b: Message) -> Pair:
     if whole.size < 0.75 * min(1232, max(512, case.query.payload or 512)):
         return a, b
     flags = whole.flags | {"TC"}
+    if SERVFAIL in (a.rcode, b.rcode):
+        return _emptied(a, b, flags=flags, rcode=NOERROR)  # a loop, see below
     return _emptied(a, b, flags=flags)
 
 
 def _any(case: Case, a: Message, b: Message) -> Pair:
-    if case.query.qtype not in (ANY, RRSIG) or (a.authority | b.authority and a.rcode != b.rcode):
+    if case.query.qtype not in (ANY, RRSIG) or a.rcode != b.rcode:
         return a, b
-    if not a.answer or not b.answer:
+    if not all(message.answer or "TC" in message.flags for message in (a, b)):
         return a, b
-    return _emptied(a, b)
+    return _emptied(a, b, flags=(a.flags | b.flags) - {"TC"})
 
 
 def _authority_ns(case: Case, a: Message, b: Message) -> Pair:
@@ -262,9 +264,10 @@ def _nsec_at_cut(case: Case, a: Message, b: Message) -> Pair:
 
 
 def _nsec_at_cname(case: Case, a: Message, b: Message) -> Pair:
-    if case.query.qtype != NSEC or bool(a.answer) == bool(b.answer):
+    if case.query.qtype not in (NSEC, RRSIG) or a.answer == b.answer:
         return a, b
-    if any(r.rtype == CNAME for r in a.answer | b.answer):
+    further = a.answer ^ b.answer
+    if (a.answer < b.answer or b.answer < a.answer) and any(r.rtype == CNAME for r in further):
         return _emptied(a, b, rcode=NOERROR)
     return a, b
 
@@ -285,6 +288,13 @@ RULES = [
         _checking_disabled,
     ),
     Rule(
+        "ANY",
+        "RFC 8482 §4.1: A DNS responder that receives an ANY query MAY decline to provide a "
+        "conventional ANY response or MAY instead send a response with a single RRset (or a "
+        "larger subset of available RRsets) in the answer section.",
+        _any,
+    ),
+    Rule(
         "truncated",
         "RFC 2181 §9: When a DNS client receives a reply with TC set, it should ignore that "
         "response, and query again, using a mechanism, such as a TCP connection, that will permit "
@@ -296,13 +306,6 @@ RULES = [
         "RFC 1035 §4.1.4: Programs are free to avoid using pointers in messages they generate, "
         "although this will reduce datagram capacity, and may cause truncation.",
         _nearly_truncated,
-    ),
-    Rule(
-        "ANY",
-        "RFC 8482 §4.1: A DNS responder that receives an ANY query MAY decline to provide a "
-        "conventional ANY response or MAY instead send a response with a single RRset (or a "
-        "larger subset of available RRsets) in the answer section.",
-        _any,
     ),
     Rule(
         "authority NS",
@@ -377,7 +380,7 @@ RULES = [
     Rule(
         "NSEC at a CNAME",
         "RFC 4035 §2.5: If a CNAME RRset is present at a name in a signed zone, appropriate RRSIG "
-        "and NSEC RRsets are REQUIRED at that name. (BIND ends there when asked for NSEC; Knot, "
+        "and NSEC RRsets are REQUIRED at that name. (BIND ends there when asked for them; Knot, "
         "NSD and xfer follow the CNAME as RFC 1034 §4.3.2 step 3a says.)",
         _nsec_at_cname,
     ),

@@ -127,10 +127,9 @@ class Proof:
             return
         for nsec in self._nsecs:
             if nsec.covers(name):
+                # The wildcard may be an empty non-terminal too.
                 wildcard = b"\x01*" + _encloser(name, nsec)
-                if any(
-                    other.owner == wildcard and _absent(other.types, qtype) for other in self._nsecs
-                ):
+                if any(_nsec_no_data(other, wildcard, qtype) for other in self._nsecs):
                     return
         if any(self._nsec3_no_data(chain, name, qtype) for chain in self._chains):
             return

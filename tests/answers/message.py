@@ -52,7 +52,7 @@ class Query:
     """One question as it is sent.
 
     name: wire form, in the case to send; payload: the size that the OPT offers, None without OPT;
-    do, rd, cd: the flags; tcp: the transport.
+    do, rd, cd: the flags; cookie: with a client's cookie (RFC 7873); tcp: the transport.
     """
 
     name: bytes
@@ -61,6 +61,7 @@ class Query:
     do: bool = False
     rd: bool = False
     cd: bool = False
+    cookie: bool = False
     tcp: bool = False
 
     def wire(self, ident: int) -> bytes:
@@ -70,7 +71,10 @@ class Query:
         body = head + self.name + struct.pack("!HH", self.qtype, 1)
         if self.payload is None:
             return body
-        return body + struct.pack("!BHHIH", 0, OPT, self.payload, 0x8000 if self.do else 0, 0)
+        options = b"\0\x0a\0\x08xfertest" if self.cookie else b""
+        flags = 0x8000 if self.do else 0
+        head = struct.pack("!BHHIH", 0, OPT, self.payload, flags, len(options))
+        return body + head + options
 
     def over_tcp(self) -> Query:
         return attrs.evolve(self, tcp=True)
@@ -78,7 +82,7 @@ class Query:
     def __str__(self) -> str:
         opt = "" if self.payload is None else f" +bufsize={self.payload}"
         words = [" +dnssec"] * self.do + [" +rec" if self.rd else " +norec"]
-        words += [" +cd"] * self.cd + [" +tcp"] * self.tcp
+        words += [" +cookie"] * self.cookie + [" +cd"] * self.cd + [" +tcp"] * self.tcp
         return f"{show(self.name)} {type_name(self.qtype)}{opt or ' +noedns'}{''.join(words)}"
 
 

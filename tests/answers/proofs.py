@@ -33,6 +33,7 @@ from tests.answers.message import (
     RRSIG,
     SOA,
     Message,
+    Query,
     Record,
     covered,
     is_below,
@@ -67,15 +68,19 @@ class Validator:
 
     def check(self, case: Case, wire: bytes) -> str | None:
         """What is wrong with the answer, "" for nothing, None where it is not for judging."""
+        message = parse(wire, exact=True)
+        if wrong := opt_wrong(case.query, message):
+            return wrong
         if case.zone is None:
             return None
-        message = parse(wire, exact=True)
         if missing := glue_missing(case.zone, message):
             return missing
         if not case.query.do or not _judged(case.zone):
             return None
         if "TC" in message.flags or message.rcode not in (NOERROR, NXDOMAIN):
             return None
+        if message.doubled:
+            return "a record comes twice in a section"
         try:
             self._judge(case, message, case.zone)
         except Invalid as error:
@@ -198,6 +203,19 @@ class Validator:
             for rrsig in message.additional:
                 if rrsig.rtype == RRSIG and (rrsig.owner, covered(rrsig)) == (owner, rtype):
                     self._verify(records, rrsig)
+
+
+def opt_wrong(query: Query, message: Message) -> str:
+    """What is wrong with the OPT (RFC 6891 §6.1.1: one for one; RFC 3225 §3: DO as asked)."""
+    if query.payload is None:
+        return "an OPT that nobody asked for" if message.opt else ""
+    if message.opt is None:
+        return "no OPT"
+    payload, version, do = message.opt
+    if version != 0 or do != query.do or payload < 512:
+        return f"an OPT with size {payload}, version {version}, DO {do}"
+    limit = 65535 if query.tcp else max(512, query.payload)
+    return f"{message.size} octets" if message.size > limit else ""
 
 
 def glue_missing(zone: ZoneIndex, message: Message) -> str:

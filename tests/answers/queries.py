@@ -6,6 +6,7 @@ The same seed and the same zones make the same queries.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from tests.answers.message import (
@@ -48,6 +49,7 @@ class Generator:
     def __init__(self, zones: Sequence[ZoneIndex], seed: int) -> None:
         self._draw = random.Random(seed)
         self._zones = list(zones)
+        self._asked: deque[tuple[bytes, int]] = deque(maxlen=300)
         self._pools = [_Pool(zone, zones) for zone in zones]
         # Every zone gets its share, those with much in them more.
         self._weights = [2.0 if len(zone.records) > 200 else 0.5 for zone in zones]
@@ -58,10 +60,15 @@ class Generator:
 
     def _one(self) -> Query:
         draw = self._draw
-        pool = draw.choices(self._pools, self._weights)[0]
-        name, qtype = self._question(pool)
+        if self._asked and draw.random() < 0.2:
+            # Again, in other case and with other flags: the first answer may have been kept.
+            name, qtype = draw.choice(self._asked)
+        else:
+            pool = draw.choices(self._pools, self._weights)[0]
+            name, qtype = self._question(pool)
+        self._asked.append((name, qtype))
         if len(name) > 255:
-            name = pool.zone.apex
+            name = self._zones[0].apex
         if draw.random() < 0.2:
             name = bytes(
                 octet - 32 if 97 <= octet <= 122 and draw.random() < 0.5 else octet
@@ -78,6 +85,7 @@ class Generator:
             do,
             rd=draw.random() < 0.2,
             cd=draw.random() < 0.05,
+            cookie=payload is not None and draw.random() < 0.1,
             tcp=draw.random() < 0.08,
         )
 
@@ -143,10 +151,11 @@ class Generator:
         aim = draw.random()
         if aim < 0.5 and pool.below:
             return join(labels(draw.choice(pool.below)))[:-1] + name
-        if aim < 0.65:
+        if aim < 0.7:
+            name = pool.longest_dname
             front = b""
-            while len(front) + len(name) < 190:
-                front += b"\x1e" + b"d" * 30
+            while len(front) + len(name) < draw.randrange(90, 225):
+                front += b"\x1e" + bytes([draw.choice(b"defg")]) * 30
             return front + name
         return self._below(name, 0.9)
 
@@ -185,6 +194,8 @@ class _Pool:
         self.owners = sorted(zone.types.keys() - hashed)
         self.cuts = or_apex(zone.cuts)
         self.dnames = or_apex(zone.dnames)
+        targets = [(len(r.rdata), r.owner) for r in zone.records if r.rtype == DNAME]
+        self.longest_dname = max(targets, default=(0, zone.apex))[1]
         self.cnames = or_apex([name for name, types in zone.types.items() if CNAME in types])
         self.wildcards = or_apex({parent(name) for name in zone.types if name.startswith(b"\x01*")})
         self.empty = or_apex(zone.nodes - zone.types.keys())
