@@ -38,7 +38,13 @@ def status(
 ) -> None:
     """One line a zone, or everything known about one."""
     from xfer.cli.client import zone_path
-    from xfer.cli.show import print_refused, print_schedule, print_zone, print_zones
+    from xfer.cli.show import (
+        print_limited,
+        print_refused,
+        print_schedule,
+        print_zone,
+        print_zones,
+    )
 
     if schedule and zone is not None:
         raise usage(f"expected --schedule without a zone: `xfer status {zone}` says what is next")
@@ -60,7 +66,9 @@ def status(
             print_json({"server": asked.get("/server"), "zones": list(asked.zones())})
         else:
             print_zones(asked.zones())
-            print_refused(asked.get("/server")["refused"])
+            server = asked.get("/server")
+            print_refused(server["refused"])
+            print_limited(server["queries"]["limited"])
 
 
 def why(

@@ -54,6 +54,21 @@ def print_refused(sources: list[dict[str, Any]]) -> None:
         )
 
 
+def print_limited(limited: dict[str, int]) -> None:
+    """What the rate limit has kept back since the start, where it has."""
+    told = [
+        f"{limited[key]:,} {words}"
+        for key, words in (
+            ("dropped", "dropped"),
+            ("truncated", "cut to TC"),
+            ("badcookie", "turned into BADCOOKIE"),
+        )
+        if limited.get(key)
+    ]
+    if told:
+        typer.echo(f"\nlimited    answers above [rrl] since the start: {', '.join(told)}")
+
+
 def print_schedule(planned: list[dict[str, Any]]) -> None:
     """What is planned next, one line each, soonest first."""
     now = time.time()
@@ -80,6 +95,8 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
     if zone["next_action"]:
         due = "" if zone["next_at"] is None else f" {_when(zone['next_at'], now)}"
         rows.append(("next", zone["next_action"] + due))
+    if zone["queries"]:
+        rows.append(("queries", f"{zone['queries']:,} since the start"))
     if zone["held"] is not None:
         rows.append(("held", _held(zone["held"], now)))
     rows += [("damaged", item) for item in zone["damaged"]]

@@ -1,0 +1,28 @@
+"""What `xfer status` prints of queries."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from tests.control.engine import EXAMPLE
+from xfer.cli.show import print_limited, print_zone
+from xfer.control.values import to_json
+
+
+def test_what_the_rate_limit_kept_back_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_limited({})
+    assert capsys.readouterr().out == ""
+    print_limited({"badcookie": 1, "dropped": 1200, "truncated": 30})
+    assert capsys.readouterr().out.strip() == (
+        "limited    answers above [rrl] since the start: 1,200 dropped, 30 cut to TC, "
+        "1 turned into BADCOOKIE"
+    )
+
+
+def test_a_zone_says_how_often_it_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    print_zone(to_json(EXAMPLE))
+    assert "queries" not in capsys.readouterr().out
+    print_zone(to_json(attrs.evolve(EXAMPLE, queries=12345)))
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["queries", "12,345 since the start"] in lines
