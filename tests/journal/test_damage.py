@@ -12,6 +12,7 @@ from sqlalchemy import delete, update
 from tests.journal.contents import ZONE, StillClock, held, new, snapshot
 from xfer.errors import JournalDamaged, JournalSchemaError
 from xfer.journal import Journal, tables
+from xfer.zone.snapshot import Snapshot
 
 OTHER = b"\5other\0"
 
@@ -73,6 +74,26 @@ def test_of_many_versions_read_together_only_the_damaged_one_is_missing(
         assert found[1] is not None
         assert held(found[1]) == held(snapshot(5, [99], origin=OTHER))
         assert journal.load_each([]) == []
+
+
+def test_all_damaged_blocks_of_a_version_are_written_anew_when_they_come_again(
+    url: str, clock: StillClock
+) -> None:
+    content = snapshot(1, range(12))
+    with Journal.open(url, clock) as journal:
+        (first,) = journal.commit([new(content)])
+        path = journal.database.path
+    for block in content.blocks[1:]:
+        flip_byte(path, block.data[-12:])
+    again = Snapshot(ZONE, [*snapshot(2).blocks, *content.blocks[1:]])
+    with Journal.open(url, clock) as journal:
+        with pytest.raises(JournalDamaged):
+            journal.latest_readable(ZONE)
+        with journal.write_ahead() as ahead:
+            ahead.write(again.blocks)
+            (second,) = journal.commit([new(again, first.id)])
+        assert held(journal.load(second)) == held(again)
+        assert not journal.verify().damaged
 
 
 def test_verify_names_the_block_and_every_version_it_hits(damaged: Path, clock: StillClock) -> None:

@@ -88,6 +88,50 @@ def test_many_edits_of_one_block_come_to_a_whole_one_again(
     assert journal.verify().ok
 
 
+def anew(content: Snapshot) -> Snapshot:
+    """The same content as an AXFR or a file brings it: no block knows what it is stored by."""
+    return Snapshot(content.origin, [Block.load(block.data) for block in content.blocks])
+
+
+def test_where_whole_zones_come_between_edits_no_block_rests_on_ever_more(
+    journal: Journal, clock: StillClock
+) -> None:
+    content = wide(1)
+    version = commit(journal, content)
+    deepest = 0
+    for number in range(3 * DEEPEST):
+        content = edited(anew(content), (5, number))
+        version = commit(journal, content, version)
+        deepest = max(deepest, journal.load(version).blocks[5].depth)
+    assert DEEPEST <= deepest < 2 * DEEPEST
+    journal.prune(ZONE, Retention(versions=1))
+    journal.collect()
+    assert len(stored(journal)) <= 12 + deepest
+    assert held(journal.load(version)) == held(content)
+    assert journal.verify().ok
+
+
+def test_what_comes_again_heals_a_block_that_only_others_rest_on(journal: Journal) -> None:
+    content = wide(1)
+    first = commit(journal, content)
+    second = commit(journal, edited(content, (4, 1)), first)
+    journal.prune(ZONE, Retention(versions=1))
+    with journal.database.write("damage it") as conn:
+        number = conn.scalar(
+            select(tables.blocks.c.id).where(tables.blocks.c.digest == content.blocks[4].digest)
+        )
+        at = tables.block_data.c.id == number
+        conn.execute(update(tables.block_data).where(at).values(data=content.blocks[5].data))
+    with pytest.raises(JournalDamaged):
+        journal.load(second)
+    third = edited(edited(content))
+    with journal.write_ahead() as ahead:
+        ahead.write(third.blocks)
+        (version,) = journal.commit([new(third, second.id)])
+    assert held(journal.load(version)) == held(third)
+    assert journal.verify().ok
+
+
 def test_the_upkeep_collects_what_nothing_rests_on(journal: Journal) -> None:
     with GroupCommitter.start(journal, Retention(versions=1)) as committer:
         content = wide(1)

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, or_, select, update
 
 from xfer.errors import ZoneError
 from xfer.journal.prepared import Prepared
@@ -56,6 +56,19 @@ _COUNT: Final = Prepared(
     .values(runs=blocks.c.runs + bindparam("n"))
 )
 _NUMBER: Final = Prepared(select(blocks.c.id).where(blocks.c.digest == bindparam("d")))
+_BLOCK: Final = blocks.alias()
+_UNDER: Final = (
+    select(blocks.c.digest, blocks.c.base, literal(0).label("deep"))
+    .where(blocks.c.id == bindparam("which"))
+    .cte("under", recursive=True)
+)
+_DOWN: Final = _UNDER.union_all(
+    select(_BLOCK.c.digest, _BLOCK.c.base, _UNDER.c.deep + 1)
+    .join_from(_UNDER, _BLOCK, _BLOCK.c.id == _UNDER.c.base)
+    .where(_UNDER.c.deep < 100)  # many times what is stored; a damaged row may lead in a circle
+)
+_DEPTH: Final = Prepared(select(func.max(_DOWN.c.deep)))
+_CHAIN: Final = Prepared(select(_DOWN.c.digest))
 _REST: Final = Prepared(
     update(blocks)
     .where(blocks.c.id == bindparam("which"))
@@ -147,18 +160,23 @@ def insert_numbered(
     spoiled: digests of stored blocks that are damaged, on which nothing may rest.
     Returns the next id, for `set_next_numbers`.
     """
+    from xfer.zone.block import deepest
+
     if not new:
         return first
-    ids: dict[bytes, int] = {}
+    placed: dict[bytes, tuple[int, int]] = {}  # id and depth
     rows: list[dict[str, object]] = []
     data: list[dict[str, object]] = []
     resting: Counter[int] = Counter()
     for number, (digest, block) in enumerate(new.items(), first):
-        base = None
+        base, depth = None, 0
         if block.patch and block.base not in spoiled:
-            base = ids[block.base] if block.base in ids else _number(conn, block.base)
+            below = placed.get(block.base) or _stored(conn, block.base)
+            # A block that came again, by AXFR or from a file, does not know what it rests on.
+            if below is not None and below[1] < deepest(block.base):
+                base, depth = below[0], below[1] + 1
         stored = block.data if base is None else block.patch
-        ids[digest] = number
+        placed[digest] = (number, depth)
         rows.append(
             {
                 "id": number,
@@ -177,11 +195,19 @@ def insert_numbered(
     return first + len(new)
 
 
-def _number(conn: Connection, digest: bytes) -> int | None:
-    """The id of a stored block."""
+def _stored(conn: Connection, digest: bytes) -> tuple[int, int] | None:
+    """The id of a stored block, and how many patches it is made by."""
     for (number,) in _NUMBER.rows(conn, d=digest):
-        return int(number)
+        ((depth,),) = _DEPTH.rows(conn, which=number)
+        return int(number), int(depth)
     return None
+
+
+def under(conn: Connection, digest: bytes) -> list[bytes]:
+    """Digests of a stored block and of all that it rests on."""
+    for (number,) in _NUMBER.rows(conn, d=digest):
+        return [found for (found,) in _CHAIN.rows(conn, which=number)]
+    return []
 
 
 def _rest(conn: Connection, change: Mapping[int, int]) -> None:

@@ -46,8 +46,8 @@ class Readable:
 class Reading:
     """The reading side of `Journal`.
 
-    database: the file; damaged: digests of blocks that were found damaged, until they are written
-    anew.
+    database: the file; damaged: digests of blocks that were found damaged, and of what these rest
+    on, until they are written anew.
     """
 
     database: SqliteDatabase
@@ -163,7 +163,17 @@ class Reading:
         with _naming(version), self.database.read("load its blocks") as conn:
             digests = _digests(conn, version)
             lacking = [digest for digest in digests if digest not in have]
-            read = {found[0]: self._checked(*found) for found in blocks.read(conn, lacking)}
+            read: dict[bytes, Block] = {}
+            problem: JournalDamaged | None = None
+            for digest, data, depth in blocks.read(conn, lacking):
+                try:
+                    read[digest] = self._checked(digest, data, depth)
+                except JournalDamaged as error:
+                    # All are looked at: who brings them again mends those that are known.
+                    problem = problem or error
+                    self.damaged.update(blocks.under(conn, digest))
+            if problem is not None:
+                raise problem
         try:
             snapshot = Snapshot(version.origin, [have.get(d) or read[d] for d in digests])
         except ZoneError as error:

@@ -169,6 +169,14 @@ def patched(data: bytes, patch: bytes) -> bytes:
         raise ZoneError(f"expected a sound block to patch, got {error}") from error
 
 
+def deepest(digest: bytes) -> int:
+    """How deep a block may go for another one to rest on it.
+
+    Blocks differ in that, so that not all of a zone are written whole at once.
+    """
+    return DEEPEST + digest[0] % DEEPEST
+
+
 class Block:
     """Sorted records with their spellings.
 
@@ -226,8 +234,7 @@ class Block:
         """
         packed = _replaced(self.data, splices)
         block = Block(packed, hashlib.sha256(packed).digest())
-        # Blocks differ in how deep they go, so that not all of a zone are written whole at once.
-        if self.depth < DEEPEST + self.digest[0] % DEEPEST:
+        if self.depth < deepest(self.digest):
             patch = _patch(splices)
             if PATCH_SHARE * len(patch) <= len(packed):
                 block.base = self.digest
