@@ -181,8 +181,8 @@ class Proof:
         wildcard = chain.match(b"\x01*" + encloser)
         if wildcard is not None and _absent(wildcard.types, qtype):
             return True
-        # RFC 5155 §8.6: an insecure delegation; or an empty non-terminal above one.
-        return cover.optout
+        # RFC 5155 §8.6: an insecure delegation without a record of its own.
+        return qtype == DS and cover.optout
 
     def _closest(self, chain: Chain, name: bytes) -> tuple[bytes, Nsec3] | None:
         """The closest encloser, proven, and what covers the next closer name (RFC 5155 §8.3)."""

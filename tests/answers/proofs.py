@@ -82,12 +82,15 @@ class Validator:
         if message.doubled:
             return "a record comes twice in a section"
         try:
-            self._judge(case, message, case.zone)
+            self.judge(case, message)
         except Invalid as error:
             return str(error)
         return ""
 
-    def _judge(self, case: Case, message: Message, zone: ZoneIndex) -> None:
+    def judge(self, case: Case, message: Message) -> None:
+        """Raise Invalid where a validator would not believe this answer from a signed zone."""
+        zone = case.zone
+        assert zone is not None
         answer, authority = _rrsets(message.answer), _rrsets(message.authority)
         expansions = self._signatures(answer, message.answer, zone)
         expansions += self._signatures(authority, message.authority, zone)
