@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.bench import changes_table, table, zone, zones
+from tests.bench import answers_table, changes_table, table, zone, zones
 from tests.bench.changes import SERVERS
 from tests.bench.changes_table import Report
 from tests.bench.many import MANY
@@ -24,16 +24,17 @@ from tests.peers import TsigKey
 
 WHOLE = ("sender", "receiver", "udp", "pure")
 CHANGES = ("latency", "ixfr", "zones")
+ANSWERS = ("answers", "replacing")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
         "--records",
-        help="zone sizes (10000,100000,1000000; latency: 10000,1000000; ixfr: 1000000)",
+        help="zone sizes (10000,100000,1000000; latency: 10000,1000000; others: 1000000)",
     )
-    parser.add_argument("--rounds", type=int, help="rounds, interleaved (5; latency, ixfr: 2)")
-    parser.add_argument("--only", choices=[*WHOLE, *CHANGES])
+    parser.add_argument("--rounds", type=int, help="rounds, interleaved (5; with most of --only 2)")
+    parser.add_argument("--only", choices=[*WHOLE, *CHANGES, *ANSWERS])
     parser.add_argument("--changes", type=int, default=100, help="latency: changes a round")
     parser.add_argument("--zones", help="zones: how many (100000; 10000 with --quick)")
     parser.add_argument("--rest", type=float, help="zones: seconds at rest (30; 5 with --quick)")
@@ -53,15 +54,20 @@ def parse_arguments() -> argparse.Namespace:
         arguments.slack = arguments.slack or 4.0
     arguments.zones = arguments.zones or ("10000" if arguments.quick else "100000")
     arguments.rest = arguments.rest or (5.0 if arguments.quick else 30.0)
-    sizes = {"latency": "10000,1000000", "ixfr": "1000000"}
-    arguments.records = arguments.records or sizes.get(arguments.only, "10000,100000,1000000")
-    arguments.rounds = arguments.rounds or (2 if arguments.only in CHANGES else 5)
+    largest = "1000000" if arguments.only in ("ixfr", *ANSWERS) else None
+    sizes = {"latency": "10000,1000000"}.get(arguments.only, largest or "10000,100000,1000000")
+    arguments.records = arguments.records or sizes
+    arguments.rounds = arguments.rounds or (2 if arguments.only in (*CHANGES, *ANSWERS) else 5)
     return arguments
 
 
 def contestants(arguments: argparse.Namespace) -> list[str]:
     if arguments.servers:
         return [name.strip() for name in arguments.servers.split(",")]
+    if arguments.only == "answers":
+        return list(answers_table.MAKERS)
+    if arguments.only == "replacing":
+        return ["xfer"]
     if arguments.only in CHANGES:
         return list(MANY if arguments.only == "zones" else SERVERS)
     if arguments.only in (None, "pure"):
@@ -109,7 +115,7 @@ def to_json(results: table.Results) -> str:
 
 
 def run_changes(arguments: argparse.Namespace) -> Report:
-    """What one change costs, or one delta."""
+    """What one change costs, or one delta, or one answer."""
     names = contestants(arguments)
     if arguments.only == "zones":
         counts = [int(text) for text in arguments.zones.split(",")]
@@ -117,6 +123,10 @@ def run_changes(arguments: argparse.Namespace) -> Report:
         return zones.run(counts, names, arguments.rest, refresh, arguments.slack or 1.0)
     counts = [int(text) for text in arguments.records.split(",")]
     slack = arguments.slack or 1.0
+    if arguments.only == "answers":
+        return answers_table.answers(counts, names, arguments.rounds, slack)
+    if arguments.only == "replacing":
+        return answers_table.replacing(counts, names, slack)
     if arguments.only == "latency":
         return changes_table.latency(counts, names, arguments.rounds, arguments.changes, slack)
     return changes_table.ixfr(counts, names, arguments.rounds, arguments.delta, 5, slack)
@@ -136,7 +146,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
     print(f"load average before: {load:.1f}" + (" - the machine is not ours" if load > 1 else ""))
-    if arguments.only in CHANGES:
+    if arguments.only in (*CHANGES, *ANSWERS):
         return report(run_changes(arguments), arguments)
     results = run(arguments)
     for line in table.lines(results):
