@@ -144,3 +144,5 @@ def test_an_rname_that_is_no_address() -> None:
     assert address(b"\0") == ""
     assert address(b"\4host\0") == ""
     assert address(b"\1\xff\1a\0") == ""
+    for local in (b"\x1b[31mred", b"a b", b"a@b", b'"a"', b"a\\b", b"a\nb", b"\x7f"):
+        assert address(bytes([len(local)]) + local + b"\2ex\0") == ""

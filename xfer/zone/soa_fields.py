@@ -37,6 +37,9 @@ RANGES: Final = {
 }
 
 
+_QUOTED: Final = ' "@\\'  # characters that an address would have to quote, and we do not
+
+
 @attrs.frozen
 class SoaFields:
     """What an SOA says. mname, rname: absolute names as text; email: the RNAME as an address;
@@ -157,7 +160,7 @@ def mailbox(text: str) -> bytes:
             "expected an e-mail address with 1 to 63 ASCII characters before the @ "
             f"(RFC 1035 §8), got {text!r}"
         )
-    if any(c in local for c in ' "@\\'):
+    if any(c in local for c in _QUOTED):
         raise ZoneError(
             f"expected an e-mail address without quotes, spaces and backslashes, got {text!r}"
         )
@@ -170,12 +173,18 @@ def mailbox(text: str) -> bytes:
 
 
 def address(rname: bytes) -> str:
-    """The e-mail address that an RNAME stands for; "" where it stands for none."""
+    """The e-mail address that an RNAME stands for; "" where it stands for none.
+
+    It is shown on terminals, and a primary may put any octets into it.
+    """
     labels = names.labels(rname)
     if len(labels) < 2 or not labels[0].isascii():
         return ""
+    local = labels[0].decode("ascii")
+    if not local.isprintable() or any(c in local for c in _QUOTED):
+        return ""
     domain = names.to_text(rname[1 + len(labels[0]) :])
-    return f"{labels[0].decode('ascii')}@{domain.removesuffix('.')}"
+    return f"{local}@{domain.removesuffix('.')}"
 
 
 def _names(snapshot: Snapshot) -> tuple[bytes, bytes]:
