@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from xfer.answer.kept import OVERHEAD, Cache, Kept, Lease, Tally
 
-TALLY = Tally(b"\0", 0)
+TALLY = Tally()
 
 
 def kept(lease: Lease | None = None, size: int = 50) -> Kept:
-    return Kept(lease or Lease(100.0), TALLY, bytes(size))
+    return Kept(lease or Lease(100.0), TALLY, TALLY, bytes(size))
 
 
 def twice(cache: Cache, key: bytes, answer: Kept) -> None:

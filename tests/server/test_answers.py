@@ -22,6 +22,8 @@ from xfer.server.answers import Answers
 from xfer.server.dispatch import Dispatcher, Handled
 from xfer.server.rrl import Rates
 from xfer.server.zones import Zone
+from xfer.wire.names import from_text
+from xfer.zone.snapshot import Snapshot
 
 HOST = "192.0.2.7"
 TYPES = ["A", "AAAA", "NS", "SOA", "MX", "TXT", "CNAME", "DNAME", "DS", "ANY", "RRSIG", "TYPE4711"]
@@ -255,3 +257,23 @@ def test_answers_that_the_rate_limit_drops_are_counted_as_none() -> None:
     short.count()
     after = long.statistics.report(lambda origin: "example.com.", 10)
     assert {(one.rcode, one.count) for one in after.asked} == {("NOERROR", 3), ("none", 7)}
+
+
+def test_counters_are_as_few_as_kinds_and_zones() -> None:
+    zones = [
+        Zone(
+            zone_config(name=f"z{number}."),
+            snapshot=Snapshot(from_text(f"z{number}."), snapshot().blocks),
+        )
+        for number in range(5)
+    ]
+    clock = HandClock()
+    short = Answers(Dispatcher(table(*zones), {}, clock), clock, lambda work: None, 1 << 20)
+    for number in range(5):
+        for rtype in range(1, 400):
+            short.answer(query(f"z{number}.", f"TYPE{rtype}"), HOST, 1000.0)
+    kinds, counted = short.fast.drain()
+    assert len(kinds) < 262
+    assert len(counted) == 5
+    assert sum(kinds.values()) == sum(counted.values()) > 5 * 350
+    assert short.fast.drain() == ({}, {})

@@ -64,7 +64,8 @@ class Fast:
         self._asked = Cache(budget // SHARE)
         self._made = Cache(budget - budget // SHARE)
         self._opts: dict[bool, bytes] = {}
-        self._tallies: dict[bytes, Tally] = {}
+        self._kinds: dict[int, Tally] = {}
+        self._zones: dict[bytes, Tally] = {}
         self.set(payload, budget)
 
     def set(self, payload: int, budget: int) -> None:
@@ -78,13 +79,14 @@ class Fast:
         """Drop all that was kept: which zones there are has changed."""
         self._asked.clear()
         self._made.clear()
+        self._zones = {origin: tally for origin, tally in self._zones.items() if tally.count}
 
     def again(self, message: bytes, now: float) -> bytes | None:
         """The answer to octets that were asked before; now: monotonic seconds."""
         kept = self._asked.get(message[2:], now)
         if kept is None:
             return None
-        kept.tally.count += 1
+        kept.given()
         return message[:2] + kept.body
 
     def answer(self, message: bytes, client: bytes, now: float) -> bytes | None:
@@ -128,9 +130,9 @@ class Fast:
                 return None
         else:
             return None
-        kept.tally.count += 1
+        kept.given()
         if query.cookie is None:
-            self._asked.put(message[2:], Kept(kept.lease, kept.tally, reply[2:]))
+            self._asked.put(message[2:], Kept(kept.lease, kept.kind, kept.zone, reply[2:]))
         return reply
 
     def drain(self) -> tuple[dict[int, int], dict[bytes, int]]:
@@ -138,23 +140,32 @@ class Fast:
         have them, and by zone."""
         kinds: dict[int, int] = {}
         zones: dict[bytes, int] = {}
-        for tally in self._tallies.values():
-            count = tally.count
-            if count:
+        for key, tally in self._kinds.items():
+            if tally.count:
+                kinds[key] = tally.count
                 tally.count = 0
-                kinds[tally.key] = kinds.get(tally.key, 0) + count
-                zones[tally.origin] = zones.get(tally.origin, 0) + count
+        for origin, tally in self._zones.items():
+            if tally.count:
+                zones[origin] = tally.count
+                tally.count = 0
         return kinds, zones
 
-    def _tally(self, origin: bytes, rtype: int, rcode: int) -> Tally:
-        """The counter of such answers of a zone."""
+    def _kind(self, rtype: int, rcode: int) -> Tally:
+        """The counter of such answers."""
         kind = rtype if 0 < rtype < _NAMED_TYPES else _NAMED_TYPES
         key = kind << 6 | rcode << 1
-        where = struct.pack(">H", key) + origin
-        tally = self._tallies.get(where)
+        tally = self._kinds.get(key)
         if tally is None:
-            tally = Tally(origin, key)
-            self._tallies[where] = tally
+            tally = Tally()
+            self._kinds[key] = tally
+        return tally
+
+    def _zone(self, origin: bytes) -> Tally:
+        """The counter of a zone's answers."""
+        tally = self._zones.get(origin)
+        if tally is None:
+            tally = Tally()
+            self._zones[origin] = tally
         return tally
 
     def _kept(self, query: Plain, now: float) -> Kept | None:
@@ -170,8 +181,8 @@ class Fast:
         responder = service.responder
         answer = look_up(responder.reader, query.name, rtype, query.do, responder.denial)
         body = render(_request(query, query.name), answer, _WHOLE, None)
-        tally = self._tally(responder.snapshot.origin, rtype, body[3] & 15)
-        kept = Kept(service.lease, tally, body[2:])
+        zone = self._zone(responder.snapshot.origin)
+        kept = Kept(service.lease, self._kind(rtype, body[3] & 15), zone, body[2:])
         if body[2] & 2 or body[10] != 0 or body[11] == 255:
             return None  # more than a message holds, or than one octet counts
         self._made.put(key, kept)

@@ -30,22 +30,26 @@ class Lease:
 
 
 class Tally:
-    """How often an answer of one kind was given. origin: of the zone; key: type and RCODE as the
-    statistics have them."""
+    """How often answers of one kind were given, or answers of one zone."""
 
-    def __init__(self, origin: bytes, key: int) -> None:
-        self.origin = origin
-        self.key = key
+    def __init__(self) -> None:
         self.count = 0
 
 
 class Kept:
-    """An answer. body: without its ID."""
+    """An answer. kind, zone: where it is counted, two counters so that there are no more of them
+    than kinds and zones; body: without its ID."""
 
-    def __init__(self, lease: Lease, tally: Tally, body: bytes) -> None:
+    def __init__(self, lease: Lease, kind: Tally, zone: Tally, body: bytes) -> None:
         self.lease = lease
-        self.tally = tally
+        self.kind = kind
+        self.zone = zone
         self.body = body
+
+    def given(self) -> None:
+        """It was given once more."""
+        self.kind.count += 1
+        self.zone.count += 1
 
 
 class Cache:
