@@ -10,7 +10,7 @@ KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfe
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench edits kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+.PHONY: help demo test check lint types bench answers edits kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,9 +42,13 @@ lint: .venv/deps ## ruff: rules and layout
 types: .venv/deps ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table (ARGS='--only latency', ixfr, zones: changes)
+bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table (ARGS='--only latency', ixfr, zones: changes; answers, replacing: queries)
 	bind-lab/install peers
 	$(BIN)/python -m tests.bench $(ARGS)
+
+answers: .venv/kernel ## 200,000 queries to xfer, BIND, Knot and NSD: what differs, and whether proofs hold
+	bind-lab/install peers
+	$(BIN)/python -m tests.answers $(ARGS)
 
 edits: .venv/kernel ## 500 edits, one each 100 ms, through xfer to BIND, Knot and NSD; twice
 	bind-lab/install lab peers

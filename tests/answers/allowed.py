@@ -264,8 +264,11 @@ def _nsec_at_cut(case: Case, a: Message, b: Message) -> Pair:
 
 
 def _nsec_at_cname(case: Case, a: Message, b: Message) -> Pair:
-    if case.query.qtype not in (NSEC, RRSIG) or a.answer == b.answer:
+    if case.query.qtype not in (NSEC, RRSIG):
         return a, b
+    types = case.zone.types.get(case.query.name.lower(), ()) if case.zone else ()
+    if CNAME in types and ("TC" in a.flags) != ("TC" in b.flags):
+        return _emptied(a, b, flags=a.flags | b.flags, rcode=NOERROR)
     further = a.answer ^ b.answer
     if (a.answer < b.answer or b.answer < a.answer) and any(r.rtype == CNAME for r in further):
         return _emptied(a, b, rcode=NOERROR)
@@ -293,6 +296,13 @@ RULES = [
         "conventional ANY response or MAY instead send a response with a single RRset (or a "
         "larger subset of available RRsets) in the answer section.",
         _any,
+    ),
+    Rule(
+        "NSEC at a CNAME",
+        "RFC 4035 §2.5: If a CNAME RRset is present at a name in a signed zone, appropriate RRSIG "
+        "and NSEC RRsets are REQUIRED at that name. (BIND ends there when asked for them; Knot, "
+        "NSD and xfer follow the CNAME as RFC 1034 §4.3.2 step 3a says.)",
+        _nsec_at_cname,
     ),
     Rule(
         "truncated",
@@ -376,13 +386,6 @@ RULES = [
         "RFC 4035 §2.6: A zone cut has NSEC and DS at the parental side. (RFC 1034 §4.3.2 step 3b "
         "refers for them all but DS; BIND answers.)",
         _nsec_at_cut,
-    ),
-    Rule(
-        "NSEC at a CNAME",
-        "RFC 4035 §2.5: If a CNAME RRset is present at a name in a signed zone, appropriate RRSIG "
-        "and NSEC RRsets are REQUIRED at that name. (BIND ends there when asked for them; Knot, "
-        "NSD and xfer follow the CNAME as RFC 1034 §4.3.2 step 3a says.)",
-        _nsec_at_cname,
     ),
     Rule(
         "glue left out",

@@ -135,6 +135,11 @@ class Proof:
             return
         raise Invalid(f"NODATA of {show(name)} {type_name(qtype)}: {self._none}")
 
+    def opted_out(self, name: bytes) -> bool:
+        """Whether insecure delegations may be at or below the name (RFC 5155 §6)."""
+        found = [self._closest(chain, name) for chain in self._chains]
+        return any(one is not None and one[1].optout for one in found)
+
     def no_ds(self, cut: bytes) -> None:
         """An insecure delegation (RFC 4035 §5.2; RFC 5155 §8.9)."""
         for nsec in self._nsecs:

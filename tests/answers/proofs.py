@@ -109,7 +109,9 @@ class Validator:
             self._referral(name, case, authority, proof, message, zone)
         elif message.rcode == NXDOMAIN:
             proof.name_error(name)
-        else:
+        elif name not in zone.nodes or name in zone.types or not proof.opted_out(name):
+            # An empty non-terminal above nothing but insecure delegations has no NSEC3 under
+            # opt-out (RFC 5155 §7.1), as they have none.
             proof.no_data(name, case.query.qtype)
 
     def _referral(
