@@ -8,14 +8,17 @@ import pytest
 import trio
 from sqlalchemy import update
 
-from tests.server.fakes import HandClock
+from tests.server.fakes import HandClock, snapshot
 from tests.server.test_core import ORIGIN, SECONDARY, World, zone_of
-from xfer.journal import Mark, PeerState, ZoneState, tables
+from xfer.journal import Mark, NewVersion, PeerState, ZoneState, tables
 from xfer.server.core import Core
+from xfer.server.history import Named
 from xfer.server.primaries import from_data
+from xfer.server.serials import with_serial
 from xfer.server.soa import SoaAnswer
 from xfer.server.status import IxfrState
 from xfer.server.stored import Stored
+from xfer.zone.soa_fields import SoaChange, with_fields
 
 
 async def _forever(*_: object, **__: object) -> None:
@@ -134,4 +137,35 @@ def test_after_a_crash_a_zone_expires_a_little_early_and_never_late(
         assert zone.error is None
 
     world.run(checked, ZoneState(ORIGIN, expire_at=clock.wall() + 50_000))
+    world.run(again, stored=False)
+
+
+def test_a_crash_after_a_rollback_to_a_shorter_expire_does_not_prolong_it(tmp_path: Path) -> None:
+    clock = HandClock()
+    world = World(tmp_path, SECONDARY, clock)
+    newer = with_serial(with_fields(snapshot(5), SoaChange(expire=2_000_000)), 6)
+
+    async def answer(*_: object, **__: object) -> SoaAnswer:
+        return SoaAnswer(6, None, "192.0.2.99", 0.01)
+
+    async def session(core: Core) -> None:
+        new = NewVersion(ORIGIN, 6, 1, newer, "axfr", "axfr", expire_at=clock.wall() + 2_000_000)
+        core.journal.commit([new])
+        core.refresher.ask = answer
+        await core.load_all()
+        zone = zone_of(core)
+        await core.attempt(zone)
+        await core.rollbacks.rollback(zone, Named(serial=5))
+        assert zone.expires_in(clock.monotonic()) == 86400
+        core._committer.settle()
+        clock.now += 5000
+
+    async def again(core: Core) -> None:
+        core.refresher.ask = _forever  # type: ignore[assignment]
+        await core.load_all()
+        zone = zone_of(core)
+        assert zone.held is not None
+        assert zone.expires_in(clock.monotonic()) == 86400 - 5000
+
+    world.run(session)
     world.run(again, stored=False)

@@ -92,6 +92,8 @@ class Rollbacks:
             zone.held = held
             if zone.secondary:
                 self.attempts.schedule.arm(zone)
+                # An older version may have a shorter EXPIRE, which a restart has to know.
+                self.attempts.saving.keep(zone, zone.primaries)
         log.info(
             "rollback",
             zone=zone.name,
