@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Xferd(Server):
-    """`xfer serve` of this working tree; `pure` runs the kernel's sources, `extra` is more TOML.
+    """`xfer serve` of this working tree; `pure` runs the kernel's sources, `extra` is more TOML,
+    `server` more of its [server] table.
 
     Give `config` to write the whole configuration yourself; `{listen}`, `{journal}` and
     `{control}` in it are replaced.
@@ -34,11 +35,13 @@ class Xferd(Server):
         directory: Path | None = None,
         pure: bool = False,
         extra: str = "",
+        server: str = "",
         config: str | None = None,
     ) -> None:
         super().__init__(zones, address=address, port=port, directory=directory)
         self.pure = pure
         self.extra = extra
+        self.server = server
         self.config = config
         self.config_file = self.directory / "xfer.toml"
         self.control = self.directory / "control.sock"
@@ -56,7 +59,8 @@ class Xferd(Server):
 
     def _config(self) -> str:
         tables = [
-            '[server]\nlisten = ["{listen}"]\njournal = "{journal}"\ncontrol = "{control}"\n',
+            '[server]\nlisten = ["{listen}"]\njournal = "{journal}"\ncontrol = "{control}"\n'
+            + self.server,
             *(
                 _table("tsig", name=k.name, algorithm=k.algorithm, secret=k.secret)
                 for k in self.keys_in_use()

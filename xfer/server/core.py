@@ -338,6 +338,9 @@ class Core:
         self.file_news = FileNews()
         added, removed, changed = self._apply_zones(config)
         self.answers.apply(limits.answer_memory)
+        if self.workers is not None:
+            self.workers.timeout = limits.worker_timeout
+            self.workers.apply()
         restart = restart_keys(self._started_with, config)
         log.info("reloaded", added=added, removed=removed, changed=changed, restart=restart)
         return ReloadOutcome(

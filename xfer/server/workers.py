@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 POLL = 1.0  # seconds between two times that a process is asked what it has counted
 LOOKS = 5  # in `timeout`, at whether a process has said anything since the last one
+FIRST = 30.0  # seconds until the first command must be done
 AGAIN = 1.0  # seconds until a process that ended at once is started again
 TOGETHER = 1 << 18  # octets of blocks in one command
 UNCONFIRMED = 8  # commands sent ahead
@@ -145,6 +146,7 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self.state = State.STARTING
         self._starts = 0
+        self._pid = 0  # of the last one
         self._forget()
 
     def _forget(self) -> None:
@@ -154,6 +156,7 @@ class _Worker:
         self._everything = True
         self._news = trio.Event()
         self._confirmed = trio.Event()
+        self._first = trio.Event()  # it has said something
         self._owed: deque[trio.Event | None] = deque()
         self._told: dict[Zone, trio.Event] = {}
         self._awaited: trio.Event | None = None  # by who waits for the next command
@@ -194,8 +197,13 @@ class _Worker:
                 began = clock.monotonic()
                 try:
                     await self._one(stand_in)
+                except Exception as error:
+                    # A mistake of ours costs one process, not the daemon.
+                    log.error("internal error", error=str(error), exc_info=error)
                 finally:
                     self._end()
+                await trio.lowlevel.checkpoint_if_cancelled()
+                log.warning("worker process ended", pid=self._pid)
                 if stand_in.cancel_called:
                     stand_in = await nursery.start(self._stand_in)
                 if clock.monotonic() < began + AGAIN:
@@ -221,6 +229,7 @@ class _Worker:
                 log.error("no worker process", error=str(error))
                 return
         self._starts += 1
+        self._pid = self._process.pid
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         try:
             async with stream, trio.open_nursery() as nursery:
@@ -243,19 +252,21 @@ class _Worker:
         """The process has ended, or has to."""
         process, self._process = self._process, None
         if process is not None:
-            was = self.state
             process.kill()
             process.wait()
-            log.warning("worker process ended", pid=process.pid, was=was.value)
         self.state = State.STARTING
-        for event in [*self._told.values(), *filter(None, self._owed)]:
-            event.set()
+        for event in (*self._told.values(), *self._owed, self._awaited):
+            if event is not None:
+                event.set()
         self._told.clear()
         self._owed.clear()
+        self._awaited = None
 
     async def _watch(self, scope: trio.CancelScope) -> None:
         """End a process that says nothing any more, however often we look."""
         timeout = self._all.timeout
+        with trio.move_on_after(max(timeout, FIRST)):
+            await self._first.wait()  # it has to import much before it says anything
         looks = 0
         while looks < LOOKS:
             self._heard = False
@@ -274,6 +285,7 @@ class _Worker:
                 scope.cancel()
                 return
             self._heard = True
+            self._first.set()
             for number, (kind, *values) in enumerate(frames.feed(octets)):
                 if kind == "asked":
                     self._answer(*values)
