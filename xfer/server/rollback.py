@@ -120,7 +120,8 @@ class Rollbacks:
         """Follow the primaries again, from now on.
 
         follow: take what a primary has now under a serial above ours, so that secondaries follow at
-        once. Raises Refused where the zone is not held; with `follow`, where nothing was made here.
+        once. Raises Refused where the zone is not held; with `follow`, where nothing was made here,
+        or it is being done.
         """
         async with self.attempts.turn(zone):
             held = zone.held
@@ -148,6 +149,9 @@ class Rollbacks:
         assert zone.snapshot is not None
         newest = await self.history.newest(zone)
         raising = self.attempts.refresher.raising
+        if zone in raising:
+            # The first to end would leave the other one to take the primary's own, lower serial.
+            raise Refused(f"{zone.name} is being released already")
         raising[zone] = last_given(zone.snapshot.serial, [newest, *zone.known_serials()])
         try:
             outcome = await self.attempts.attempt(zone, force=True)

@@ -25,7 +25,7 @@ from xfer.server.pipeline import Parsers
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.pull import PullLimits, PullProgress, PullResult, pull_zone
 from xfer.server.quotas import Slots
-from xfer.server.serials import bound_to_serial, next_serial, with_serial
+from xfer.server.serials import bound_to_serial, last_given, next_serial, with_serial
 from xfer.server.status import FailureReport, Phase
 from xfer.server.target import Dial, Target, dial_tcp
 from xfer.server.zones import RAISED, Zone
@@ -169,8 +169,11 @@ class Transfers:
 
     def _raised(self, zone: Zone, result: PullResult) -> PullResult:
         """What came, under a serial that all who have what is served follow."""
-        last, served = self.raising[zone], zone.snapshot
-        if served is None or newer(result.serial, last):
+        served = zone.snapshot
+        if served is None:
+            return result
+        last = last_given(served.serial, [self.raising[zone]])  # it may serve another one by now
+        if newer(result.serial, last):
             return result
         bound = bound_to_serial(result.snapshot)
         if bound:
