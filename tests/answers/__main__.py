@@ -21,22 +21,25 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=int, default=20, help="print so many findings")
     parser.add_argument("--subject", default="xfer", help="who is on trial; BIND tries the rig")
+    parser.add_argument("--workers", type=int, default=0, help="xfer's worker processes")
     return parser.parse_args()
 
 
-def run(queries: int, seed: int, subject: str = "xfer") -> Tally:
+def run(queries: int, seed: int, subject: str, workers: int) -> Tally:
     """Five of six queries to the generated zones, the rest to the root and arpa."""
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="xfer-answers-") as directory:
         files = generated(Path(directory), seed)
-    run_world(files, queries * 5 // 6, seed, subject, tally)
-    run_world(real(), queries - queries * 5 // 6, seed, subject, tally)
+    run_world(files, queries * 5 // 6, seed, subject, tally, workers)
+    run_world(real(), queries - queries * 5 // 6, seed, subject, tally, workers)
     return tally
 
 
-def run_world(files: list[ZoneFile], queries: int, seed: int, subject: str, tally: Tally) -> None:
+def run_world(
+    files: list[ZoneFile], queries: int, seed: int, subject: str, tally: Tally, workers: int = 0
+) -> None:
     """One set of servers, started, asked, and stopped."""
-    with running(files, xfer=subject == "xfer") as servers:
+    with running(files, xfer=subject == "xfer", workers=workers) as servers:
         zones = indexes(servers["BIND"], files)
         validator = Validator(zones, REAL_TIMES)
         comparison = Comparison(servers, zones, tally, subject=subject, check=validator.check)
@@ -46,7 +49,7 @@ def run_world(files: list[ZoneFile], queries: int, seed: int, subject: str, tall
 def main() -> int:
     arguments = parse_arguments()
     start = time.monotonic()
-    tally = run(arguments.queries, arguments.seed, arguments.subject)
+    tally = run(arguments.queries, arguments.seed, arguments.subject, arguments.workers)
     for line in report.lines(tally, arguments.show):
         print(line)
     print(f"\n{sum(tally.asked.values()):,} queries, {time.monotonic() - start:.0f} s")

@@ -154,8 +154,10 @@ def real() -> list[ZoneFile]:
 
 
 @contextlib.contextmanager
-def running(files: Sequence[ZoneFile], *, xfer: bool) -> Iterator[dict[str, Server]]:
-    """The servers, started, each with all of the zones; "xfer" last."""
+def running(
+    files: Sequence[ZoneFile], *, xfer: bool, workers: int = 0
+) -> Iterator[dict[str, Server]]:
+    """The servers, started, each with all of the zones; "xfer" last, with so many workers."""
 
     def served(name: str) -> list[PrimaryZone]:
         return [PrimaryZone(f.name, f.text) for f in files if name not in f.refused_by]
@@ -166,7 +168,7 @@ def running(files: Sequence[ZoneFile], *, xfer: bool) -> Iterator[dict[str, Serv
         "NSD": Nsd(served("NSD")),
     }
     if xfer:
-        servers["xfer"] = Xferd(served("xfer"))
+        servers["xfer"] = Xferd(served("xfer"), server=f"workers = {workers}\n")
     with contextlib.ExitStack() as stack:
         for server in servers.values():
             stack.enter_context(server)
