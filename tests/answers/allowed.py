@@ -294,7 +294,7 @@ RULES = [
         "ANY",
         "RFC 8482 §4.1: A DNS responder that receives an ANY query MAY decline to provide a "
         "conventional ANY response or MAY instead send a response with a single RRset (or a "
-        "larger subset of available RRsets) in the answer section.",
+        "larger subset of available RRsets) in the answer section. (BIND treats RRSIG alike.)",
         _any,
     ),
     Rule(
@@ -332,7 +332,7 @@ RULES = [
     ),
     Rule(
         "sibling glue",
-        "RFC 9471 §3.2: If after adding glue for all in-domain name servers, the glue for all "
+        "RFC 9471 §3.2: If, after adding glue for all in-domain name servers, the glue for all "
         "sibling domain name servers does not fit due to message size constraints, the name "
         "server MAY set TC=1 but is not obligated to do so.",
         _sibling_glue,
@@ -346,7 +346,7 @@ RULES = [
     ),
     Rule(
         "chain length",
-        "RFC 1034 §5.2.2: Of course, by the robustness principle, domain software should not fail "
+        "RFC 1034 §3.6.2: Of course, by the robustness principle, domain software should not fail "
         "when presented with CNAME chains or loops; CNAME chains should be followed and CNAME "
         "loops signalled as an error. (How far is each server's limit.)",
         _chain_length,
@@ -389,9 +389,10 @@ RULES = [
     ),
     Rule(
         "glue left out",
-        "RFC 9471 §3.1: If not all glue for in-domain name servers fits, the name server MUST "
-        "set TC=1. (BIND 9.18 leaves some out without; that xfer does not is held by "
-        "the check `glue_missing`.)",
+        "RFC 9471 §3.1: when a name server generates a referral response, it MUST include all "
+        "available glue records for in-domain name servers in the additional section, or MUST set "
+        "TC=1 if constrained by message size. (BIND 9.18 leaves some out without; that xfer does "
+        "not is held by `proofs.glue_missing`.)",
         _glue_left_out,
     ),
 ]
