@@ -13,8 +13,8 @@ from typing import Final
 
 ENDED: Final = float("-inf")
 OVERHEAD: Final = 250  # octets that an answer costs besides its own and its key's
-_SLOTS: Final = 1 << 17  # bits in which an answer's first time is noted
-_TURN: Final = _SLOTS >> 2  # of so many that are set, all are cleared
+_TYPICAL: Final = 400  # octets of an answer with all that it costs
+_SPARSE: Final = 4  # bits in which first times are noted, for each answer that there is room for
 
 
 class Lease:
@@ -56,12 +56,14 @@ class Cache:
     """Answers by what was asked. budget: octets of memory, 0 to keep none."""
 
     def __init__(self, budget: int) -> None:
-        self._half = budget >> 1
+        self._half = 0
+        self._slots = 8  # a power of two
         self._young: dict[bytes, Kept] = {}
         self._old: dict[bytes, Kept] = {}
         self._octets = 0  # of the younger generation
-        self._seen = bytearray(_SLOTS >> 3)
+        self._seen = bytearray(1)
         self._set = 0
+        self.resize(budget)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -85,15 +87,15 @@ class Cache:
         if key in self._young:  # of an older version
             self._young[key] = kept
             return
-        slot = hash(key) & (_SLOTS - 1)
+        slot = hash(key) & (self._slots - 1)
         bit = 1 << (slot & 7)
         if self._seen[slot >> 3] & bit:
             self._add(key, kept)
             return
         self._seen[slot >> 3] |= bit
         self._set += 1
-        if self._set >= _TURN:
-            self._seen = bytearray(_SLOTS >> 3)
+        if self._set >= self._slots >> 2:
+            self._seen = bytearray(self._slots >> 3)
             self._set = 0
 
     def _add(self, key: bytes, kept: Kept) -> None:
@@ -107,6 +109,12 @@ class Cache:
     def resize(self, budget: int) -> None:
         """Another budget; all is forgotten."""
         self._half = budget >> 1
+        slots = 1 << 12
+        while slots < budget // _TYPICAL * _SPARSE:
+            slots *= 2
+        self._slots = slots
+        self._seen = bytearray(slots >> 3)
+        self._set = 0
         self.clear()
 
     def clear(self) -> None:

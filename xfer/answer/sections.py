@@ -16,6 +16,7 @@ from xfer.zone.snapshot import APEX, Snapshot
 # Owner wire name, type, TTL, rdata.
 Line = tuple[bytes, int, int, bytes]
 
+_NEAR: Final = 12  # records that are stepped over before it is quicker to search
 NO_TTL: Final = 0xFFFF_FFFF  # a TTL that makes no other one smaller
 
 
@@ -48,6 +49,10 @@ class Reader:
         self.snapshot = snapshot
         self.name = b""
         self.key = b""
+        # Where the records at and below the name that was looked for last begin.
+        self._below = b""
+        self._at = 0
+        self._index = 0
         self.apex_dname = self.has(APEX, DNAME)
         self._spelled = max([block.spelled for block in snapshot.blocks]) > 0
 
@@ -64,6 +69,7 @@ class Reader:
         if len(key) == 1:
             return True
         at, index = self.snapshot.seek(key[:-1])
+        self._at, self._index, self._below = at, index, key[:-1]
         blocks = self.snapshot.blocks
         if at == len(blocks) or not blocks[at].record(index).startswith(key[:-1]):
             return False
@@ -72,7 +78,7 @@ class Reader:
     def has(self, key: bytes, rtype: int) -> bool:
         """Whether there is an RRset of a type at a name."""
         prefix = key + bytes((rtype >> 8, rtype & 255))
-        at, index = self.snapshot.seek(prefix)
+        at, index = self._seek(prefix)
         blocks = self.snapshot.blocks
         return at < len(blocks) and blocks[at].record(index).startswith(prefix)
 
@@ -115,7 +121,7 @@ class Reader:
         lowest = 0
         prefix = key
         while True:
-            at, index = self.snapshot.seek(prefix)
+            at, index = self._seek(prefix)
             if at == len(self.snapshot.blocks):
                 return lowest
             record = self.snapshot.blocks[at].record(index)
@@ -127,10 +133,24 @@ class Reader:
             lowest = lowest or rtype
             prefix = key + bytes(((rtype + 1) >> 8, (rtype + 1) & 255))
 
+    def _seek(self, prefix: bytes) -> tuple[int, int]:
+        """As `Snapshot.seek`; most of what is asked for stands where the last name begins."""
+        if self._below != b"" and prefix.startswith(self._below):
+            blocks = self.snapshot.blocks
+            at, index = self._at, self._index
+            if at < len(blocks):
+                block = blocks[at]
+                stop = min(block.count, index + _NEAR)
+                while index < stop:
+                    if not block.record(index) < prefix:
+                        return at, index
+                    index += 1
+        return self.snapshot.seek(prefix)
+
     def _having(self, key: bytes, prefix: bytes, most: int, owner: bytes) -> list[Line]:
         out: list[Line] = []
         blocks = self.snapshot.blocks
-        at, index = self.snapshot.seek(prefix)
+        at, index = self._seek(prefix)
         shown = owner
         size = len(key)
         while at < len(blocks):
