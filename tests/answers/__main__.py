@@ -10,9 +10,13 @@ from pathlib import Path
 
 from tests.answers import report
 from tests.answers.compare import Comparison, Tally
+from tests.answers.kinds import KINDS
 from tests.answers.proofs import Validator
 from tests.answers.queries import Generator
 from tests.answers.world import REAL_TIMES, ZoneFile, generated, indexes, real, running
+
+ENOUGH, LEAST = 200_000, 1000
+"""In a run of so many queries each kind of answer comes so often at least."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -53,6 +57,10 @@ def main() -> int:
     for line in report.lines(tally, arguments.show):
         print(line)
     print(f"\n{sum(tally.asked.values()):,} queries, {time.monotonic() - start:.0f} s")
+    few = [kind for kind in KINDS if tally.asked[kind] < LEAST]
+    if arguments.queries >= ENOUGH and few:
+        print(f"fewer than {LEAST} queries of: {', '.join(few)}", file=sys.stderr)
+        return 1
     return 1 if tally.findings else 0
 
 

@@ -258,7 +258,8 @@ def _partly_signed(case: Case, a: Message, b: Message) -> Pair:
 def _nsec_at_cut(case: Case, a: Message, b: Message) -> Pair:
     if case.query.qtype != NSEC or case.zone is None:
         return a, b
-    if case.query.name.lower() not in case.zone.cuts or ("AA" in a.flags) == ("AA" in b.flags):
+    names = {record.rdata for record in a.answer | b.answer if record.rtype == CNAME}
+    if not case.zone.cuts & {case.query.name.lower(), *names}:
         return a, b
     return _emptied(a, b, flags=a.flags | {"AA"} | b.flags)
 
