@@ -92,9 +92,9 @@ class Server:
     )
     workers: int = setting(
         parse.integer(0, 256),
-        "processes that answer queries over UDP beside the daemon, each from a copy of the zones; "
-        "0: the daemon answers all. With [rrl] on they have nothing to do: the daemon has to see "
-        "all clients of a network",
+        "processes that answer queries over UDP in place of the daemon, each from a copy of the "
+        "zones, so that no transfer delays an answer; 0: the daemon answers itself. With [rrl] on "
+        "they have nothing to do: the daemon has to see all clients of a network",
         0,
     )
     nsid: str = setting(

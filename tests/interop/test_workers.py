@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dns.flags
 import dns.message
+import dns.opcode
 import dns.rdatatype
 import pytest
 
@@ -157,6 +158,8 @@ def test_who_gets_notify_never_finds_the_version_before() -> None:
             except TimeoutError:
                 continue
             message = dns.message.from_wire(octets)
+            if message.opcode() != dns.opcode.NOTIFY:
+                continue  # it asks for our serial
             (hint,) = message.answer[0]
             for _ in range(12):  # from many ports: all processes are asked
                 answer = ask(address, "w.test", SOA)

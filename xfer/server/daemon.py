@@ -167,8 +167,8 @@ class _Daemon:
             address = str(endpoint.address)
             try:
                 listeners = [await _tcp_listener(address, endpoint.port)]
-                udp, shared = shares(address, endpoint.port, self._config.server.workers)
-                bound.append((udp, shared, listeners))
+                sockets = shares(address, endpoint.port, self._config.server.workers)
+                bound.append((sockets, listeners))
             except OSError as error:
                 got = system_text(error, "that address")
                 raise XferError(
@@ -188,12 +188,13 @@ class _Daemon:
                 log.error("internal error", peer=str(client), error=str(errors), exc_info=errors)
 
         batch = self._config.limits.udp_batch
-        for udp, _, listeners in bound:
-            services.start_soon(serve_udp, udp, core.answers, core.clock, batch)
+        for sockets, listeners in bound:
             services.start_soon(_accept, serve, listeners, work)
+            if core.workers is None:
+                services.start_soon(serve_udp, sockets[0], core.answers, core.clock, batch)
         if core.workers is not None:
             # Of each address one socket for each process.
-            own = list(zip(*(shared for _, shared, _ in bound), strict=True))
+            own = list(zip(*(sockets for sockets, _ in bound), strict=True))
             services.start_soon(core.workers.run, own)
 
     async def _stop(self, core: Core, work: trio.Nursery, services: trio.Nursery) -> None:

@@ -2,9 +2,10 @@
 
     STARTING ──all zones are there──▶ SERVING ──it ends, or says nothing for `timeout`──▶ STARTING
 
-Each has a socket of its own for every address, to which the kernel gives a part of the clients.
-While a process starts, the daemon answers on its sockets too; so nothing is lost when one dies but
-what it had in hand. A process lags behind the daemon by what is on the way to it, with one
+Each has a socket of its own for every address, to which the kernel gives a part of the clients;
+the daemon has none, so that what it does besides (transfers, commits) delays no answer. While a
+process starts, the daemon answers on its sockets, which it has too; so nothing is lost when one
+dies but what it had in hand. A process lags behind the daemon by what is on the way to it, with one
 exception: a version is published only after every process that serves has it (`ahead`), so that
 whoever gets NOTIFY never finds the version before.
 """
@@ -418,13 +419,14 @@ class _Worker:
             await self._send(stream, "blocks", *some)
 
 
-def shares(address: str, port: int, number: int) -> tuple[UdpSocket, list[UdpSocket]]:
-    """The daemon's socket for an address, and one for each process. Raises OSError."""
+def shares(address: str, port: int, number: int) -> list[UdpSocket]:
+    """The sockets of an address, one for each process; without any, the daemon's own. Raises
+    OSError."""
     made: list[UdpSocket] = []
     with contextlib.ExitStack() as failed:
-        for _ in range(number + 1):
+        for _ in range(max(number, 1)):
             made.append(UdpSocket.bind(address, port, shared=number > 0))
             failed.callback(made[-1].close)
             port = made[0].port
         failed.pop_all()
-    return made[0], made[1:]
+    return made
