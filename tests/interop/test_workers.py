@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dns.flags
 import dns.message
@@ -221,6 +223,20 @@ def test_a_zone_that_a_reload_removes_or_brings(daemon: Xferd) -> None:
     daemon.config_file.write_text(before[: before.index("[[zone]]")])
     daemon.reload("")
     until(lambda: serials("w.test") == {(5,)})
+
+
+def test_status_shows_the_processes_and_counts_what_they_answer(daemon: Xferd) -> None:
+    def status() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(daemon.cli("status", "--json").stdout)["server"]
+        return found
+
+    before = status()
+    assert [worker["pid"] for worker in before["workers"]] == workers_of(daemon)
+    assert {worker["state"] for worker in before["workers"]} == {"serving"}
+    for _ in range(50):
+        serial(daemon)
+    counted = before["queries"]["zones"].get("w.test.", 0) + 50
+    until(lambda: status()["queries"]["zones"]["w.test."] >= counted)
 
 
 def test_processes_end_with_the_daemon(daemon: Xferd) -> None:

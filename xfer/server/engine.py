@@ -76,6 +76,7 @@ class Engine:
             image_limit=core.images.limit,
             refused=core.dispatcher.refusals.listed(),
             queries=core.queries().report(self._name_of, core.config.limits.statistics_zones),
+            workers=core.workers.status() if core.workers is not None else (),
         )
 
     def _name_of(self, origin: bytes) -> str | None:

@@ -234,6 +234,17 @@ class RefusedSource:
 
 
 @attrs.frozen
+class WorkerStatus:
+    """A worker process. pid: None while none runs; state: "starting" (the daemon answers in its
+    place) or "serving"; starts: how often it was started; behind: zones of which it lacks news."""
+
+    pid: int | None
+    state: str
+    starts: int
+    behind: int
+
+
+@attrs.frozen
 class ServerStatus:
     """The daemon itself."""
 
@@ -253,6 +264,7 @@ class ServerStatus:
     image_limit: int = 0
     refused: tuple[RefusedSource, ...] = ()
     queries: QueryStatus = attrs.Factory(QueryStatus)
+    workers: tuple[WorkerStatus, ...] = ()
 
 
 @attrs.frozen

@@ -28,6 +28,7 @@ import trio
 from xfer.clock import Clock
 from xfer.server.answers import Answers
 from xfer.server.statistics import Statistics
+from xfer.server.status import WorkerStatus
 from xfer.server.udp import UdpSocket, serve_udp
 from xfer.server.worker import COMMAND, READ, Frames, frame
 from xfer.server.zones import Zone, ZoneTable
@@ -49,17 +50,6 @@ class State(enum.Enum):
 
     STARTING = "starting"
     SERVING = "serving"
-
-
-@attrs.frozen
-class WorkerStatus:
-    """One process. pid: None while none runs; starts: how often it was started; behind: zones of
-    which it does not have the latest."""
-
-    pid: int | None
-    state: State
-    starts: int
-    behind: int
 
 
 @attrs.frozen
@@ -166,7 +156,7 @@ class _Worker:
     def status(self) -> WorkerStatus:
         process = self._process
         pid = process.pid if process is not None else None
-        return WorkerStatus(pid, self.state, self._starts, len(self._dirty))
+        return WorkerStatus(pid, self.state.value, self._starts, len(self._dirty))
 
     # -- what it is to be told
 
@@ -368,8 +358,9 @@ class _Worker:
         origin = zone.origin
         had = self._has.get(origin)
         if snapshot is None:
-            # Where another zone of that name has come in its place, its news is to come.
-            if self._has.pop(origin, None) is not None:
+            # Another zone of that name may have come in its place.
+            gone = self._all.table.zones.get(origin, zone) is zone
+            if gone and self._has.pop(origin, None) is not None:
                 await self._last(stream, zone, None, "drop", origin)
             elif zone in self._told:
                 self._told.pop(zone).set()
