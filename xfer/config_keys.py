@@ -93,8 +93,9 @@ class Server:
     workers: int = setting(
         parse.integer(0, 256),
         "processes that answer queries over UDP in place of the daemon, each from a copy of the "
-        "zones, so that no transfer delays an answer; 0: the daemon answers itself. With [rrl] on "
-        "they have nothing to do: the daemon has to see all clients of a network",
+        "zones, so that no transfer delays an answer (with the right to, they run at nice -10); 0: "
+        "the daemon answers itself. With [rrl] on they have nothing to do: the daemon has to see "
+        "all clients of a network",
         0,
     )
     nsid: str = setting(
