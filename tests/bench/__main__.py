@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 
 from tests.bench import answers_table, changes_table, table, zone, zones
+from tests.bench.answers import ONE_WORKER
 from tests.bench.changes import SERVERS
 from tests.bench.changes_table import Report
 from tests.bench.many import MANY
@@ -67,7 +68,7 @@ def contestants(arguments: argparse.Namespace) -> list[str]:
     if arguments.only == "answers":
         return list(answers_table.MAKERS)
     if arguments.only == "replacing":
-        return ["xfer"]
+        return ["xfer", ONE_WORKER]
     if arguments.only in CHANGES:
         return list(MANY if arguments.only == "zones" else SERVERS)
     if arguments.only in (None, "pure"):

@@ -51,8 +51,10 @@ class OneKnot(Knot):
         path.write_text(path.read_text().replace("server:\n", workers, 1))
 
 
+ONE_WORKER = "xfer 1 worker"
 MAKERS: dict[str, Callable[[list[SecondaryZone]], Server]] = {
     "xfer": lambda zones: Xferd(zones),
+    ONE_WORKER: lambda zones: Xferd(zones, server="workers = 1\n"),
     "BIND": lambda zones: OneNamed(zones, options="minimal-responses yes;"),
     "Knot": lambda zones: OneKnot(zones),
     "NSD": lambda zones: Nsd(zones),

@@ -44,6 +44,6 @@ def replacing(counts: list[int], names: list[str], slack: float) -> Report:
             figures[f"{name} {count}"] = attrs.asdict(
                 found, filter=lambda a, _: a.name != "latencies"
             )
-            if name == "xfer":
-                verdicts = list(replaced.verdicts(found, slack))
+            if name in ("xfer", rates.ONE_WORKER):
+                verdicts += replaced.verdicts(name, found, slack)
     return Report(lines, figures, verdicts)

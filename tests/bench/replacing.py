@@ -250,13 +250,15 @@ def lines(records: int, name: str, found: Replaced) -> Iterator[str]:
     yield f"  dnsperf: {found.completed:,} queries completed, {found.lost} lost"
 
 
-def verdicts(found: Replaced, slack: float) -> Iterator[Verdict]:
-    """No lost or mixed answer; p99 below 20 ms."""
+def verdicts(name: str, found: Replaced, slack: float) -> Iterator[Verdict]:
+    """No lost or mixed answer; p99 below 20 ms, where a process of their own answers queries: else
+    they share an interpreter with the transfer, and under full load each waits for the other."""
     lost = found.lost + sum(map(math.isinf, found.latencies))
-    p99 = percentile(found.latencies, 0.99) * 1e3
-    yield Verdict("answers lost while replaced", lost, 0, at_least=False)
-    yield Verdict("answers mixed while replaced", found.mixed, 0, at_least=False)
-    yield Verdict("p99 ms while replaced", p99, 20 * slack, at_least=False)
+    yield Verdict(f"{name}: answers lost while replaced", lost, 0, at_least=False)
+    yield Verdict(f"{name}: answers mixed while replaced", found.mixed, 0, at_least=False)
+    if name == answers.ONE_WORKER:
+        p99 = percentile(found.latencies, 0.99) * 1e3
+        yield Verdict(f"{name}: p99 ms while replaced", p99, 20 * slack, at_least=False)
 
 
 def main() -> None:
