@@ -187,24 +187,22 @@ class RecordParser:
         wires: dict[int, bytes] = {}
         tails: dict[bytes, bytes] = {}
         heads: dict[int, _Head] = {}  # by type, class and TTL as one number
-        last_head: _Head | None = None
+        head: _Head | None = None  # of the record before, whose eight octets were `last_said`
         last_said: i64 = 0
         octets: i64 = 0
         # The last owner: the pointer to it, its key, and its full name in another case.
         last_pointer: i64 = _NO_POINTER
-        last_key: bytes | None = None
-        last_owner: bytes | None = None
+        key: bytes | None = None
+        owner: bytes | None = None
         p: i64 = offset
         for position in range(count):
             if p >= size:
                 raise WireError(f"{count} records", f"the end of the message after {position}", p)
-            key: bytes | None = None
-            owner: bytes | None = None
             if p + 1 < size and read_i16_be(msg, p) == last_pointer:
-                key = last_key
-                owner = last_owner
                 p += 2
             else:
+                key = None
+                owner = None
                 first: i64 = msg[p]
                 where: i64 = p  # where the first label of the owner stands
                 behind: i64 = 0  # the offset behind the owner, where a pointer has led away from it
@@ -283,20 +281,18 @@ class RecordParser:
                         owner = name
                     p = after
                 last_pointer = where - 0x4000 if where < 0x4000 else _NO_POINTER
-                last_key = key
-                last_owner = owner
 
             if p + 10 > size:
                 raise WireError(
                     "a record's type, class, TTL and length", "the end of the message", p
                 )
             said: i64 = read_i64_be(msg, p)
-            head = last_head if said == last_said else heads.get(said)
-            if head is None:
-                head = _Head(msg[p : p + 8], p)
-                heads[said] = head
-            last_head = head
-            last_said = said
+            if head is None or said != last_said:
+                head = heads.get(said)
+                if head is None:
+                    head = _Head(msg[p : p + 8], p)
+                    heads[said] = head
+                last_said = said
             start: i64 = p + 10
             end: i64 = start + (msg[p + 8] << 8 | msg[p + 9])
             if end > size:
@@ -360,14 +356,13 @@ class RecordParser:
                 if how == _SIGNED:
                     record = key + head.prefix[:2] + rdata[:2] + head.ttl + rdata
                 else:
-                    record = b"%b%b%b" % (key, head.prefix, rdata)
+                    record = key + head.prefix + rdata
                     if head.is_soa and len(key) == 1:
                         batch.soas.append(len(out))
                 if owner is not None or spelled is not rdata:
-                    if owner is None:
-                        owner = names.wire_of(key, origin)
-                    batch.spelling[record] = (owner, spelled)
-                    octets += len(owner) + len(spelled)
+                    whose = owner if owner is not None else names.wire_of(key, origin)
+                    batch.spelling[record] = (whose, spelled)
+                    octets += len(whose) + len(spelled)
                 out.append(record)
                 octets += len(record)
             p = end
