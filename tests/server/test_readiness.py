@@ -39,8 +39,8 @@ class Counting(InlineExecutor):
         return await super().run(function, *args)
 
 
-def hashed(seed: int = 1) -> Snapshot:
-    return load(signed(shape(random.Random(seed), 40), ("abcd", 1)), size=50)
+def hashed(names: int = 40) -> Snapshot:
+    return load(signed(shape(random.Random(1), names), ("abcd", 1)), size=50)
 
 
 def published(zone: Zone, served: Snapshot, executor: InlineExecutor) -> None:
@@ -53,10 +53,11 @@ def published(zone: Zone, served: Snapshot, executor: InlineExecutor) -> None:
 
 
 def test_publishing_makes_it_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nsec3, "STEP", 20)
+    large = hashed(9000)
+    assert large.count > nsec3.STEP
     zone = Zone(zone_config())
     executor = Counting()
-    published(zone, hashed(), executor)
+    published(zone, large, executor)
     before = executor.calls
 
     def late(*_: object) -> Denial:
