@@ -124,6 +124,16 @@ def wrapped(
     return call
 
 
+def of_versions(function: Callable[..., Any], noted: Callable[..., Any]) -> Callable[..., Any]:
+    """`noted` for calls whose second argument has versions: a commit may be of states alone."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        return (noted if args[1] else function)(*args, **keywords)
+
+    return call
+
+
 def nothing() -> None:
     pass
 
@@ -144,13 +154,15 @@ def watch(notes: Notes) -> None:
     phases.enter_phase = wrapped_phase(notes)  # type: ignore[assignment]
     # Any of these in a module that no longer has it is an error at once.
     Journal.write_blocks = wrapped(Journal.write_blocks, enter("write"), noting("write end"))  # type: ignore[method-assign]
-    flip.flip = wrapped(flip.flip, enter("flip"), noting("flip inserted"))
+    inserting = wrapped(flip.flip, enter("flip"), noting("flip inserted"))
+    flip.flip = of_versions(flip.flip, inserting)
     blocks.insert_numbered = wrapped(
         blocks.insert_numbered, nothing, lambda: notes.reached(f"{notes.inside.what} added")
     )
     for name in ("commit_each", "commit_along"):
-        committed = wrapped(getattr(Journal, name), nothing, noting("flip committed"))
-        setattr(Journal, name, committed)
+        commit = getattr(Journal, name)
+        committed = wrapped(commit, nothing, noting("flip committed"))
+        setattr(Journal, name, of_versions(commit, committed))
     for kind in (parsing.LocalReception, parsing.RemoteReception):
         kind.finish = wrapped(kind.finish, nothing, noting("checked"))  # type: ignore[method-assign]
     pipeline.Parsers.acquire = wrapped(pipeline.Parsers.acquire, nothing, noting("child"))  # type: ignore[method-assign]
