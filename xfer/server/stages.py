@@ -45,6 +45,7 @@ COMMAND = f"from {__name__} import main; main()"
 """For `python -c`; the arguments are the sockets from and to the parent. Not -m: the classes would
 be `__main__`'s there."""
 
+BEHIND = 5  # steps of priority behind the daemon, whose answers must not wait for a transfer
 BUFFER = 1 << 21  # octets that a socket may hold, where the system lets it
 
 _NO_REFERENCES = 2  # the version of `marshal` that does not look for values that occur twice
@@ -208,6 +209,7 @@ def main() -> None:
     """Both processes. Signals are for the parent, whose end is ours too."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    os.nice(BEHIND)
     gc.disable()  # what a transfer makes has no cycles, and there is much of it to look through
     commands, answers = (Connection(int(argument)) for argument in sys.argv[1:])
     records_in, records_out = pipe()
