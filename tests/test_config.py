@@ -124,7 +124,7 @@ dnssec = "pre-singed"
         "write one in that range",
         "peer[a].port: expected a whole number from 1 to 65535, got 65536; write one in that range",
         "peer[a]: address is missing; add address = …",
-        "zone[ok].dnssec: expected one of unsigned, pre-signed, got 'pre-singed'; "
+        "zone[ok].dnssec: expected one of unsigned, pre-signed, live-signed, got 'pre-singed'; "
         "did you mean 'pre-signed'?",
         "zone[ok].primaries: there is no [[peer]] b; known: a",
     ]
@@ -197,8 +197,8 @@ dnssec = "pre-singed"
             "zone[a].file: a secondary zone has no file",
         ),
         (
-            PEER + '[[zone]]\nname = "a"\nprimaries = "one"\ndnssec = "live-signed"\n',
-            "zone[a].dnssec: live signing comes with a later version",
+            PEER + '[[zone]]\nname = "a"\nprimaries = "one"\ndnssec_policy = "strict"\n',
+            "zone[a].dnssec_policy: there is no [dnssec_policy.strict]",
         ),
         ('[[zones_from]]\nfile = "none"\n', "zones_from[1].file: cannot be read"),
         ('include = "none.toml"\n', "include: none.toml does not exist"),

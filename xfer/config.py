@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import attrs
 
 from xfer.config_cookies import all_secrets
+from xfer.config_dnssec import DnssecPolicy
 from xfer.config_keys import (
     API_REFUSAL,
     TABLES,
@@ -49,6 +50,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 
+_SINGLE = ("server", "limits", "rrl", "checks", "defaults")
+_NAMED = ("template", "dnssec_policy")
 SHORT_SECRET = 16  # octets; RFC 8945 §8 wants secrets that cannot be guessed
 
 
@@ -114,6 +117,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         tables.lists["zones_from"],
         peers,
         acls,
+        _policies(reader, tables.policies),
     )
     if reader.errors:
         raise ConfigErrors(reader.errors)
@@ -138,6 +142,7 @@ class _Tables:
         self.reader = reader
         self.single: dict[str, Raw] = {}
         self.templates: dict[str, Raw] = {}
+        self.policies: dict[str, Raw] = {}
         self.lists: dict[str, list[Raw]] = {
             name: [] for name in ("tsig", "acl", "peer", "zone", "zones_from")
         }
@@ -148,13 +153,14 @@ class _Tables:
                 self._add_list(name, value, top.file)
             elif name == "api":
                 self.reader.error(top.file, name, API_REFUSAL, "leave [api] out")
-            elif name not in ("server", "limits", "rrl", "checks", "defaults", "template"):
+            elif name not in (*_SINGLE, *_NAMED):
                 known = [*TABLES, "checks", "defaults", "template", "include"]
                 self.reader.error(top.file, name, "unknown table or key", nearest(name, known))
             elif not isinstance(value, dict):
                 self.reader.error(top.file, name, "is not a table", f"write [{name}]")
-            elif name == "template":
-                self._add_templates(value, top.file)
+            elif name in _NAMED:
+                named = self.templates if name == "template" else self.policies
+                self._add_named(name, value, top.file, named)
             elif name in self.single:
                 first = self.single[name].file
                 self.reader.error(
@@ -171,16 +177,18 @@ class _Tables:
             label = table.get("name", number)
             self.lists[name].append(Raw(table, file, f"{name}[{label}]"))
 
-    def _add_templates(self, value: dict[str, Any], file: Path) -> None:
+    def _add_named(
+        self, kind: str, value: dict[str, Any], file: Path, known: dict[str, Raw]
+    ) -> None:
         for name, table in value.items():
-            key = f"template.{name}"
+            key = f"{kind}.{name}"
             if not isinstance(table, dict):
                 self.reader.error(file, key, "is not a table", f"write [{key}]")
-            elif name in self.templates:
-                first = self.templates[name].file
+            elif name in known:
+                first = known[name].file
                 self.reader.error(file, key, f"stands in {first} already", "rename one of them")
             else:
-                self.templates[name] = Raw(table, file, key)
+                known[name] = Raw(table, file, key)
 
 
 def _single(reader: Reader, tables: _Tables, name: str, default: _T) -> _T:
@@ -289,6 +297,17 @@ def _secret_of(reader: Reader, raw: Raw, table: TsigTable) -> Secret | None:
     if file.stat().st_mode & 0o004:
         reader.warn(file, where, f"everyone on this machine can read the secret: chmod o-r {file}")
     return secret
+
+
+def _policies(reader: Reader, raws: Mapping[str, Raw]) -> dict[str, DnssecPolicy | None]:
+    """Policies by name; None stands for one with errors."""
+    found: dict[str, DnssecPolicy | None] = {}
+    for name, raw in raws.items():
+        policy: DnssecPolicy | None = reader.one(DnssecPolicy, raw)
+        for field, problem, fix in policy.problems() if policy is not None else ():
+            reader.error(raw.file, f"{raw.key}.{field}", problem, fix)
+        found[name] = policy
+    return found
 
 
 def _acls(reader: Reader, raws: list[Raw], keys: Mapping[str, Key | None]) -> dict[str, Acl]:

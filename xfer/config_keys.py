@@ -18,6 +18,7 @@ import attrs
 
 from xfer import config_parse as parse
 from xfer.config_cookies import parse_secret
+from xfer.config_dnssec import DnssecPolicy
 from xfer.config_journal import EXAMPLE
 from xfer.config_limits import Limits
 from xfer.config_parse import Endpoint
@@ -41,6 +42,7 @@ class Dnssec(enum.Enum):
 
     UNSIGNED = "unsigned"
     PRE_SIGNED = "pre-signed"
+    LIVE_SIGNED = "live-signed"
 
 
 class SerialPolicy(enum.Enum):
@@ -49,12 +51,6 @@ class SerialPolicy(enum.Enum):
     INCREMENT = "increment"
     UNIXTIME = "unixtime"
     DATE = "date"
-
-
-def _dnssec(value: object, base: Path) -> object:
-    if value == "live-signed":
-        raise Unfit("live signing comes with a later version", 'write "unsigned" or "pre-signed"')
-    return parse.member(Dnssec)(value, base)
 
 
 def _secret(value: object, base: Path) -> Secret:
@@ -85,6 +81,11 @@ class Server:
         parse.path,
         "Unix socket that the command line asks, mode 0600",
         Path(DEFAULT_CONTROL),
+    )
+    keys: Path = setting(
+        parse.path,
+        "directory of the keys that live-signed zones are signed with, mode 0700",
+        Path("/var/lib/xfer/keys"),
     )
     log_level: str = setting(parse.word(*LEVELS), "least level that is logged", "info")
     log_format: str = setting(
@@ -210,7 +211,17 @@ class ZoneTable:
         None,
         "the SOA's",
     )
-    dnssec: Dnssec = setting(_dnssec, "unsigned or pre-signed", Dnssec.UNSIGNED)
+    dnssec: Dnssec = setting(
+        parse.member(Dnssec),
+        "unsigned, pre-signed (signatures are served as they came), or live-signed (xfer signs)",
+        Dnssec.UNSIGNED,
+    )
+    dnssec_policy: str | None = setting(
+        parse.text,
+        "[dnssec_policy.NAME] by which a live-signed zone is signed",
+        None,
+        "the defaults of [dnssec_policy.NAME]",
+    )
     template: str | None = setting(parse.text, "template whose keys apply here", None, "none")
     file: str | None = setting(
         parse.text,
@@ -248,6 +259,7 @@ TABLES: dict[str, type] = {
     "peer": PeerTable,
     "zone": ZoneTable,
     "zones_from": ZonesFromTable,
+    "dnssec_policy": DnssecPolicy,
 }
 
 

@@ -22,6 +22,9 @@ from xfer.idn import absolute
 from xfer.peers import IPAddress, IPNetwork, address_of
 
 _SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
+_PART = re.compile(r"(\d{1,9})([smhdwy])")
+_DURATION = re.compile(r"(?:\d{1,9}[smhdwy])+")
+_TIMES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -88,6 +91,25 @@ def seconds(low: float, high: float) -> Parse:
                 f"expected {low:g} to {high:g} seconds, got {value}", "write one in that range"
             )
         return float(value)
+
+    return parse
+
+
+def duration(low: int, high: int) -> Parse:
+    """Whole seconds in the range, also as text like "90d" or "1h30m"."""
+
+    def parse(value: object, _base: Path) -> int:
+        count = -1
+        if isinstance(value, int) and not isinstance(value, bool):
+            count = value
+        elif isinstance(value, str) and _DURATION.fullmatch(value.strip()):
+            count = sum(int(n) * _TIMES[unit] for n, unit in _PART.findall(value))
+        if not low <= count <= high:
+            raise Unfit(
+                f"expected a time from {low} to {high} s, got {_shown(value)}",
+                'write seconds, or text like "90d", "12h" or "1h30m"',
+            )
+        return count
 
     return parse
 

@@ -12,11 +12,14 @@ from typing import Any
 
 import attrs
 
+from xfer.config_dnssec import DnssecPolicy
 from xfer.config_keys import Dnssec, Role, SerialPolicy, ZonesFromTable, ZoneTable
 from xfer.config_read import Raw, Reader, nearest
 from xfer.errors import WireError
 from xfer.idn import absolute, wire_name
 from xfer.peers import MAX_PEERS_PER_ZONE, Acl, Peer
+
+_DEFAULT = DnssecPolicy()
 
 
 @attrs.frozen
@@ -24,7 +27,8 @@ class ZoneConfig:
     """One zone as configured. origin: lower-case wire name; refresh: seconds, None for the SOA's.
 
     file: the zone file of a primary zone; declared_in: the config file that names the zone;
-    allow_query: empty for anyone; serial: how versions made here get theirs.
+    allow_query: empty for anyone; serial: how versions made here get theirs; policy: of a
+    live-signed zone, None of others.
     """
 
     name: str
@@ -40,6 +44,12 @@ class ZoneConfig:
     declared_in: Path
     allow_query: tuple[Acl, ...] = ()
     serial: SerialPolicy = SerialPolicy.INCREMENT
+    policy: DnssecPolicy | None = None
+
+    @property
+    def signed_here(self) -> bool:
+        """Whether it is live-signed."""
+        return self.dnssec is Dnssec.LIVE_SIGNED
 
     def peer(self, name: str) -> Peer | None:
         """The primary of that name."""
@@ -54,9 +64,10 @@ def build_zones(
     lists: list[Raw],
     peers: Mapping[str, Peer | None],
     acls: Mapping[str, Acl],
+    policies: Mapping[str, DnssecPolicy | None],
 ) -> dict[str, ZoneConfig]:
     """All zones by absolute name, sorted; problems go to the reader."""
-    builder = _Builder(reader, peers, acls)
+    builder = _Builder(reader, peers, acls, policies)
     if defaults is not None:
         builder.defaults = builder.partial(defaults, ("name", "template"))
     for name, raw in templates.items():
@@ -70,11 +81,16 @@ def build_zones(
 
 class _Builder:
     def __init__(
-        self, reader: Reader, peers: Mapping[str, Peer | None], acls: Mapping[str, Acl]
+        self,
+        reader: Reader,
+        peers: Mapping[str, Peer | None],
+        acls: Mapping[str, Acl],
+        policies: Mapping[str, DnssecPolicy | None],
     ) -> None:
         self.reader = reader
         self.peers = peers
         self.acls = acls
+        self.policies = policies
         self.defaults: dict[str, Any] = {}
         self.templates: dict[str, dict[str, Any]] = {}
         self.found: dict[str, ZoneConfig] = {}
@@ -171,6 +187,7 @@ class _Builder:
             )
         if table.role is Role.PRIMARY and table.file is None:
             self.reader.error(raw.file, raw.key, "a primary zone needs its zone file", "file = …")
+        policy = self._policy(raw, table)
         if len(self.reader.errors) > before:
             return None
         return ZoneConfig(
@@ -187,7 +204,21 @@ class _Builder:
             declared_in=raw.file,
             serial=table.serial,
             allow_query=allow_query,
+            policy=policy,
         )
+
+    def _policy(self, raw: Raw, table: ZoneTable) -> DnssecPolicy | None:
+        name = table.dnssec_policy
+        if name is not None and name not in self.policies:
+            self.reader.error(
+                raw.file,
+                f"{raw.key}.dnssec_policy",
+                f"there is no [dnssec_policy.{name}]",
+                nearest(name, self.policies),
+            )
+        if table.dnssec is not Dnssec.LIVE_SIGNED:
+            return None
+        return _DEFAULT if name is None else self.policies.get(name)
 
     def _file(self, raw: Raw, table: ZoneTable) -> Path:
         assert table.file is not None
