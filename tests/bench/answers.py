@@ -20,7 +20,6 @@ from pathlib import Path
 import attrs
 
 from tests.bench import zone
-from tests.bench.drain import wait_served
 from tests.bench.load import percentile
 from tests.bench.proc import Meter
 from tests.bench.replay import Replay
@@ -135,7 +134,7 @@ def serving(name: str, replay: Replay) -> Iterator[Server]:
     """The server, serving the replay's version 1."""
     replay.use(1)
     with MAKERS[name]([SecondaryZone(zone.ZONE, [replay.remote], keys=[replay.key])]) as server:
-        wait_served(server.address, server.port, zone.serial_of(1))
+        server.wait_serving(zone.ZONE, zone.serial_of(1))
         with Meter(server.pid) as meter:
             meter.settle()
         yield server

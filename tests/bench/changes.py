@@ -194,6 +194,7 @@ def measure_ixfr(name: str, primary: Changing, changes: int, times: int) -> dict
         server = secondary.server
 
         def out(stage: str, serial: int) -> None:
+            server.wait_serving(zone.ZONE, serial)
             with Meter(server.pid, sampling=False) as meter:
                 seconds, whole = ask_ixfr(server.remote(), primary.key, serial - 1, wanted)
                 meter.settle(0.1)

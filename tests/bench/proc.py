@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.peers import sessions
+
 _TICK = os.sysconf("SC_CLK_TCK")
 _INTERVAL = 0.05
 
@@ -27,9 +29,9 @@ class Meter:
 
     def __init__(self, leader: int, *, sampling: bool = True) -> None:
         self._leader = leader
-        self._foreign: set[str] = set()
-        self._ticks: dict[str, int] = {}
-        self._base: dict[str, int] = {}
+        self._foreign: set[int] = set()
+        self._ticks: dict[int, int] = {}
+        self._base: dict[int, int] = {}
         self.peak_bytes = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -46,29 +48,28 @@ class Meter:
             self._stop.set()
         self._thread.start()
 
-    def _processes(self) -> list[str]:
+    def _processes(self) -> list[int]:
         found = []
-        for pid in os.listdir("/proc"):  # noqa: PTH208 - a Path per process is wasted here
-            if not pid.isdigit() or pid in self._foreign:
+        for pid in sessions.pids():
+            if pid in self._foreign:
                 continue
-            stat = _read(f"/proc/{pid}/stat")
-            fields = stat[stat.rfind(b")") + 2 :].split()
-            if not fields:
+            process = sessions.process(pid)
+            if process is None:
                 continue
-            if int(fields[3]) != self._leader:
+            if process.session != self._leader:
                 # A new process is in its parent's session for a moment: look at it again.
-                if int(fields[1]) != self._leader:
+                if process.parent != self._leader:
                     self._foreign.add(pid)
                 continue
             found.append(pid)
-            self._ticks[pid] = int(fields[11]) + int(fields[12])
+            self._ticks[pid] = process.ticks
         return found
 
     def _sample(self) -> None:
         with self._lock:
             total = 0
             for pid in self._processes():
-                status = _read(f"/proc/{pid}/status")
+                status = sessions.read(f"/proc/{pid}/status")
                 at = status.find(b"VmHWM:")
                 if at >= 0:
                     total += int(status[at + 6 :].split(None, 1)[0]) * 1024
@@ -109,11 +110,3 @@ class Meter:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - called a thousand times a second
-            return file.read()
-    except OSError:
-        return b""

@@ -141,6 +141,8 @@ class Life:
     def _replace_and_send(self, version: int) -> None:
         # No receiver's figure: the client's transfer runs into what follows the swap.
         self._replaced(version)
+        # Of several processes, those that have the version before may take the connection.
+        self._server.wait_serving(zone.ZONE, zone.serial_of(version))
         self._send(SEND_COLD_REPLACED)
 
     def _replace_under_queries(self, version: int) -> None:

@@ -58,10 +58,12 @@ class Primary:
 
 @attrs.frozen
 class Secondary:
-    """A secondary of xfer, and how to count what it received."""
+    """A secondary of xfer. wait: until it serves a serial, so many seconds; counts: what it
+    received."""
 
     name: str
     remote: Remote
+    wait: Callable[[int, float], None]
     counts: Callable[[], Counts]
 
 
@@ -115,11 +117,21 @@ def secondaries(bind: BindFactory, upstream: Remote, ports: list[int]) -> Iterat
             Secondary(
                 "BIND",
                 Remote(named.address, named.port, OUT),
+                named.wait_serial,
                 lambda: counting.of_bind(named.logs()),
             ),
-            Secondary("Knot", knot.remote(OUT), lambda: counting.of_knot(knot.logs())),
-            Secondary("NSD", nsd.remote(OUT), lambda: counting.of_nsd(nsd.logs())),
+            of("Knot", knot, counting.of_knot),
+            of("NSD", nsd, counting.of_nsd),
         ]
+
+
+def of(name: str, server: Server, count: Callable[[str], Counts]) -> Secondary:
+    """A secondary that is a process."""
+
+    def wait(serial: int, timeout: float) -> None:
+        server.wait_serving(ZONE, serial, timeout)
+
+    return Secondary(name, server.remote(OUT), wait, lambda: count(server.logs()))
 
 
 @pytest.fixture(params=["BIND", "Knot"])
@@ -151,7 +163,7 @@ def travel(
             server.wait_serving(ZONE, SERIAL)
             with secondaries(bind, server.remote(OUT), ports) as below:
                 for one in below:
-                    wait_serial(one.remote.address, one.remote.port, ZONE, SERIAL)
+                    one.wait(SERIAL, 60)
                 make_edits(primary, Editor(seed))
                 judge(primary, server, below)
 
@@ -175,7 +187,7 @@ def judge(primary: Primary, server: Server, below: list[Secondary]) -> None:
     heard = min(EDITS, primary.notified())
     wanted = EDITS // 5 if primary.program == "nsupdate" else heard // 2
     for one in below:
-        wait_serial(one.remote.address, one.remote.port, ZONE, last, timeout=20)
+        one.wait(last, 20)
         assert records(one.remote) == expected, one.name
         counts = one.counts()
         print(f"{one.name}: {counts.distinct} serials")

@@ -1,36 +1,30 @@
-"""NSD as a process. It folds the case of names, and runs as several processes."""
+"""NSD as a process. It folds the case of names, and runs as several processes.
+
+For each new version it starts a process that answers, and only then ends the one before: until
+that has gone, either may take the next query or connection.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import time
 
-from tests.peers.process import SecondaryZone, Server, Zone
+from tests.peers.process import PeerError, SecondaryZone, Server, Zone
+from tests.peers.sessions import processes
+
+_AT_REST = 3  # processes: one for transfers, their parent, and one that answers
 
 
 class Nsd(Server):
-    """NSD in the foreground with `server_count` serving processes, controlled by a Unix socket."""
+    """NSD in the foreground with one process that answers, controlled by a Unix socket."""
 
     program = "nsd"
-
-    def __init__(
-        self,
-        zones: Sequence[Zone] = (),
-        *,
-        address: str = "127.0.0.1",
-        port: int | None = None,
-        directory: Path | None = None,
-        server_count: int = 1,
-    ) -> None:
-        super().__init__(zones, address=address, port=port, directory=directory)
-        self.server_count = server_count
 
     def configure(self) -> None:
         text = f"""
 server:
     ip-address: {self.address}@{self.port}
     port: {self.port}
-    server-count: {self.server_count}
+    server-count: 1
     username: ""
     database: ""
     zonesdir: "{self.directory}"
@@ -78,6 +72,20 @@ remote-control:
 
     def command(self) -> list[str]:
         return ["nsd", "-d", "-c", str(self.directory / "nsd.conf")]
+
+    def wait_serving(self, zone: str, serial: int, timeout: float = 60.0) -> None:
+        """Wait until SOA queries are answered with `serial`, and nobody has an older one."""
+        deadline = time.monotonic() + timeout
+        super().wait_serving(zone, serial, timeout)
+        # Who answered is there by now, so as many as at rest are those of its version.
+        while len(found := processes(self.pid)) != _AT_REST:
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise PeerError(
+                    f"nsd: expected {_AT_REST} processes within {timeout} s, there are {found}\n"
+                    f"{self.logs()[-4000:]}"
+                )
+            time.sleep(0.01)
 
     def control(self, *words: str) -> str:
         return self._run("nsd-control", "-c", str(self.directory / "nsd.conf"), *words)
