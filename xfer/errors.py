@@ -9,6 +9,8 @@
     │   ├── ZoneRejected        the checks refuse it; names the rule
     │   ├── ChangeRefused       a change that does not fit the version it is for
     │   └── ZoneFileError       a zone file: names file and line
+    ├── DnssecError             keys and signing
+    │   └── KeyRefused          a key, key file or key directory that cannot be used
     ├── JournalError            the database under the journal
     │   ├── JournalDamaged      a stored blob does not match its checksum
     │   ├── JournalLocked       another process writes to it
@@ -138,6 +140,25 @@ class ZoneFileError(ZoneError):
         self.line = line
         self.problem = problem
         super().__init__(f"{file}:{line}: {problem}" if line else f"{file}: {problem}")
+
+
+class DnssecError(XferError):
+    """Keys and signing (RFC 4033–4035)."""
+
+
+class KeyRefused(DnssecError):
+    """A key, key file or key directory that cannot be used; never says what is in a private key.
+
+    expected, got: the halves of the sentence; file: path of the file, "" for none; fix: what to do.
+    """
+
+    def __init__(self, expected: str, got: str, file: str = "", fix: str = "") -> None:
+        self.expected = expected
+        self.got = got
+        self.file = file
+        self.fix = fix
+        head = f"{file}: " if file else ""
+        super().__init__(f"{head}expected {expected}, got {got}" + (f"; {fix}" if fix else ""))
 
 
 class JournalError(XferError):
