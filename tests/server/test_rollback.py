@@ -21,7 +21,7 @@ A = peer("a", "192.0.2.1")
 class NoVersions:
     """A journal that lists nothing."""
 
-    def latest(self, origin: bytes) -> None:
+    def latest(self, origin: bytes, chain: str) -> None:
         return None
 
 

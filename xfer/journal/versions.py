@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from xfer.zone.changeset import Changeset
 
 PUBLISHED: Final = "published"
-"""The chain of versions that were served. A zone whose received content differs from what it
-publishes keeps the received versions in a chain of their own (DESIGN §1)."""
+"""The chain of versions that were served."""
+
+RECEIVED: Final = "received"
+"""The chain of what came to a zone that publishes something else, as one that is signed here does
+(DESIGN §1)."""
 
 PRIMARY: Final = "primary"
 SECONDARY: Final = "secondary"

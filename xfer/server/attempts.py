@@ -91,7 +91,7 @@ class Attempts:
             )
         if self.stopping or zone.removed or not zone.secondary:
             return False
-        if hint.met(zone.serial) and zone.error is None and not self._expired(zone):
+        if hint.met(zone.content_serial) and zone.error is None and not self._expired(zone):
             return False
         self._follow(zone, hint)
         return True
@@ -125,7 +125,7 @@ class Attempts:
             hint, zone.hint = zone.hint, None
             self._follow(zone, hint)
         else:
-            first = FIRST if zone.snapshot is None else CHECK
+            first = FIRST if zone.content is None else CHECK
             self.schedule.at(zone, self._clock.monotonic(), first)
 
     def _follow(self, zone: Zone, hint: Hint) -> None:
@@ -137,7 +137,7 @@ class Attempts:
             return
         if zone.busy:
             checking = self._yielding.get(zone) if zone.transfer_from is None else None
-            if checking is not None and not hint.met(zone.serial):
+            if checking is not None and not hint.met(zone.content_serial):
                 checking()  # it may wait for a primary that is dead
             self.refresher.slots.hurry(zone)
             return
@@ -254,7 +254,7 @@ class Attempts:
         async with self._turn(zone):
             if zone.removed or not zone.secondary:
                 return Outcome(False, True, "no secondary zone any more", zone.name)
-            before, served = dict(zone.primaries), zone.version
+            before, held = dict(zone.primaries), zone.content_version
             hint, zone.hint = zone.hint, None
             if hint is not None:
                 zone.pursued, zone.rung = hint, 0
@@ -278,7 +278,7 @@ class Attempts:
                 self._yielding.pop(zone, None)
         if not zone.removed and zone.secondary:
             self._plan(zone, outcome.ok)
-            if outcome.ok and zone.version is not served:
+            if outcome.ok and zone.content_version is not held:
                 self.saving.committed(zone, before)
             else:
                 self.saving.keep(zone, before)
@@ -341,7 +341,7 @@ class Attempts:
             after = 0.0
         self.schedule.at(zone, now + after, action)
         hint, zone.hint = zone.hint, None
-        if hint is not None and not (succeeded and hint.met(zone.serial)):
+        if hint is not None and not (succeeded and hint.met(zone.content_serial)):
             self._follow(zone, hint)
 
     def _after(self, zone: Zone, succeeded: bool, left: float | None, spread: float) -> float:
@@ -356,7 +356,7 @@ class Attempts:
         """Seconds until the NOTIFY is followed up again; None where it is done with."""
         hint = zone.pursued
         assert hint is not None
-        done = hint.serial is None or hint.met(zone.serial) or zone.held is not None
+        done = hint.serial is None or hint.met(zone.content_serial) or zone.held is not None
         if not (succeeded and done):
             step = timers.ladder_after(self.ladder, zone.rung, spread)
             if step is not None:
@@ -366,7 +366,7 @@ class Attempts:
         return None
 
     def _expired(self, zone: Zone) -> bool:
-        return zone.snapshot is not None and zone.serving(self._clock.monotonic()) is None
+        return zone.content is not None and zone.holding(self._clock.monotonic()) is None
 
     def _expire(self, zone: Zone) -> None:
         if zone.removed or zone.expired or not zone.secondary:

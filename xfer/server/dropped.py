@@ -35,6 +35,6 @@ def marks_of(snapshot: Snapshot, findings: Iterable[Finding]) -> tuple[Mark, ...
 def restore(zone: Zone, marks: Sequence[Mark]) -> None:
     """Know again what the marks say; one that cannot be read is held to mean what is served."""
     for mark in marks:
-        if mark.name == MARK and zone.snapshot is not None:
+        if mark.name == MARK and zone.content is not None:
             root = mark.data.get("root")
-            zone.lacking = root if isinstance(root, str) else zone.snapshot.root.hex()
+            zone.lacking = root if isinstance(root, str) else zone.content.root.hex()

@@ -96,7 +96,7 @@ class Editor:
     async def text(self, zone: Zone) -> EditText:
         """The zone as a file to be edited. Raises Refused, TooLarge, NoContent."""
         _check_primary(zone)
-        snapshot, version = zone.snapshot, zone.version
+        snapshot, version = zone.content, zone.content_version
         if snapshot is None or version is None:
             raise NoContent(f"{zone.name} has no version yet: `xfer zone import` makes the first")
         most = self.rules().edit_records
@@ -111,9 +111,9 @@ class Editor:
 
     def soa(self, zone: Zone) -> SoaFields:
         """The fields of the SOA that is served. Raises NoContent."""
-        if zone.snapshot is None:
+        if zone.content is None:
             raise NoContent(f"{zone.name} has no version yet, and so no SOA")
-        return fields_of(zone.snapshot)
+        return fields_of(zone.content)
 
     async def take(self, zone: Zone, new: TextIO | SoaChange, order: Order) -> Edited:
         """Publish what the text holds, or what is served with another SOA; or with `dry_run` only
@@ -125,13 +125,13 @@ class Editor:
         _check_primary(zone)
         if order.dry_run:
             _check_version(zone, order)
-            served, version = zone.snapshot, zone.version
+            served, version = zone.content, zone.content_version
             made = await self._make(zone, served, new, order)
             return _edited(zone, served, version, made, False)
         async with self.turn(zone):
             _check_primary(zone)
             _check_version(zone, order)
-            served = zone.snapshot
+            served = zone.content
             made = await self._make(zone, served, new, order)
             await self.executor.run(made.comments.before, self.journal, zone.origin)
             if made.found.changed:
@@ -140,7 +140,7 @@ class Editor:
                 for mark in made.marks:
                     await self.executor.run(self.journal.set_mark, mark)
             await self.executor.run(made.comments.after, self.journal, zone.origin)
-            version = zone.version
+            version = zone.content_version
             if zone.config.file is not None and (zone.error is not None or made.marks):
                 rules = self.rules()
                 await self.files.publish(zone, rules.policy, rules.max_records, rules.collector())
@@ -152,9 +152,9 @@ class Editor:
         rules = self.rules()
         last = None
         if served is not None:
-            newest = await self.executor.run(self.journal.latest, zone.origin)
+            newest = await self.executor.run(self.journal.latest, zone.origin, zone.content_chain)
             stored = newest.serial if newest is not None else None
-            last = last_given(served.serial, [stored, *zone.known_serials()])
+            last = last_given(served.serial, [stored, *zone.content_serials()])
         what = _Parse(
             self.journal, zone.origin, zone.config.serial, zone.config.file, served, rules, last
         )
@@ -167,7 +167,7 @@ class Editor:
 
     async def _publish(self, zone: Zone, made: _Made, order: Order) -> None:
         found = made.found
-        serial_from = zone.serial
+        serial_from = zone.content_serial
         source = {
             "import": f"import of {order.name}",
             "edit": f"edit by {order.by}",
@@ -275,12 +275,12 @@ def _check_primary(zone: Zone) -> None:
 
 
 def _check_version(zone: Zone, order: Order) -> None:
-    served = zone.version.id if zone.version is not None else 0
+    served = zone.content_version.id if zone.content_version is not None else 0
     if order.if_version is not None and order.if_version != served:
-        source = f" ({zone.version.source})" if zone.version is not None else ""
+        source = f" ({zone.content_version.source})" if zone.content_version is not None else ""
         raise Conflict(
             f"expected {zone.name} at version v{order.if_version}, which the change was made for, "
-            f"got v{served}, serial {zone.serial}{source}"
+            f"got v{served}, serial {zone.content_serial}{source}"
         )
 
 

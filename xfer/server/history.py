@@ -88,8 +88,8 @@ class History:
         return await self.executor.run(self._find, zone, named)
 
     async def newest(self, zone: Zone) -> int | None:
-        """The serial of the newest version listed, whether or not it can be read."""
-        found = await self.executor.run(self.journal.latest, zone.origin)
+        """The serial of the newest content listed, whether or not it can be read."""
+        found = await self.executor.run(self.journal.latest, zone.origin, zone.content_chain)
         return found.serial if found is not None else None
 
     async def load(self, zone: Zone, version: Version) -> Snapshot:
@@ -97,6 +97,23 @@ class History:
         if zone.version is not None and version.id == zone.version.id and zone.snapshot is not None:
             return zone.snapshot
         return await self.executor.run(self.journal.load, version, zone.snapshot)
+
+    async def content(self, zone: Zone, version: Version) -> Snapshot:
+        """The content of a published version: where the zone is signed here, what it was made of.
+
+        Raises NoSuchVersion where that is not kept any more.
+        """
+        if zone.signing is None:
+            return await self.load(zone, version)
+        made_of = await self.executor.run(
+            self.journal.at, zone.origin, version.created, zone.content_chain
+        )
+        if made_of is None:
+            raise NoSuchVersion(
+                f"expected the content of {zone.name} serial {version.serial} before it was "
+                "signed, which is not kept any more"
+            )
+        return await self.executor.run(self.journal.load, made_of, zone.content)
 
     async def diff(self, zone: Zone, old: Named, new: Named) -> AsyncIterator[bytes]:
         """What changed from one version to another, as text in pieces (`xfer.zone.difftext`)."""

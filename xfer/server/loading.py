@@ -19,13 +19,15 @@ from xfer.clock import Clock
 from xfer.errors import Failure, XferError
 from xfer.journal import Journal, Mark, PeerState, Version
 from xfer.journal import ZoneState as SavedState
+from xfer.journal.versions import RECEIVED
 from xfer.server import dropped, primaries, rollback
 from xfer.server.downstream import Downstream
 from xfer.server.executor import Executor
 from xfer.server.readiness import responder_for
+from xfer.server.signed import Signing
 from xfer.server.status import FailureReport
 from xfer.server.stored import Stored
-from xfer.server.zones import Zone, lifetime
+from xfer.server.zones import Content, Zone, lifetime
 from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
@@ -48,9 +50,14 @@ class _Saved:
     marks: dict[bytes, list[Mark]]
 
 
+def _none_signed(zone: Zone, marks: Sequence[Mark]) -> Signing | None:
+    return None
+
+
 @attrs.define(eq=False)
 class Loading:
-    """loaded: called with each zone as soon as it may be served and checked."""
+    """loaded: called with each zone as soon as it may be served and checked; signed: what is known
+    of a zone's signing, by its marks, None where it is not signed here."""
 
     nursery: trio.Nursery
     journal: Journal
@@ -58,6 +65,7 @@ class Loading:
     clock: Clock
     downstream: Downstream
     loaded: Callable[[Zone], None]
+    signed: Callable[[Zone, Sequence[Mark]], Signing | None] = _none_signed
     _saved: _Saved | None = None
     _reading: set[Zone] = attrs.Factory(set)
     _hurried: list[Zone] = attrs.Factory(list)
@@ -71,7 +79,7 @@ class Loading:
         octets = 0
         for number, zone in enumerate(list(zones)):
             version = saved.stored.get(zone.origin)
-            if version is None or version.size > SMALL:
+            if version is None or version.size > SMALL or zone.config.signed_here:
                 await self._one(zone, saved)
             elif zone.loading and zone not in self._reading:
                 together.append((zone, version))
@@ -128,7 +136,7 @@ class Loading:
         origin = zone.origin
         state = saved.states.pop(origin, None)
         peers = saved.peers.pop(origin, [])
-        if origin in saved.stored:
+        if origin in saved.stored or zone.config.signed_here:
             await self._read(zone, state, peers, saved.marks.get(origin, []))
         else:
             self._know(zone, peers)
@@ -150,9 +158,13 @@ class Loading:
                 await self._one(zone, saved)
             elif zone.loading and zone not in self._reading:  # not hurried meanwhile
                 origin = zone.origin
+                marks = saved.marks.get(origin, [])
+                if self.signed(zone, marks) is not None:
+                    await self._one(zone, saved)
+                    continue
                 zone.snapshot, zone.version = snapshot, version
                 self._restore(zone, saved.states.pop(origin, None))
-                rollback.restore(zone, saved.marks.get(origin, []))
+                rollback.restore(zone, marks)
                 self._know(zone, saved.peers.pop(origin, []))
                 self._end(zone)
             if number % ENDED == ENDED - 1:
@@ -167,22 +179,35 @@ class Loading:
     ) -> None:
         self._reading.add(zone)
         responder = None
+        signing = self.signed(zone, marks)
+        readable = received = None
         try:
             readable = await self.executor.run(self.journal.latest_readable, zone.origin)
             if readable is not None:
                 responder = await responder_for(zone, readable.snapshot, self.executor)
+            if signing is not None:
+                received = await self.executor.run(
+                    self.journal.latest_readable, zone.origin, RECEIVED
+                )
         except XferError as error:
             log.error("version unreadable", zone=zone.name, error=str(error))
             zone.damaged = (str(error),)
-            readable = None
         finally:
             self._reading.discard(zone)
+        zone.signing = signing
+        damaged = [damage for one in (readable, received) if one for damage in one.damaged]
+        for damage in damaged:
+            log.error("version damaged", zone=zone.name, error=str(damage))
+        zone.damaged += tuple(map(str, damaged))
         if readable is not None:
-            for damage in readable.damaged:
-                log.error("version damaged", zone=zone.name, error=str(damage))
-            zone.damaged = tuple(map(str, readable.damaged))
             zone.snapshot, zone.version = readable.snapshot, readable.version
             zone.prepared(responder)
+        if received is not None:
+            zone.received = Content(received.snapshot, received.version)
+        elif signing is not None and signing.fresh and readable is not None:
+            # It was not signed until now: what it has served is what came.
+            zone.received = Content(readable.snapshot, readable.version)
+        if zone.content is not None:
             self._restore(zone, state)
             rollback.restore(zone, marks)
             dropped.restore(zone, marks)
@@ -211,11 +236,12 @@ class Loading:
 
     def _restore(self, zone: Zone, saved: SavedState | None) -> None:
         """When a secondary zone expires, and what came of its last check."""
-        if not zone.secondary or zone.snapshot is None or zone.version is None:
+        content, version = zone.content, zone.content_version
+        if not zone.secondary or content is None or version is None:
             return
         wall = self.clock.wall()
-        limit = lifetime(zone.snapshot, None)
-        expire_at = zone.version.created + limit
+        limit = lifetime(content, None)
+        expire_at = version.created + limit
         if saved is not None:
             failing = saved.failures > 0 or bool(saved.error_class)
             zone.stored = Stored(saved.expire_at, failing, 0)

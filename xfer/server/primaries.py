@@ -55,7 +55,7 @@ def may_ixfr(zone: Zone, peer: Peer, wall: float) -> bool:
     Not where its content under that serial is another, in what the checks have dropped for one:
     such changes may well apply, and what comes of it is no primary's zone.
     """
-    serial = zone.serial
+    serial = zone.content_serial
     if serial is None or not peer.ixfr or zone.made_here or not zone.complete:
         return False
     if any(other.diverged == serial for other in zone.primaries.values()):

@@ -1,6 +1,7 @@
 """Publishing: the one function through which a version comes to be served (DESIGN §1).
 
     TSIG of the last message verified → checks passed     the candidate exists only after both
+    → signed, where that is done here                     first the content is made durable
     → differences known, blocks written ahead             phase writing
     → journal commit durable                              phase flipping
     → served by all worker processes                      phase swapping
@@ -21,17 +22,19 @@ from typing import Protocol, TypeVar
 import attrs
 import trio
 
+from xfer.answer.respond import Responder
 from xfer.clock import Clock
 from xfer.errors import Failure, JournalError, TransferError
 from xfer.journal import Mark, NewVersion, Version
 from xfer.journal.blocks import weight
 from xfer.journal.store import GATHER_BYTES
+from xfer.journal.versions import PUBLISHED, RECEIVED
 from xfer.server import dropped, phases
 from xfer.server.changes import Changes, difference
 from xfer.server.executor import Executor
 from xfer.server.readiness import responder_for
 from xfer.server.status import Phase
-from xfer.server.zones import Zone, lifetime
+from xfer.server.zones import Content, Zone, lifetime
 from xfer.wire import names, records
 from xfer.zone.block import Block
 from xfer.zone.changeset import Changeset
@@ -91,6 +94,12 @@ class Followers(Protocol):
     def swapped(self, zone: Zone) -> None: ...
 
 
+class Signer(Protocol):
+    """Makes what is served of what came (`xfer.server.signing.Signers`)."""
+
+    async def follow(self, zone: Zone) -> None: ...
+
+
 class Commits(Protocol):
     """Commits versions of many zones together (`xfer.journal.GroupCommitter`)."""
 
@@ -100,7 +109,8 @@ class Commits(Protocol):
 @attrs.define(eq=False)
 class Publisher:
     """notify: queues NOTIFY for the version that the zone now serves; changes: remembers what each
-    version changed, None where nobody asks for it; followers: serve a version before we do."""
+    version changed, None where nobody asks for it; followers: serve a version before we do; signer:
+    of zones that are signed here."""
 
     commits: Commits
     executor: Executor
@@ -108,32 +118,77 @@ class Publisher:
     notify: Callable[[Zone], None]
     changes: Changes | None = None
     followers: Followers | None = None
+    signer: Signer | None = None
     _stood: float = -math.inf
     _firsts: int = 0
 
     async def publish(self, zone: Zone, candidate: Candidate, ahead: Ahead) -> Version:
         """Make the candidate durable, serve it, tell the secondaries; returns its version.
 
+        Where the zone is signed here, the candidate is its content: what is served is made of that,
+        and what hinders it is the signer's to tell and to mend.
+
         Raises TransferError (POLICY) where the journal fails.
         """
-        snapshot, served = candidate.snapshot, zone.snapshot
+        if zone.signing is None or self.signer is None:
+            return await self.serve(zone, candidate, ahead)
+        version, _, _ = await self._store(zone, candidate, ahead, RECEIVED)
+        zone.received = Content(candidate.snapshot, version)
+        self._came(zone, candidate)
+        await self.signer.follow(zone)
+        return version
+
+    async def serve(self, zone: Zone, candidate: Candidate, ahead: Ahead) -> Version:
+        """Like `publish`, of what is to be served as it is."""
+        snapshot = candidate.snapshot
+        version, changes, responder = await self._store(zone, candidate, ahead, PUBLISHED)
+        phases.enter_phase(zone, Phase.SWAPPING)
+        if self.followers is not None:
+            await self.followers.ahead(zone, snapshot)
+        zone.snapshot, zone.version = snapshot, version
+        zone.prepared(responder)
+        zone.damaged = ()
+        if changes is not None and self.changes is not None:
+            self.changes.note(version, changes)
+        if zone.signing is None:
+            self._came(zone, candidate)
+        if self.followers is not None:
+            self.followers.swapped(zone)
+        phases.enter_phase(zone, Phase.NOTIFYING)
+        self.notify(zone)
+        return version
+
+    async def _store(
+        self, zone: Zone, candidate: Candidate, ahead: Ahead, chain: str
+    ) -> tuple[Version, Changeset | None, Responder | None]:
+        """Commit it to one of the zone's chains; its version, what it changes there, where that is
+        known, and what is to answer it, where it is to be served and that is work."""
+        snapshot = candidate.snapshot
+        serving = chain == PUBLISHED
+        before = zone.snapshot if serving else zone.content
+        parent = zone.version if serving else zone.content_version
         try:
             phases.enter_phase(zone, Phase.WRITING)
-            changes = await self._prepare(served, candidate, ahead)
-            responder = await responder_for(zone, snapshot, self.executor)
+            changes = await self._prepare(before, candidate, ahead)
+            responder = None
+            if serving:
+                responder = await responder_for(zone, snapshot, self.executor)
             phases.enter_phase(zone, Phase.FLIPPING)
             now = self.clock.wall()
-            lacking = dropped.marks_of(snapshot, candidate.findings)
+            lacking: tuple[Mark, ...] = ()
             confirmed = zone.secondary and candidate.confirmed
+            if chain == zone.content_chain:
+                lacking = dropped.marks_of(snapshot, candidate.findings)
             new = NewVersion(
                 origin=zone.origin,
                 serial=snapshot.serial,
-                parent=zone.version.id if zone.version is not None else None,
+                parent=parent.id if parent is not None else None,
                 snapshot=snapshot,
                 source=candidate.source,
                 kind=candidate.kind,
                 received_at=now if confirmed else None,
                 expire_at=now + lifetime(snapshot, candidate.expire) if confirmed else None,
+                chain=chain,
                 marks=(*candidate.marks, *lacking),
                 added=len(changes.added) if changes is not None else None,
                 removed=len(changes.removed) if changes is not None else None,
@@ -148,26 +203,17 @@ class Publisher:
                 hint="nothing can be published while the journal fails",
                 try_next=False,
             ) from error
-        phases.enter_phase(zone, Phase.SWAPPING)
-        if self.followers is not None:
-            await self.followers.ahead(zone, snapshot)
-        zone.snapshot, zone.version = snapshot, version
-        zone.prepared(responder)
-        zone.damaged = ()
-        dropped.restore(zone, lacking)
-        if changes is not None and self.changes is not None:
-            self.changes.note(version, changes)
+        return version, changes, responder
+
+    def _came(self, zone: Zone, candidate: Candidate) -> None:
+        """Note what is known of content that is durable now."""
+        dropped.restore(zone, dropped.marks_of(candidate.snapshot, candidate.findings))
         zone.findings = _findings(zone.findings, candidate)
-        if confirmed:
+        if zone.secondary and candidate.confirmed:
             zone.keep_alive(self.clock.monotonic(), candidate.expire, True)
         elif zone.expires is not None:
-            latest = self.clock.monotonic() + lifetime(snapshot, None)
+            latest = self.clock.monotonic() + lifetime(candidate.snapshot, None)
             zone.expires = min(zone.expires, latest)
-        if self.followers is not None:
-            self.followers.swapped(zone)
-        phases.enter_phase(zone, Phase.NOTIFYING)
-        self.notify(zone)
-        return version
 
     def _standing(self, changes: Changeset | None) -> float:
         """Seconds to stand still for the commit."""

@@ -94,19 +94,19 @@ class Refresher(Transfers):
             news = False
             zone.transfer_kind = ""
             try:
-                if force or zone.snapshot is None:
+                if force or zone.content is None:
                     whole = await self._transfer(zone, peer, hint, None, True)
                     assert isinstance(whole, Outcome), "a whole zone is never no news"
                     return whole
                 held = zone.held is not None
                 if number == 0 and not (expired or held) and self._straight(zone, peer, hint):
-                    got = await self._transfer(zone, peer, hint, zone.serial, False)
+                    got = await self._transfer(zone, peer, hint, zone.content_serial, False)
                     if isinstance(got, Outcome):
                         return got
                     reached = reached or (peer, got)
                     continue
                 answer = await self._check(zone, peer, hint is None and number > 0, told)
-                served = zone.snapshot.serial
+                served = zone.content.serial
                 ahead = newer(answer.serial, served)
                 news = ahead or (expired and answer.serial != served)
                 if not news or held:
@@ -129,7 +129,7 @@ class Refresher(Transfers):
             unchanged = self._unchanged(zone, *reached)
             return unchanged if missed is None else self._all_failed(zone, missed)
         assert first is not None, "config requires a primary for a secondary zone"
-        if only is not None and len(zone.config.primaries) > 1 and zone.snapshot is not None:
+        if only is not None and len(zone.config.primaries) > 1 and zone.content is not None:
             return self._failure(zone, first)  # which says nothing about the other primaries
         return self._all_failed(zone, first)
 
@@ -139,8 +139,8 @@ class Refresher(Transfers):
         return (
             hint is not None
             and hint.serial is not None
-            and zone.serial is not None
-            and newer(hint.serial, zone.serial)
+            and zone.content_serial is not None
+            and newer(hint.serial, zone.content_serial)
             and primaries.may_ixfr(zone, peer, self.clock.wall())
         )
 
@@ -163,7 +163,7 @@ class Refresher(Transfers):
 
     def settled(self, zone: Zone, peer: Peer, answer: SoaAnswer) -> bool:
         """Note the answer to a look, where it brings no news; whether it is so."""
-        serial = zone.serial
+        serial = zone.content_serial
         if serial is None or zone.removed or self.expired(zone) or newer(answer.serial, serial):
             return False
         self._answered(zone, peer, answer)
@@ -222,7 +222,7 @@ class Refresher(Transfers):
         self._silent.pop(peer.name, None)
         known = zone.primary(peer)
         now = primaries.answered(
-            known, answer.serial, zone.serial, answer.seconds, self.clock.wall()
+            known, answer.serial, zone.content_serial, answer.seconds, self.clock.wall()
         )
         zone.primaries[peer.name] = now
         if now.behind and (known.serial != now.serial or not known.behind):
@@ -230,7 +230,7 @@ class Refresher(Transfers):
                 "primary behind",
                 zone=zone.name,
                 peer=str(peer),
-                serial_from=zone.serial,
+                serial_from=zone.content_serial,
                 serial_to=answer.serial,
             )
 
@@ -238,7 +238,7 @@ class Refresher(Transfers):
         self, zone: Zone, peer: Peer, hint: Hint | None, start: int | None, any_serial: bool
     ) -> Outcome | _News:
         """Transfer and publish; what the primary has where that is nothing new."""
-        serial_from = zone.serial
+        serial_from = zone.content_serial
         urgent = hint is not None or zone.hint is not None
         result, published = await self.transfer(zone, peer, start, any_serial, urgent)
         self._silent.pop(peer.name, None)
@@ -299,11 +299,11 @@ class Refresher(Transfers):
         return Outcome(
             ok=True,
             done=True,
-            message=f"serial {zone.serial} is {word}: {peer.name} has {news.serial}",
+            message=f"serial {zone.content_serial} is {word}: {peer.name} has {news.serial}",
             zone=zone.name,
             peer=peer.name,
-            serial_from=zone.serial,
-            serial_to=zone.serial,
+            serial_from=zone.content_serial,
+            serial_to=zone.content_serial,
         )
 
     def _succeeded(self, zone: Zone) -> None:
@@ -328,6 +328,6 @@ class Refresher(Transfers):
             done=True,
             message=str(error),
             zone=zone.name,
-            serial_from=zone.serial,
+            serial_from=zone.content_serial,
             failure=self.report(error),
         )

@@ -55,7 +55,7 @@ class Rollbacks:
                 "roll back where it is signed"
             )
         version = await self.history.find(zone, named)
-        old = await self.history.load(zone, version)
+        old = await self.history.content(zone, version)
         bound = bound_to_serial(old)
         if bound:
             raise Refused(
@@ -63,7 +63,7 @@ class Rollbacks:
                 "another serial; roll back where it was made"
             )
         async with self.attempts.turn(zone):
-            served = zone.snapshot
+            served = zone.content
             if served is None or zone.removed:
                 raise Refused(f"{zone.name} serves no version to go back from")
             if with_serial(old, served.serial).root == served.root:
@@ -73,7 +73,7 @@ class Rollbacks:
                 )
             wall = self.clock.wall()
             newest = await self.history.newest(zone)
-            last = last_given(served.serial, [newest, *zone.known_serials()])
+            last = last_given(served.serial, [newest, *zone.content_serials()])
             serial = next_serial(zone.config.serial, last, wall)
             held = Held(serial, old.serial, version.id, wall) if zone.secondary else None
             candidate = Candidate(
@@ -137,7 +137,7 @@ class Rollbacks:
         assert held is not None
         outcome = await self.attempts.attempt(zone)
         message = f"released: {outcome.message}"
-        if outcome.ok and zone.serial == held.serial:
+        if outcome.ok and zone.content_serial == held.serial:
             message += (
                 "; its content is still the rollback's, which changes when a primary's serial "
                 f"passes {held.serial}, or at once by `xfer force-axfr {zone.name}`, which "
@@ -146,13 +146,13 @@ class Rollbacks:
         return attrs.evolve(outcome, message=message)
 
     async def _follow(self, zone: Zone) -> Outcome:
-        assert zone.snapshot is not None
+        assert zone.content is not None
         newest = await self.history.newest(zone)
         raising = self.attempts.refresher.raising
         if zone in raising:
             # The first to end would leave the other one to take the primary's own, lower serial.
             raise Refused(f"{zone.name} is being released already")
-        raising[zone] = last_given(zone.snapshot.serial, [newest, *zone.known_serials()])
+        raising[zone] = last_given(zone.content.serial, [newest, *zone.content_serials()])
         try:
             outcome = await self.attempts.attempt(zone, force=True)
         finally:
@@ -174,8 +174,8 @@ def mark_of(zone: Zone, held: Held) -> Mark:
 def restore(zone: Zone, marks: list[Mark]) -> None:
     """Hold the zone again where its marks say so; at what is served, where they do not say more."""
     for mark in marks:
-        if mark.name == MARK and zone.secondary and zone.version is not None:
-            served = zone.version
+        if mark.name == MARK and zone.secondary and zone.content_version is not None:
+            served = zone.content_version
             data: dict[str, Any] = {
                 "serial": served.serial,
                 "content_serial": served.serial,

@@ -108,7 +108,7 @@ class Transfers:
 
     def expired(self, zone: Zone) -> bool:
         """Whether it serves nothing, whatever it holds."""
-        return zone.serving(self.clock.monotonic()) is None
+        return zone.holding(self.clock.monotonic()) is None
 
     def report(self, error: TransferError) -> FailureReport:
         """The error as it is recorded."""
@@ -122,7 +122,7 @@ class Transfers:
             peer=str(peer),
             direction="in",
             kind=kind,
-            serial_from=zone.serial,
+            serial_from=zone.content_serial,
             failure=error.failure.value,
             error=str(error),
         )
@@ -169,7 +169,7 @@ class Transfers:
 
     def _raised(self, zone: Zone, result: PullResult) -> PullResult:
         """What came, under a serial that all who have what is served follow."""
-        served = zone.snapshot
+        served = zone.content
         if served is None:
             return result
         last = last_given(served.serial, [self.raising[zone]])  # it may serve another one by now
@@ -214,7 +214,7 @@ class Transfers:
             rng=self.rng,
             executor=self.executor,
             limits=self.limits,
-            previous=zone.snapshot,
+            previous=zone.content,
             ixfr_from=start,
             write_ahead=ahead.write,
             progress=note,
@@ -228,7 +228,7 @@ class Transfers:
         self, zone: Zone, peer: Peer, result: PullResult, ahead: WriteAhead, any_serial: bool
     ) -> bool:
         """Publish what came; False where it is what is served already."""
-        served = zone.snapshot
+        served = zone.content
         if zone.removed:
             raise TransferError(
                 Failure.POLICY, "a configured zone", "one that a reload has removed", try_next=False
@@ -284,5 +284,5 @@ class Transfers:
             zone=zone.name,
             peer=str(peer),
             serial_to=serial,
-            source=zone.version.source if zone.version is not None else "",
+            source=zone.content_version.source if zone.content_version is not None else "",
         )

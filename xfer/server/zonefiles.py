@@ -89,16 +89,17 @@ class ZoneFiles:
         path = zone.config.file
         if path is None:
             return Outcome(True, True, "the zone has no file", zone.name)
-        serial_from = zone.serial
+        serial_from = zone.content_serial
         readable = _Readable(zone.origin, path, policy, max_records, comments)
         try:
             message, candidate, remarks = await self.executor.run(
                 self._read,
                 readable,
                 zone.config.serial,
-                zone.snapshot,
-                zone.version,
-                zone.known_serials(),
+                zone.content,
+                zone.content_version,
+                zone.content_serials(),
+                zone.content_chain,
             )
             if candidate is not None:
                 with self.journal.write_ahead() as ahead:
@@ -147,6 +148,7 @@ class ZoneFiles:
         served: Snapshot | None,
         version: Version | None,
         known: Sequence[int | None],
+        chain: str,
     ) -> tuple[str, Candidate | None, CommentChange]:
         """What there is to say, what to publish, None for nothing, and whose comments change."""
         none = CommentChange()
@@ -164,7 +166,7 @@ class ZoneFiles:
         snapshot, findings = file.parse(served)
         last = None
         if served is not None and mark.get("digest") != digest:
-            newest = self.journal.latest(origin)
+            newest = self.journal.latest(origin, chain)
             stored = newest.serial if newest is not None else None
             last = last_given(served.serial, [stored, *known])
         found = follow(snapshot, served, serial, self.clock.wall(), last)

@@ -19,10 +19,12 @@ from xfer.answer.kept import Lease
 from xfer.answer.respond import Responder
 from xfer.config import Role, ZoneConfig
 from xfer.journal import Version
+from xfer.journal.versions import PUBLISHED, RECEIVED
 from xfer.peers import Peer
 from xfer.server import timers
 from xfer.server.hints import Hint
 from xfer.server.pull import PullProgress
+from xfer.server.signed import Signing
 from xfer.server.status import (
     FailureReport,
     Held,
@@ -62,11 +64,21 @@ def _expiring(zone: Zone, _: attrs.Attribute[Any], value: float | None) -> float
     return value
 
 
+@attrs.frozen
+class Content:
+    """A version that came, of a zone that publishes another one made of it."""
+
+    snapshot: Snapshot
+    version: Version
+
+
 @attrs.define(eq=False)
 class Zone:
     """One configured zone.
 
-    snapshot, version: what is served, None before the first; loading: it is still being read;
+    snapshot, version: what is served, None before the first; signing: where it is signed here, what
+    is known of that, and then received: what came, of which the served version is made; loading:
+    it is still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
     stored: what the journal has of its state, None where it has none;
     armed: when its expiry is looked at next; paid: how many tokens what is due has got;
@@ -81,6 +93,8 @@ class Zone:
     config: ZoneConfig = attrs.field(on_setattr=_another)
     snapshot: Snapshot | None = attrs.field(default=None, on_setattr=_another)
     version: Version | None = None
+    signing: Signing | None = None
+    received: Content | None = None
     loading: bool = False
     expires: float | None = attrs.field(default=None, on_setattr=_expiring)
     expired: bool = False
@@ -146,6 +160,30 @@ class Zone:
         return self.snapshot.serial if self.snapshot is not None else None
 
     @property
+    def content(self) -> Snapshot | None:
+        """What came, from primaries or an editor: what is served, unless it is signed here."""
+        if self.signing is None:
+            return self.snapshot
+        return self.received.snapshot if self.received is not None else None
+
+    @property
+    def content_version(self) -> Version | None:
+        """The version of `content`."""
+        if self.signing is None:
+            return self.version
+        return self.received.version if self.received is not None else None
+
+    @property
+    def content_serial(self) -> int | None:
+        content = self.content
+        return content.serial if content is not None else None
+
+    @property
+    def content_chain(self) -> str:
+        """The chain in the journal to which `content_version` belongs."""
+        return PUBLISHED if self.signing is None else RECEIVED
+
+    @property
     def secondary(self) -> bool:
         """Whether its content comes from primaries."""
         return self.config.role is Role.SECONDARY
@@ -155,24 +193,32 @@ class Zone:
         """Whether a secondary zone serves what no primary gave as it is: a rollback, what it had as
         a primary zone, or a primary's content under a higher serial. Its serial says nothing about
         theirs then, even where it is the same."""
-        version = self.version
+        version = self.content_version
         return self.secondary and version is not None and version.kind not in ("axfr", "ixfr")
 
     @property
     def raised(self) -> bool:
         """Whether it serves a primary's content under a serial of our own."""
-        return self.secondary and self.version is not None and self.version.kind == RAISED
+        version = self.content_version
+        return self.secondary and version is not None and version.kind == RAISED
 
     @property
     def complete(self) -> bool:
-        """Whether what is served has all that changes of it may go on from."""
-        return not self.lacking or self.snapshot is None or self.snapshot.root.hex() != self.lacking
+        """Whether what came has all that changes of it may go on from."""
+        content = self.content
+        return not self.lacking or content is None or content.root.hex() != self.lacking
 
     def serving(self, now: float) -> Snapshot | None:
         """What may be answered from; None where there is nothing, or it has expired."""
         if self.expires is not None and now >= self.expires:
             return None
         return self.snapshot
+
+    def holding(self, now: float) -> Snapshot | None:
+        """What came, None where there is nothing, or it has expired."""
+        if self.expires is not None and now >= self.expires:
+            return None
+        return self.content
 
     def responder(self, snapshot: Snapshot) -> Responder:
         """Answers from what it serves; made when somebody asks first."""
@@ -213,7 +259,7 @@ class Zone:
 
         option: the primary's EXPIRE option in seconds; transferred: a new version came.
         """
-        if self.snapshot is None:
+        if self.content is None:
             return
         own = self.timers()
         assert own is not None
@@ -225,8 +271,8 @@ class Zone:
         self.expired = False
 
     def timers(self) -> Timers | None:
-        """The timers of what is served; None before the first version."""
-        snapshot, wanted = self.snapshot, self.config.refresh
+        """The timers of what came; None before the first version."""
+        snapshot, wanted = self.content, self.config.refresh
         if snapshot is None:
             return None
         if self._timed is not snapshot or self._refresh != wanted:
@@ -262,15 +308,20 @@ class Zone:
         return ZoneState.CURRENT
 
     def _outdated(self) -> bool:
-        """Whether a primary is known to have more than is served, and would be followed, or none
-        gave what is served."""
-        serial = self.serial
+        """Whether a primary is known to have more than came, and would be followed, or none gave
+        what is served."""
+        serial = self.content_serial
         if serial is None or self.held is not None:
             return False
         if self.made_here:
             return True
         told = (self.primary(peer).serial for peer in self.config.primaries)
         return any(other is not None and newer(other, serial) for other in told)
+
+    def content_serials(self) -> list[int | None]:
+        """Serials that one for new content should follow besides that of `content`: what
+        secondaries know of, where they get the content as it is."""
+        return [] if self.signing is not None else self.known_serials()
 
     def known_serials(self) -> list[int | None]:
         """Serials that secondaries were told of, fetched or said they have."""
