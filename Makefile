@@ -4,9 +4,11 @@ BIN := .venv/bin
 KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfer/zone/build.py \
                      xfer/zone/check.py xfer/zone/image.py xfer/zone/cut.py \
                      xfer/zone/changeset.py xfer/zone/deltas.py xfer/zone/order.py xfer/zone/apply.py \
+                     xfer/zone/zonemd.py \
                      xfer/answer/denial.py xfer/answer/nsec3.py xfer/answer/sections.py \
                      xfer/answer/lookup.py xfer/answer/respond.py xfer/answer/plain.py \
-                     xfer/answer/kept.py xfer/answer/fast.py)
+                     xfer/answer/kept.py xfer/answer/fast.py \
+                     xfer/dnssec/content.py xfer/dnssec/rrsig.py xfer/dnssec/portion.py)
 ARGS ?=
 
 .DEFAULT_GOAL := help

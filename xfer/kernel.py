@@ -37,6 +37,7 @@ PATTERNS = (
     "xfer/zone/deltas.py",
     "xfer/zone/order.py",
     "xfer/zone/apply.py",
+    "xfer/zone/zonemd.py",
     "xfer/answer/denial.py",
     "xfer/answer/nsec3.py",
     "xfer/answer/sections.py",
@@ -45,6 +46,9 @@ PATTERNS = (
     "xfer/answer/plain.py",
     "xfer/answer/kept.py",
     "xfer/answer/fast.py",
+    "xfer/dnssec/content.py",
+    "xfer/dnssec/rrsig.py",
+    "xfer/dnssec/portion.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.
 MANIFEST = "_kernel.json"
@@ -147,7 +151,7 @@ class _KernelFinder:
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """The source's spec when XFER_PURE=1; None (go on as usual) once the form is checked."""
-        if not fullname.startswith(("xfer.wire.", "xfer.zone.", "xfer.answer.")):
+        if not fullname.startswith(("xfer.wire.", "xfer.zone.", "xfer.answer.", "xfer.dnssec.")):
             return None
         source = sources().get(fullname)
         if source is None:

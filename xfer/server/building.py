@@ -19,6 +19,7 @@ from xfer.zone.changeset import Changeset
 from xfer.zone.check import Finding, Policy
 from xfer.zone.deltas import Deltas
 from xfer.zone.snapshot import Snapshot
+from xfer.zone.zonemd import brings_zonemd, has_zonemd
 
 
 @attrs.frozen
@@ -73,10 +74,16 @@ class Building:
 
     @property
     def differing(self) -> int:
-        """Records that `finish` has to delete or add; -1 where it builds a whole zone."""
+        """Records that `finish` has to delete, add, or digest for a ZONEMD; -1 where it builds a
+        whole zone."""
         if self._builder is not None:
             return -1
-        return self._deltas.records if self._deltas is not None else 0
+        deltas, base = self._deltas, self._base
+        if deltas is None or base is None or base.snapshot is None:
+            return 0
+        few = deltas.records < base.snapshot.count
+        digested = few and (has_zonemd(base.snapshot) or brings_zonemd(deltas))
+        return deltas.records + base.snapshot.count * digested
 
     def apply(self, update: Update) -> None:
         """Take the next update. Raises TransferError (CONTENT, POLICY)."""

@@ -162,9 +162,10 @@ class RemoteReception:
         while self.behind:
             rest += self.catch_up()
         self._framing.finish()
-        order, packed, found = self._pipeline.ask("finish")
+        order, zonemd, packed, found = self._pipeline.ask("finish")
         rest += self._unpack(packed)
         snapshot = Snapshot(self._origin, [self._blocks[digest] for digest in order])
+        snapshot.zonemd = zonemd
         findings = tuple(
             Finding(rule, Grade(grade), owner, rtype, detail)
             for rule, grade, owner, rtype, detail in found

@@ -12,7 +12,7 @@ need to start is time and memory.
     command     the packer's answer
     begin       (), once the job before is forgotten
     take        progress, and the blocks that are ready
-    finish      the order of the blocks, those not given yet, findings
+    finish      the order of the blocks, what came of the ZONEMD, blocks not given yet, findings
     drop        none
 
 What fails is answered with the error, and so is all after it until the next `begin`, by nothing.
@@ -174,7 +174,8 @@ class Packer:
         assert received.snapshot is not None, "differences are not for another process"
         rest = [(b.data, b.digest) for b in self._building.take_ready()]
         found = [(f.rule, f.grade.value, f.owner, f.rtype, f.detail) for f in received.findings]
-        return [block.digest for block in received.snapshot.blocks], rest, found
+        order = [block.digest for block in received.snapshot.blocks]
+        return order, received.snapshot.zonemd, rest, found
 
     def _forget(self) -> None:
         self._building = None

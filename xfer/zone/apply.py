@@ -22,6 +22,7 @@ from xfer.zone.cut import octets, rrset_start, within_octets
 from xfer.zone.deltas import Deltas, identity, record_text
 from xfer.zone.order import Order
 from xfer.zone.snapshot import APEX, Snapshot
+from xfer.zone.zonemd import Verifier, verifier_of
 
 _FEW: Final = 64  # owner names that are changed in a block without unpacking it
 
@@ -42,6 +43,7 @@ class Applier:
             )
         self._base = snapshot
         self._deltas = deltas
+        self._policy = policy
         self._checker = Checker(snapshot.origin, policy)
         self._order = Order(list(deltas.now), snapshot.origin)
         self._names: list[bytes] = []  # identities to look at next, sorted
@@ -60,6 +62,8 @@ class Applier:
         self._blocks: list[Block] = []
         self._work = 0
         self._edits = Edits()
+        self._made: Snapshot | None = None
+        self._verifier: Verifier | None = None
         self._snapshot: Snapshot | None = None
 
     def step(self) -> bool:
@@ -72,7 +76,13 @@ class Applier:
         if self._snapshot is not None:
             return False
         self._work = 0
-        if self._at_name < len(self._names):
+        if self._made is not None:
+            if self._verifier is None or not self._verifier.step():
+                if self._verifier is not None:
+                    self._made.zonemd = self._verifier.verdict
+                self._snapshot = self._made
+                return False
+        elif self._at_name < len(self._names):
             self._go_on()
         elif self._outside < len(self._deltas.outside):
             stop = min(self._outside + LARGEST, len(self._deltas.outside))
@@ -83,7 +93,7 @@ class Applier:
             names = self._order.next()
             if names is None:
                 self._finish()
-                return False
+                return True
             self._names = names
             self._at_name = 0
             self._go_on()
@@ -365,7 +375,8 @@ class Applier:
                 f"a zone of at most {deltas.max_octets} octets (limits.max_zone_bytes)",
                 f"{new.size}",
             )
-        self._snapshot = new
+        self._made = new
+        self._verifier = verifier_of(new, self._checker.gone, self._policy)
 
     def _at_end_too_small(self) -> bool:
         """Whether what is left, behind the last old block, is too little for a block."""
@@ -374,7 +385,8 @@ class Applier:
 
     def findings(self) -> list[Finding]:
         """What the checks found so far, at touched owner names."""
-        return list(self._checker.findings)
+        found = self._verifier.findings if self._verifier is not None else []
+        return [*self._checker.findings, *found]
 
     def snapshot(self) -> Snapshot:
         """The new version; only after `step` said False."""

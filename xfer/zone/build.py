@@ -20,6 +20,7 @@ from xfer.zone.block import LARGEST, OCTETS, SMALLEST, TARGET, Block
 from xfer.zone.check import OWNER_LIMIT, Checker, Finding, Policy, owner_refused
 from xfer.zone.cut import octets, rrset_start, within_octets
 from xfer.zone.snapshot import Snapshot
+from xfer.zone.zonemd import Verifier, verifier_of
 
 # Records sorted at once. The last of them stay behind for the next chunk: TAIL, or half where there
 # are few. That absorbs small disorder.
@@ -71,6 +72,8 @@ class Builder:
         # Only with disorder: sorted runs, each a list of blocks.
         self._runs: list[list[Block]] = []
         self._merge: _Merge | None = None
+        self._made: Snapshot | None = None
+        self._verifier: Verifier | None = None
         self._snapshot: Snapshot | None = None
 
     def cut_at(self, cuts: list[bytes]) -> None:
@@ -248,15 +251,21 @@ class Builder:
                 self._flush()
         elif self._open:
             self._close_blocks(True)
-        else:
+        elif self._made is None:
             self._checker.finish()
-            self._snapshot = Snapshot(self.origin, self._blocks)
+            self._made = Snapshot(self.origin, self._blocks)
+            self._verifier = verifier_of(self._made, self._checker.gone, self._policy)
+        elif self._verifier is None or not self._verifier.step():
+            if self._verifier is not None:
+                self._made.zonemd = self._verifier.verdict
+            self._snapshot = self._made
             return False
         return True
 
     def findings(self) -> list[Finding]:
         """What the checks found so far."""
-        return list(self._checker.findings)
+        found = self._verifier.findings if self._verifier is not None else []
+        return [*self._checker.findings, *found]
 
     def snapshot(self) -> Snapshot:
         """The finished version; only after `step` said False."""

@@ -29,6 +29,7 @@ from xfer.wire.records import (
     rrset_end,
     type_text,
 )
+from xfer.zone.deltas import identity
 
 
 class Grade(enum.Enum):
@@ -68,6 +69,12 @@ RULES: Final[dict[str, Rule]] = {
         Grade.WARN, [Grade.REJECT, Grade.WARN], "one TTL in an RRset (warn: the lowest is used)"
     ),
     "duplicate": Rule(Grade.WARN, [Grade.REJECT, Grade.WARN], "each record once (warn: kept once)"),
+    "zonemd": Rule(
+        Grade.REJECT,
+        [Grade.REJECT, Grade.WARN],
+        "where ZONEMD records stand at the apex, one whose digest the zone has as it came "
+        "(RFC 8976; an integrity check only, as no signature over them is validated)",
+    ),
 }
 RRSET_LIMIT: Final = 64_000
 OWNER_LIMIT: Final = 50_000  # records at one owner name; far above what an answer can hold
@@ -118,7 +125,9 @@ class Policy:
 class Checker:
     """Looks at a zone's records as they pass in canonical order, whole owner names at a time.
 
-    findings: the first of each rule, at most 20; counts: rule → how many in all.
+    findings: the first of each rule, at most 20; counts: rule → how many in all; gone: records that
+    were mended or left out, as they came, for `xfer.zone.zonemd`: a list for each look at the zone,
+    sorted up to the RRset.
     """
 
     def __init__(self, origin: bytes, policy: Policy) -> None:
@@ -126,6 +135,7 @@ class Checker:
         self.policy = policy
         self.findings: list[Finding] = []
         self.counts: dict[str, int] = {}
+        self.gone: list[list[bytes]] = [[]]
         self._soas = 0
         self._nameservers = 0
         self._refused: Finding | None = None
@@ -150,6 +160,7 @@ class Checker:
                 if grade is Grade.REJECT:
                     other._refusals += count
         other._left_out = self._left_out
+        other.gone = [*self.gone, []]
         return other
 
     def _found(self, rule: str, owner: bytes, rtype: int, detail: str) -> Grade:
@@ -224,6 +235,7 @@ class Checker:
                     first[end] == 0 and first[end + 1] == SOA and self._soa_below(key) is Grade.DROP
                 )
                 if dropped:
+                    self.gone[-1].append(first)
                     if kept is None:
                         kept = records[:i]
                 elif kept is not None:
@@ -231,6 +243,8 @@ class Checker:
             else:
                 group = records[i:j]
                 stays = self._owner(key, group, spelling)
+                if stays is not group:
+                    self._went(group, stays)
                 if kept is not None:
                     kept.extend(stays)
                 elif stays is not group:
@@ -238,6 +252,12 @@ class Checker:
                     kept.extend(stays)
             i = j
         return records if kept is None else kept
+
+    def _went(self, came: list[bytes], stays: list[bytes]) -> None:
+        """Keep what came and does not stay as it is."""
+        kept = set(stays)
+        names = {identity(record) for record in came if record in kept}
+        self.gone[-1] += [r for r in came if r not in kept and identity(r) not in names]
 
     def _soa_below(self, key: bytes) -> Grade:
         return self._found("soa-below-apex", wire_of(key, self.origin), SOA, "is not at the apex")

@@ -22,13 +22,15 @@ class Snapshot:
 
     origin: lower-case wire name of the apex; blocks: sorted and not overlapping; serial, soa: of
     the apex's SOA record; count: records; size: octets of the packed blocks; root: SHA-256 over
-    the blocks' digests, the identity of the content.
+    the blocks' digests, the identity of the content; zonemd: what came of verifying its ZONEMD
+    (`xfer.zone.zonemd`), "" where it has none or nobody has looked.
     Raises ZoneError where the blocks hold no SOA record at the apex.
     """
 
     def __init__(self, origin: bytes, blocks: list[Block]) -> None:
         self.origin = origin
         self.blocks = blocks
+        self.zonemd = ""
         self._firsts = [block.first for block in blocks]
         self.count = 0
         self.size = 0
