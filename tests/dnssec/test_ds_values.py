@@ -1,4 +1,4 @@
-"""DS records are what BIND, ldns and dnspython make of the same key; delete forms are RFC 8078's."""
+"""DS records are what BIND, ldns and dnspython make of the same key; so are the delete forms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dns.rdtypes.ANY.DNSKEY import DNSKEY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfer.dnssec import ds
+from xfer.dnssec import ds_values as ds
 from xfer.dnssec.keys import make_key
 from xfer.errors import KeyRefused
 from xfer.wire import names
@@ -51,7 +51,7 @@ def test_as_dnspython_makes_it(algorithm: int, digest: int, name: str) -> None:
     theirs = dns.dnssec.make_ds(dns.name.from_text("dskey.example.com."), other, name)
     ours = ds.ds_of(OWNER, key.public, digest)
     assert ours.rdata == theirs.to_wire()
-    assert ours.text.lower() == theirs.to_text().replace(" ", "", 0).lower()
+    assert ours.text.lower() == theirs.to_text()
     assert ds.ds_from(ours.rdata) == ours
     assert ours.matches(OWNER, key.public)
     assert not ours.matches(names.from_text("other.example."), key.public)
