@@ -10,11 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import re
-import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -29,16 +26,14 @@ import attrs
 
 from tests.bench import answers, zone
 from tests.bench.drain import wait_served
-from tests.bench.load import percentile
+from tests.bench.load import RATE, Client, ahead, ask, latencies_of, percentile
 from tests.bench.replay import Replay
 from tests.bench.table import Verdict
 from tests.peers import Server, TsigKey
 
 TIMES = 20
-RATE = 1000
 BEFORE = 3
 """Seconds of load before the first replacement, for comparison."""
-_GRACE = 3.0
 
 
 @attrs.frozen
@@ -88,7 +83,8 @@ def write_versions(directory: Path, records: int, count: int) -> dict[int, Path]
 
 def _replace(server: Server, replay: Replay, records: int, times: int, hot: Path) -> Replaced:
     seconds = []
-    with _dnsperf(server, hot) as perf, Watch(server, (records - 6) // 10) as watch:
+    units = (records - 6) // 10
+    with _dnsperf(server, hot) as perf, Watch(server.address, server.port, units) as watch:
         threading.Event().wait(BEFORE)
         for version in range(2, times + 2):
             replay.use(version)
@@ -104,7 +100,7 @@ def _replace(server: Server, replay: Replay, records: int, times: int, hot: Path
         perf.send_signal(signal.SIGINT)
         out, _ = perf.communicate(timeout=30)
     counts = [int(m) for m in re.findall(r"Queries (?:completed|lost):\s+(\d+)", out)]
-    latencies = [math.inf if value is None else value for value in seen["latencies"]]
+    latencies = latencies_of(seen["latencies"])
     return Replaced(latencies, seen["mixed"], seen["versions"], counts[0], counts[1], seconds)
 
 
@@ -141,30 +137,15 @@ def _dnsperf(server: Server, data: Path) -> Iterator[subprocess.Popen[str]]:
             process.communicate()
 
 
-class Watch:
+class Watch(Client):
     """The client in the background; `finish` ends it and returns what it saw."""
 
-    def __init__(self, server: Server, units: int) -> None:
-        command = [sys.executable, "-m", "tests.bench.replacing"]
-        self._process = subprocess.Popen(
-            [*command, server.address, str(server.port), str(units)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, address: str, port: int, units: int) -> None:
+        super().__init__("tests.bench.replacing", address, port, units)
 
     def finish(self) -> dict[str, Any]:
-        out, _ = self._process.communicate("\n", timeout=60)
-        found: dict[str, Any] = json.loads(out)
+        found: dict[str, Any] = self.end()
         return found
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
 
 
 def addresses(answer: bytes) -> list[int]:
@@ -184,52 +165,36 @@ def addresses(answer: bytes) -> list[int]:
     return found
 
 
-def watch(address: str, port: int, units: int) -> dict[str, object]:
-    """Ask until a line comes on stdin: which is late, lost, or mixed."""
-    due: list[float] = []
-    done: list[float | None] = []
-    waiting: dict[int, int] = {}
-    mixed = 0
-    seen: dict[int, set[int]] = {}
-    changing = range(0, units, 100)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        sock.connect((address, port))
-        start, stop = time.monotonic(), math.inf
-        while time.monotonic() < stop + _GRACE and (waiting or stop == math.inf):
-            now = time.monotonic()
-            while stop == math.inf and start + len(due) / RATE <= now:
-                number = len(due)
-                due.append(start + number / RATE)
-                done.append(None)
-                waiting[number & 0xFFFF] = number
-                host = changing[number * 7919 % len(changing)]
-                name = b"\x0chost-%07d" % host + zone.QUESTION_NAME
-                with contextlib.suppress(OSError):
-                    head = struct.pack("!6H", number & 0xFFFF, 0, 1, 0, 0, 0)
-                    sock.send(head + name + b"\0\1\0\1")
-            timeout = start + len(due) / RATE - now if stop == math.inf else 0.05
-            watched = [sock, sys.stdin] if stop == math.inf else [sock]
-            ready, _, _ = select.select(watched, [], [], max(0.0, timeout))
-            if sys.stdin in ready:
-                stop = time.monotonic()
-            while True:
-                try:
-                    answer = sock.recv(4096)
-                except OSError:
-                    break
-                which = waiting.pop(int.from_bytes(answer[:2], "big"), None)
-                if which is None:
-                    continue
-                done[which] = time.monotonic() - due[which]
-                pair = addresses(answer)
-                if len(pair) != 2 or pair[0] ^ pair[1] != 0xFF:
-                    mixed += 1
-                else:
-                    seen.setdefault(which * 7919 % len(changing), set()).add(max(pair))
-    versions = max((len(found) for found in seen.values()), default=0)
-    return {"latencies": done, "mixed": mixed, "versions": versions}
+class Addresses:
+    """Asks for the addresses that differ from version to version, of so many hosts in all.
+
+    mixed: answers that are not one version's; versions: how many came of one host, at most.
+    """
+
+    def __init__(self, units: int) -> None:
+        self.mixed = 0
+        self._hosts = range(0, units, 100)
+        self._seen: dict[int, set[int]] = {}
+
+    @property
+    def versions(self) -> int:
+        return max((len(found) for found in self._seen.values()), default=0)
+
+    def _host(self, number: int) -> int:
+        return self._hosts[number * 7919 % len(self._hosts)]
+
+    def make(self, number: int) -> bytes:
+        name = b"\x0chost-%07d" % self._host(number) + zone.QUESTION_NAME
+        return struct.pack("!5H", 0, 1, 0, 0, 0) + name + struct.pack("!HH", zone.A, 1)
+
+    def took(self, number: int, answer: bytes) -> bool:
+        """Any answer is one; what is wrong with it is counted apart."""
+        pair = addresses(answer)
+        if len(pair) != 2 or pair[0] ^ pair[1] != 0xFF:
+            self.mixed += 1
+        else:
+            self._seen.setdefault(self._host(number), set()).add(max(pair))
+        return True
 
 
 def lines(records: int, name: str, found: Replaced) -> Iterator[str]:
@@ -262,10 +227,11 @@ def verdicts(name: str, found: Replaced, slack: float) -> Iterator[Verdict]:
 
 
 def main() -> None:
-    with contextlib.suppress(PermissionError):
-        os.nice(-10)  # measured is the server, not who waits for a core to ask it
+    ahead()
     address, port, units = sys.argv[1:]
-    print(json.dumps(watch(address, int(port), int(units))))
+    asked = Addresses(int(units))
+    found = ask(address, int(port), asked.make, asked.took)
+    print(json.dumps({"latencies": found, "mixed": asked.mixed, "versions": asked.versions}))
 
 
 if __name__ == "__main__":
