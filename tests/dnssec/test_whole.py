@@ -1,0 +1,23 @@
+"""Signing all of a zone: the real tools verify what comes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.answers import zones
+from tests.dnssec.signed import NOW, check_signatures, key, rng, terms, verify, zone
+from xfer.dnssec.signing import WholeSigner, finish
+
+SHAPES = zones.shapes(7, occluded=True)
+
+
+@pytest.mark.parametrize("algorithm", [8, 13, 14, 15, 16])
+def test_tools_verify_a_zone_of_every_shape(algorithm: int, tmp_path: Path) -> None:
+    content = zone(SHAPES)
+    csk = key(algorithm, True), key(algorithm)
+    signed = finish(WholeSigner(content, terms(ksks=csk[:1], zsks=csk[1:]), 2026, NOW, rng()))
+    assert signed.serial == 2026
+    verify(signed, tmp_path)
+    assert check_signatures(signed) > 500
