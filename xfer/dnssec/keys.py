@@ -186,6 +186,16 @@ class SigningKey:
             )
         )
 
+    def private_octets(self) -> Secret:
+        """The scalar (ECDSA) or seed (EdDSA), for `from_octets` and key files; not of RSA."""
+        private = self._private
+        if isinstance(private, ec.EllipticCurvePrivateKey):
+            scalar = private.private_numbers().private_value
+            return Secret(scalar.to_bytes(ALGORITHMS[self.algorithm].size, "big"))
+        if isinstance(private, rsa.RSAPrivateKey):
+            raise KeyRefused("a key with one private number", "RSA, which has several")
+        return Secret(private.private_bytes_raw())
+
     def __repr__(self) -> str:
         return f"<SigningKey {algorithm_text(self.algorithm)} tag {self.tag} flags {self.flags}>"
 
