@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.fakes import KEY, MemoryCommits, peer, snapshot, zone_config
 from tests.server.upstream import Ixfr, Secondary, Upstream, simulate
-from tests.transfer.zone import ORIGIN, record
+from tests.transfer.zone import ORIGIN
 from xfer.config import Role
 from xfer.errors import Failure
 from xfer.journal import NewVersion
@@ -18,6 +18,7 @@ from xfer.server.status import IxfrState, Outcome
 from xfer.server.zones import Zone
 from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot
+from xfer.zone.zonemd import make_zonemd
 
 FIRST = peer("first", "192.0.2.1", keys=(KEY,))
 SECOND = peer("second", "192.0.2.2")
@@ -340,8 +341,7 @@ def test_a_primarys_content_is_taken_under_a_serial_that_secondaries_follow(
 
 
 def test_what_is_bound_to_its_serial_is_not_raised() -> None:
-    digest = (4).to_bytes(4, "big") + b"\1\1" + bytes(48)
-    apex = [*snapshot(4).blocks[0].records(), record("example.com.", 63, digest)]
+    apex = [*snapshot(4).blocks[0].records(), *make_zonemd(snapshot(4))]
     digested = Snapshot(ORIGIN, [Block.make(sorted(apex), {}), *snapshot(4).blocks[1:]])
     world = World(first=digested, second=None)
     world.zone.snapshot = snapshot(5)

@@ -303,6 +303,7 @@ def _summary(result: PullResult, target: Target, as_json: bool) -> None:
                 "bytes": result.octets,
                 "seconds": round(result.seconds, 6),
                 "records_per_second": round(rate),
+                "zonemd": result.snapshot.zonemd,
                 "findings": findings,
             }
         )
@@ -316,6 +317,7 @@ def _summary(result: PullResult, target: Target, as_json: bool) -> None:
         f"{zone} serial {result.serial} from {target.address}#{target.port}, {_signed(target)}: "
         f"{many(result.snapshot.count, 'record')} in {many(result.messages, 'message')}, "
         f"{many(result.octets, 'byte')}, {result.seconds:.2f} s, {rate:,.0f} records/s"
+        + (f", ZONEMD {result.snapshot.zonemd}" if result.snapshot.zonemd else "")
     )
 
 

@@ -121,6 +121,8 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
         for item in refused
         if item["zone"] == zone["name"] or (not item["zone"] and item["source"] in peers)
     ]
+    if zone["zonemd"]:
+        rows.append(("zonemd", zone["zonemd"]))
     rows += [("warning", item) for item in zone["findings"]]
     for label, text in rows:
         typer.echo(f"{label:<10} {text}")

@@ -271,6 +271,7 @@ class Engine:
             primaries=tuple(zone.primary(peer) for peer in zone.config.primaries),
             secondaries=_secondaries(zone, history, wall),
             findings=zone.warnings(),
+            zonemd=zone.content.zonemd if zone.content is not None else "",
             held=zone.held,
             damaged=zone.damaged,
             made_here=zone.made_here,

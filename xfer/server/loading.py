@@ -20,7 +20,7 @@ from xfer.errors import Failure, XferError
 from xfer.journal import Journal, Mark, PeerState, Version
 from xfer.journal import ZoneState as SavedState
 from xfer.journal.versions import RECEIVED
-from xfer.server import dropped, primaries, rollback
+from xfer.server import digests, dropped, primaries, rollback
 from xfer.server.downstream import Downstream
 from xfer.server.executor import Executor
 from xfer.server.readiness import responder_for
@@ -164,7 +164,7 @@ class Loading:
                     continue
                 zone.snapshot, zone.version = snapshot, version
                 self._restore(zone, saved.states.pop(origin, None))
-                rollback.restore(zone, marks)
+                _restore_marks(zone, marks)
                 self._know(zone, saved.peers.pop(origin, []))
                 self._end(zone)
             if number % ENDED == ENDED - 1:
@@ -209,8 +209,7 @@ class Loading:
             zone.received = Content(readable.snapshot, readable.version)
         if zone.content is not None:
             self._restore(zone, state)
-            rollback.restore(zone, marks)
-            dropped.restore(zone, marks)
+            _restore_marks(zone, marks)
         self._know(zone, peers)
         self._end(zone)
 
@@ -255,3 +254,10 @@ class Loading:
                 zone.checked_at = min(saved.last_check_ok, wall)
         left = min(max(expire_at - wall, 0.0), float(limit))
         zone.expires = self.clock.monotonic() + left
+
+
+def _restore_marks(zone: Zone, marks: list[Mark]) -> None:
+    """What was stored with versions of the zone, and still holds for the one that it has."""
+    rollback.restore(zone, marks)
+    dropped.restore(zone, marks)
+    digests.restore(zone, marks)

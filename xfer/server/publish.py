@@ -29,7 +29,7 @@ from xfer.journal import Mark, NewVersion, Version
 from xfer.journal.blocks import weight
 from xfer.journal.store import GATHER_BYTES
 from xfer.journal.versions import PUBLISHED, RECEIVED
-from xfer.server import dropped, phases
+from xfer.server import digests, dropped, phases
 from xfer.server.changes import Changes, difference
 from xfer.server.executor import Executor
 from xfer.server.readiness import responder_for
@@ -179,6 +179,7 @@ class Publisher:
             confirmed = zone.secondary and candidate.confirmed
             if chain == zone.content_chain:
                 lacking = dropped.marks_of(snapshot, candidate.findings)
+                lacking += digests.marks_of(snapshot)
             new = NewVersion(
                 origin=zone.origin,
                 serial=snapshot.serial,

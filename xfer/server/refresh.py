@@ -269,6 +269,7 @@ class Refresher(Transfers):
             bytes=result.octets,
             seconds=round(result.seconds, 6),
             published=published,
+            **({"zonemd": result.snapshot.zonemd} if result.snapshot.zonemd else {}),
         )
         return Outcome(
             ok=True,

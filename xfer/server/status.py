@@ -182,6 +182,7 @@ class ZoneStatus:
     primaries: tuple[PrimaryStatus, ...] = ()
     secondaries: tuple[SecondaryStatus, ...] = ()
     findings: tuple[str, ...] = ()  # what the checks said about the served version
+    zonemd: str = ""  # what came of the ZONEMD of what came: "verified (SHA-384)"; "": it has none
     held: Held | None = None
     damaged: tuple[str, ...] = ()  # newer versions that could not be read from the journal
     made_here: bool = False  # a secondary zone that serves what no primary gave, a rollback maybe

@@ -242,6 +242,7 @@ class Transfers:
             )
         if served is not None and served.root == result.snapshot.root:
             zone.keep_alive(self.clock.monotonic(), result.expire, True)
+            served.zonemd = result.snapshot.zonemd
             return False
         serial = result.snapshot.serial
         same = served is not None and serial == served.serial
