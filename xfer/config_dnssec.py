@@ -26,6 +26,13 @@ class KeyLayout(enum.Enum):
     CSK = "csk"
 
 
+class KskRollover(enum.Enum):
+    """What comes first where a KSK is rolled: the new DNSKEY, or the new DS (RFC 7583 §3.3)."""
+
+    DOUBLE_KSK = "double-ksk"
+    DOUBLE_DS = "double-ds"
+
+
 class DenialChoice(enum.Enum):
     """How a live-signed zone proves what it has not."""
 
@@ -95,6 +102,13 @@ class DnssecPolicy:
     )
     zsk_lifetime: int = setting(
         parse.duration(0, LONGEST), "time until a ZSK is rolled; 0: only by hand", 90 * DAY, '"90d"'
+    )
+    ksk_rollover: KskRollover = setting(
+        parse.member(KskRollover),
+        "double-ksk (both DNSKEYs for a while, and one change of the DS) or double-ds (both DS for "
+        "a while, a smaller DNSKEY RRset, and two changes at the parent); CSKs, new algorithms and "
+        "compromised keys always roll as double-ksk",
+        KskRollover.DOUBLE_KSK,
     )
     dnskey_ttl: int = setting(
         parse.duration(0, 7 * DAY), "TTL of the DNSKEY, CDS and CDNSKEY records", HOUR, '"1h"'

@@ -10,7 +10,10 @@
     │   ├── ChangeRefused       a change that does not fit the version it is for
     │   └── ZoneFileError       a zone file: names file and line
     ├── DnssecError             keys and signing
-    │   └── KeyRefused          a key, key file or key directory that cannot be used
+    │   ├── KeyRefused          a key, key file or key directory that cannot be used
+    │   ├── StepRefused         a step of a zone's keys that would break it, or comes too early
+    │   ├── SigningBusy         an answer that would have to be signed, when that many may not be
+    │   └── KeyStateDamaged     what was kept of a zone's keys is not what was kept
     ├── JournalError            the database under the journal
     │   ├── JournalDamaged      a stored blob does not match its checksum
     │   ├── JournalLocked       another process writes to it
@@ -159,6 +162,44 @@ class KeyRefused(DnssecError):
         self.fix = fix
         head = f"{file}: " if file else ""
         super().__init__(f"{head}expected {expected}, got {got}" + (f"; {fix}" if fix else ""))
+
+
+class StepRefused(DnssecError):
+    """A step of a zone's keys that would break the zone, or comes too early.
+
+    step: what was asked for; reason: what would break, or what it has to wait for; first: what the
+    operator has to do before, "" for nothing; at: when it will be possible (Unix seconds), None
+    where that depends on something that has not happened yet.
+    """
+
+    def __init__(self, step: str, reason: str, first: str = "", at: float | None = None) -> None:
+        self.step = step
+        self.reason = reason
+        self.first = first
+        self.at = at
+        super().__init__(f"cannot {step}: {reason}" + (f"; {first}" if first else ""))
+
+
+class KeyStateDamaged(DnssecError):
+    """The kept state of a zone's keys is not one that this program wrote.
+
+    where: path of the field, like `keys[1].role`; expected, got: the halves of the sentence.
+    """
+
+    def __init__(self, where: str, expected: str, got: str) -> None:
+        self.where = where
+        self.expected = expected
+        self.got = got
+        super().__init__(f"state of the zone's keys: {where}: expected {expected}, got {got}")
+
+
+class SigningBusy(DnssecError):
+    """An answer would have to be signed, and as many are signed as may be; key: the setting that
+    says how many."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"expected fewer answers to sign, got more than {key} allows")
 
 
 class JournalError(XferError):

@@ -1,0 +1,193 @@
+"""What has happened since the last look: versions that reached every secondary, DS sets that came
+and went at the parent, and old things that have left all caches."""
+
+from __future__ import annotations
+
+import attrs
+
+from xfer.dnssec import ds
+from xfer.dnssec.keystate import (
+    NOTHING,
+    KeyState,
+    PastDs,
+    ZoneKeys,
+    ZoneState,
+    own,
+)
+from xfer.dnssec.timing import Facts, Timing
+
+
+def clamped(zone: ZoneKeys, now: float) -> ZoneKeys:
+    """The same with no time later than `now`: the clock went back, and what has happened has
+    happened by now. Waits begin anew then, none becomes shorter."""
+
+    def early(at: float | None) -> float | None:
+        return None if at is None else min(at, now)
+
+    return attrs.evolve(
+        zone,
+        keys=tuple(
+            attrs.evolve(
+                key, made=min(key.made, now), used=early(key.used), shared=early(key.shared)
+            )
+            for key in zone.keys
+        ),
+        foreign=tuple(attrs.evolve(key, made=min(key.made, now)) for key in zone.foreign),
+        past_keysets=tuple(
+            attrs.evolve(past, at=early(past.at), everywhere=early(past.everywhere))
+            for past in zone.past_keysets
+        ),
+        past_signers=tuple(
+            attrs.evolve(past, at=early(past.at), everywhere=early(past.everywhere))
+            for past in zone.past_signers
+        ),
+        ds_at=min(zone.ds_at, now),
+        past_ds=tuple(attrs.evolve(past, at=min(past.at, now)) for past in zone.past_ds),
+        wanted_at=early(zone.wanted_at),
+        wanted_everywhere=early(zone.wanted_everywhere),
+    )
+
+
+def clock_set(zone: ZoneKeys, by: float) -> ZoneKeys:
+    """The same after the wall clock was set while we ran: `by` seconds forward (negative: back).
+
+    For a clock that was wrong and is right now: waits that run are neither cut short nor drawn out.
+    """
+
+    def moved(at: float | None) -> float | None:
+        return None if at is None else max(0.0, at + by)
+
+    return attrs.evolve(
+        zone,
+        keys=tuple(
+            attrs.evolve(
+                key,
+                made=max(0.0, key.made + by),
+                used=moved(key.used),
+                shared=moved(key.shared),
+            )
+            for key in zone.keys
+        ),
+        foreign=tuple(attrs.evolve(key, made=max(0.0, key.made + by)) for key in zone.foreign),
+        past_keysets=tuple(
+            attrs.evolve(past, at=moved(past.at), everywhere=moved(past.everywhere))
+            for past in zone.past_keysets
+        ),
+        past_signers=tuple(
+            attrs.evolve(past, at=moved(past.at), everywhere=moved(past.everywhere))
+            for past in zone.past_signers
+        ),
+        ds_at=max(0.0, zone.ds_at + by) if zone.ds_at else 0.0,
+        past_ds=tuple(attrs.evolve(past, at=max(0.0, past.at + by)) for past in zone.past_ds),
+        wanted_at=moved(zone.wanted_at),
+        wanted_everywhere=moved(zone.wanted_everywhere),
+    )
+
+
+def observed(zone: ZoneKeys, now: float, facts: Facts, timing: Timing) -> ZoneKeys:
+    """The zone with what the facts tell, without what no cache can hold any more."""
+    zone = attrs.evolve(
+        zone,
+        zone_ttl=max(zone.zone_ttl, facts.zone_max_ttl),
+        negative_ttl=max(zone.negative_ttl, facts.negative_ttl),
+    )
+    zone = _reached(zone, now, facts, timing)
+    if facts.ds is not None and zone.ds_at <= facts.ds.at:
+        found = ds.whose(zone, facts.ds.rdata)
+        zone = with_ds(zone, found, min(facts.ds.at, now), facts.ds.ttl, timing)
+    zone = answered(zone)
+    return attrs.evolve(
+        zone,
+        past_keysets=tuple(p for p in zone.past_keysets if timing.keyset_gone(p) > now),
+        past_signers=tuple(p for p in zone.past_signers if timing.signatures_gone(p) > now),
+        past_ds=tuple(p for p in zone.past_ds if _ds_kept_until(p, timing) > now),
+    )
+
+
+def _ds_kept_until(past: PastDs, timing: Timing) -> float:
+    if past.what == own(past.what):
+        return timing.ds_gone(past)
+    return max(timing.ds_gone(past), timing.old_signer_gone(past))
+
+
+def _reached(zone: ZoneKeys, now: float, facts: Facts, timing: Timing) -> ZoneKeys:
+    def since(at: float | None, serial: int | None, known: float | None) -> float | None:
+        if known is not None or at is None or serial is None:
+            return known
+        reached, last = timing.everywhere(serial, at, now, facts)
+        return last if reached else None
+
+    return attrs.evolve(
+        zone,
+        past_keysets=tuple(
+            attrs.evolve(past, everywhere=since(past.at, past.serial, past.everywhere))
+            for past in zone.past_keysets
+        ),
+        past_signers=tuple(
+            attrs.evolve(past, everywhere=since(past.at, past.serial, past.everywhere))
+            for past in zone.past_signers
+        ),
+        wanted_everywhere=since(zone.wanted_at, zone.wanted_serial, zone.wanted_everywhere),
+    )
+
+
+def with_ds(
+    zone: ZoneKeys, found: frozenset[str], at: float, ttl: int | None, timing: Timing
+) -> ZoneKeys:
+    """The zone after the DS set `found` was seen at the parent at `at`."""
+    if found != zone.ds:
+        past = zone.past_ds
+        if zone.ds:
+            past = (*past, PastDs(zone.ds, at, timing.ds_ttl(zone.ds_ttl)))
+        zone = attrs.evolve(zone, ds=found, ds_ttl=0, past_ds=past)
+    known = zone.ds_ttl if ttl is None else max(zone.ds_ttl, ttl)
+    joining = zone.joining and not own(found)
+    return attrs.evolve(zone, ds_at=at, ds_ttl=known, joining=joining)
+
+
+def answered(zone: ZoneKeys) -> ZoneKeys:
+    """The zone without what was asked for before, once the parent has done what is asked for now,
+    and no secondary shows it an older CDS."""
+    done = (
+        zone.wanted_at is not None
+        and zone.wanted_everywhere is not None
+        and zone.ds_at >= zone.wanted_at
+        and own(zone.ds) == zone.wanted
+    )
+    return attrs.evolve(zone, asked=()) if done and zone.asked else zone
+
+
+def used(zone: ZoneKeys, now: float) -> tuple[KeyState, ...]:
+    """The keys, with the time at which each came into use, where that is now."""
+    result = []
+    for key in zone.keys:
+        signing = key.ident in (zone.signers if key.role.signs_zone else zone.keyset.signers)
+        result.append(attrs.evolve(key, used=now) if signing and key.used is None else key)
+    return tuple(result)
+
+
+def in_need(zone: ZoneKeys, ident: str) -> bool:
+    """Whether a key is in what is served or asked for, or in what a cache may hold."""
+    return (
+        ident in zone.keyset.keys | zone.signers | zone.ds | zone.wanted
+        or any(ident in past.what.keys for past in zone.past_keysets)
+        or any(ident in past.what for past in zone.past_signers)
+        or any(ident in past.what for past in zone.past_ds)
+        or any(ident in asked for asked in zone.asked)
+    )
+
+
+def unneeded(zone: ZoneKeys) -> tuple[KeyState, ...]:
+    """Keys on their way out that nobody can need any more."""
+    return tuple(key for key in zone.leaving_keys() if not in_need(zone, key.ident))
+
+
+def settled(zone: ZoneKeys) -> ZoneState:
+    """The state that the DS at the parent calls for (REQUIREMENTS A25)."""
+    present = bool(own(zone.ds))
+    if zone.state in (ZoneState.PENDING, ZoneState.ACTIVE):
+        return ZoneState.ACTIVE if present else ZoneState.PENDING
+    if zone.state in (ZoneState.PENDING_DISABLED, ZoneState.DISABLED):
+        gone = not present and not zone.asked and zone.wanted == NOTHING
+        return ZoneState.DISABLED if gone else ZoneState.PENDING_DISABLED
+    return zone.state

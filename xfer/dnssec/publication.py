@@ -1,0 +1,89 @@
+"""What a version holds for the state of a zone's keys: DNSKEY, CDS, CDNSKEY, and who signs."""
+
+from __future__ import annotations
+
+import hashlib
+
+import attrs
+
+from xfer.config_dnssec import DnssecPolicy
+from xfer.dnssec import ds
+from xfer.dnssec.keystate import NOTHING, ZoneKeys, ZoneState
+from xfer.wire import records
+
+APEX = b"\0"
+
+
+@attrs.frozen
+class Publication:
+    """What is published for a zone.
+
+    unsigned: no DNSSEC at all, and all else is empty. dnskeys: DNSKEY rdata besides those in the
+    content, sorted; key_signers, zone_signers: idents of the keys that sign the DNSKEY, CDS and
+    CDNSKEY RRsets, and all else; each signs every such RRset. cds, cdnskeys: rdata, sorted; both
+    empty, or both not. ttl: seconds, of all of them.
+    """
+
+    unsigned: bool
+    dnskeys: tuple[bytes, ...]
+    key_signers: frozenset[str]
+    zone_signers: frozenset[str]
+    cds: tuple[bytes, ...]
+    cdnskeys: tuple[bytes, ...]
+    ttl: int
+
+    def records(self) -> tuple[bytes, ...]:
+        """The apex records, as `Terms.apex` takes them."""
+        found = []
+        for rtype, rdata in (
+            (records.DNSKEY, self.dnskeys),
+            (records.CDS, self.cds),
+            (records.CDNSKEY, self.cdnskeys),
+        ):
+            found += [records.make(APEX, rtype, self.ttl, one) for one in rdata]
+        return tuple(found)
+
+    def fingerprint(self) -> str:
+        """The same for the same publication, and no other; 16 hexadecimal digits."""
+        signers = "\n".join([*sorted(self.key_signers), "", *sorted(self.zone_signers)])
+        digest = hashlib.sha256()
+        for octets in (*self.records(), signers.encode()):
+            digest.update(len(octets).to_bytes(4, "big") + octets)
+        return digest.hexdigest()[:16]
+
+
+def publication(zone: ZoneKeys, policy: DnssecPolicy) -> Publication:
+    """What the next version of the zone holds (the published one, where nothing is new)."""
+    if not zone.signed:
+        return Publication(True, (), NOTHING, NOTHING, (), (), policy.dnskey_ttl)
+    dnskeys = {key.public for key in zone.keys if key.ident in zone.keyset.keys}
+    dnskeys |= {key.public for key in zone.foreign}
+    cds, cdnskeys = _for_parent(zone, policy)
+    return Publication(
+        False,
+        tuple(sorted(dnskeys)),
+        zone.keyset.signers,
+        zone.signers,
+        cds,
+        cdnskeys,
+        zone.keyset.ttl,
+    )
+
+
+def _for_parent(
+    zone: ZoneKeys, policy: DnssecPolicy
+) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """Rdata of CDS and CDNSKEY: of the keys whose DS is wanted, or the delete form (RFC 8078 §4)
+    where none may stay. A zone that shares its name with other signers never asks for deletion:
+    that would take their DS as well."""
+    if not policy.cds:
+        return (), ()
+    if zone.state in (ZoneState.PENDING_DISABLED, ZoneState.DISABLED):
+        if zone.multi_signer or zone.leaving:
+            return (), ()
+        return (ds.DELETE_CDS,), (ds.DELETE_CDNSKEY,)
+    keys = [key for key in zone.keys if key.ident in zone.wanted]
+    return (
+        tuple(sorted(ds.ds_rdata(zone.origin, key) for key in keys)),
+        tuple(sorted(key.public for key in keys)),
+    )
