@@ -25,6 +25,7 @@ from xfer.zone.check import Policy
 from xfer.zone.deltas import Deltas
 from xfer.zone.image import render_block
 from xfer.zone.snapshot import Snapshot
+from xfer.zone.zonemd import SHA384, SHA512, Digester
 
 ZONE = apex() + [host(n) for n in range(60_000)]
 MESSAGE = 1_000  # records in a message
@@ -172,3 +173,21 @@ def test_large_records_do_not_make_large_blocks() -> None:
         sizes += [len(block.data) for block in builder.take_ready()]
     assert sizes
     assert max(sizes) < OCTETS + 70_000
+
+
+@pytest.mark.parametrize("gone", [0, 1, len(ZONE) // 2])
+def test_a_digest_is_made_a_block_at_a_time(gone: int) -> None:
+    """gone: records between two blocks that the checks have left out."""
+    stays = ZONE[:2] + ZONE[2 + gone :]
+    blocks = [Block.make(stays[start : start + 4_000], {}) for start in range(0, len(stays), 4_000)]
+    digester = Digester(Snapshot(ORIGIN, blocks), [SHA384, SHA512], [ZONE[2 : 2 + gone]])
+    longest = 0.0
+    going = True
+    steps = 0
+    while going:
+        began = time.thread_time()
+        going = digester.step()
+        longest = max(longest, time.thread_time() - began)
+        steps += 1
+    assert steps >= len(blocks) + gone // (2 * LARGEST)
+    assert longest < MARGIN
