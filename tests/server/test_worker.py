@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import socket
 import threading
 
 import dns.message
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.server.fakes import snapshot
 from tests.transfer.zone import ORIGIN
 from xfer.server.datagrams import Datagrams
-from xfer.server.worker import Frames, Worker, frame, serve
+from xfer.server.values import Frames, frame
+from xfer.server.worker import Worker, serve
 from xfer.wire.names import from_text
 from xfer.zone.snapshot import Snapshot
 
@@ -124,22 +122,6 @@ def test_it_tells_what_it_has_counted() -> None:
     worker.step()
     ((kind, (kinds, zones, *_)),) = Frames().feed(bytes(worker.out))
     assert (kind, list(kinds.values()), zones) == ("counted", [3], {ORIGIN: 3})
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 1 << 40), st.binary(max_size=50)), max_size=20),
-    st.integers(0, 2**32),
-)
-def test_frames_come_out_however_they_are_cut(values: list[tuple[int, bytes]], seed: int) -> None:
-    octets = b"".join(frame(*value) for value in values)
-    draw = random.Random(seed)
-    frames = Frames()
-    found = []
-    while octets:
-        size = draw.randrange(1, 30)
-        found += list(frames.feed(octets[:size]))
-        octets = octets[size:]
-    assert found == values
 
 
 def test_it_serves_a_real_socket_and_ends_with_the_daemon() -> None:

@@ -104,7 +104,7 @@ class Progress:
         )
 
     def packed(self) -> tuple[Any, ...]:
-        """In values that `marshal` knows, for `unpacked`."""
+        """In plain values (`values.py`), for `unpacked`."""
         kind = self.kind.value if self.kind is not None else None
         return (self.complete, self.serial, self.messages, self.records, self.expire, kind)
 

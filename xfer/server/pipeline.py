@@ -21,7 +21,8 @@ import trio
 from xfer.errors import Failure, TransferError
 from xfer.server.executor import Executor
 from xfer.server.job import Job, Progress
-from xfer.server.stages import COMMAND, pipe, receive, send, unpacked_error
+from xfer.server.stages import COMMAND, pipe, unpacked_error
+from xfer.server.values import receive, send
 
 log = structlog.get_logger()
 

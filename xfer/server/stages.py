@@ -4,10 +4,9 @@
 
 The parser knows the protocol: it takes messages and passes on records. The packer sorts, checks
 and packs them. Each has about half of the work. Both are this program, started once for many
-transfers (`pipeline.py`), and nobody else can reach their sockets; what goes through is packed by
-`marshal`, which is fast and makes nothing but plain values. Each ends when the one before it does,
-because its socket then ends. They import neither trio nor anything else of the daemon's: what they
-need to start is time and memory.
+transfers (`pipeline.py`), and nobody else can reach their sockets, through which go plain values
+(`values.py`). Each ends when the one before it does, because its socket then ends. They import
+neither trio nor anything else of the daemon's: what they need to start is time and memory.
 
     command     the packer's answer
     begin       (), once the job before is forgotten
@@ -23,7 +22,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import marshal
 import os
 import pickle
 import signal
@@ -36,6 +34,7 @@ from xfer.errors import Failure, TransferError
 from xfer.server.building import Building
 from xfer.server.job import Progress
 from xfer.server.reception import updates
+from xfer.server.values import receive, send
 from xfer.transfer.envelope import Inbound
 from xfer.transfer.updates import Add, Begin, Kind, Update
 from xfer.wire.parse import Batch
@@ -47,18 +46,6 @@ be `__main__`'s there."""
 
 BEHIND = 5  # steps of priority behind the daemon, whose answers must not wait for a transfer
 BUFFER = 1 << 21  # octets that a socket may hold, where the system lets it
-
-_NO_REFERENCES = 2  # the version of `marshal` that does not look for values that occur twice
-
-
-def send(connection: Connection, *values: Any) -> None:
-    """Send plain values (numbers, octets, strings, and lists, tuples, dictionaries of them)."""
-    connection.send_bytes(marshal.dumps(values, _NO_REFERENCES))
-
-
-def receive(connection: Connection) -> Any:
-    """The values of one `send`. Raises EOFError, OSError."""
-    return marshal.loads(connection.recv_bytes())
 
 
 def packed_error(error: TransferError) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ The daemon sends, in this order, settings, the origins of all zones, blocks, and
 version is made; each command is confirmed once it is done, and a version is served once that is
 confirmed. Between two batches of queries one command is done, or one step of it, so that an update
 holds up nobody. The process ends when the daemon does, because its socket then ends. It imports
-neither trio nor anything else of the daemon's; what goes through the socket is packed by `marshal`.
+neither trio nor anything else of the daemon's; through the socket go plain values (`values.py`).
 
     command                                      answer
     settings  payload, memory, secrets           done
@@ -24,13 +24,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import marshal
 import math
 import os
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 from collections import deque
@@ -45,6 +43,7 @@ from xfer.answer.kept import Lease
 from xfer.answer.respond import Responder
 from xfer.server.datagrams import LONGEST, Ancillary, Datagrams, Peer
 from xfer.server.statistics import SAMPLED, Statistics
+from xfer.server.values import Frames, frame
 from xfer.wire.records import DS
 from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot
@@ -60,34 +59,6 @@ BACKLOG = 1 << 20  # octets for the daemon that wait at most; what is passed on 
 AHEAD = 64  # commands that wait at most before more are read
 BATCH = 64
 CLIENTS = 4096
-_LENGTH = struct.Struct("!I")
-_NO_REFERENCES = 2  # the version of `marshal` that does not look for values that occur twice
-
-
-def frame(*values: Any) -> bytes:
-    """Plain values for the other side of the socket."""
-    octets = marshal.dumps(values, _NO_REFERENCES)
-    return _LENGTH.pack(len(octets)) + octets
-
-
-class Frames:
-    """What comes through the socket, put together again."""
-
-    def __init__(self) -> None:
-        self._parts = bytearray()
-
-    def feed(self, octets: bytes) -> Iterator[Any]:
-        """The values of the frames that are now whole."""
-        parts = self._parts
-        parts += octets
-        at = 0
-        while len(parts) - at >= 4:
-            (size,) = _LENGTH.unpack_from(parts, at)
-            if len(parts) - at < 4 + size:
-                break
-            yield marshal.loads(memoryview(parts)[at + 4 : at + 4 + size])
-            at += 4 + size
-        del parts[:at]
 
 
 class Zones:

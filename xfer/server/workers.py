@@ -30,7 +30,8 @@ from xfer.server.answers import Answers
 from xfer.server.statistics import Statistics
 from xfer.server.status import WorkerStatus
 from xfer.server.udp import UdpSocket, serve_udp
-from xfer.server.worker import COMMAND, READ, Frames, frame
+from xfer.server.values import Frames, frame
+from xfer.server.worker import COMMAND, READ
 from xfer.server.zones import Zone, ZoneTable
 from xfer.zone.snapshot import Snapshot
 
