@@ -5,10 +5,12 @@ KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfe
                      xfer/zone/check.py xfer/zone/image.py xfer/zone/cut.py \
                      xfer/zone/changeset.py xfer/zone/deltas.py xfer/zone/order.py xfer/zone/apply.py \
                      xfer/zone/zonemd.py \
-                     xfer/answer/denial.py xfer/answer/nsec3.py xfer/answer/sections.py \
+                     xfer/answer/denial.py xfer/answer/nsec3.py xfer/answer/online.py \
+                     xfer/answer/sections.py \
                      xfer/answer/lookup.py xfer/answer/respond.py xfer/answer/plain.py \
                      xfer/answer/kept.py xfer/answer/fast.py \
-                     xfer/dnssec/content.py xfer/dnssec/rrsig.py xfer/dnssec/portion.py)
+                     xfer/dnssec/content.py xfer/dnssec/rrsig.py xfer/dnssec/portion.py \
+                     xfer/dnssec/ring.py xfer/dnssec/hashed.py)
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -40,6 +40,7 @@ PATTERNS = (
     "xfer/zone/zonemd.py",
     "xfer/answer/denial.py",
     "xfer/answer/nsec3.py",
+    "xfer/answer/online.py",
     "xfer/answer/sections.py",
     "xfer/answer/lookup.py",
     "xfer/answer/respond.py",
@@ -49,6 +50,8 @@ PATTERNS = (
     "xfer/dnssec/content.py",
     "xfer/dnssec/rrsig.py",
     "xfer/dnssec/portion.py",
+    "xfer/dnssec/ring.py",
+    "xfer/dnssec/hashed.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.
 MANIFEST = "_kernel.json"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.answers import zones
 from tests.dnssec.signed import NOW, check_signatures, key, rng, terms, verify, zone
-from xfer.dnssec.signing import WholeSigner, finish
+from xfer.dnssec.signing import Denial, WholeSigner, finish
 
 SHAPES = zones.shapes(7, occluded=True)
 
@@ -21,3 +21,20 @@ def test_tools_verify_a_zone_of_every_shape(algorithm: int, tmp_path: Path) -> N
     assert signed.serial == 2026
     verify(signed, tmp_path)
     assert check_signatures(signed) > 500
+
+
+@pytest.mark.parametrize(
+    "denial",
+    [
+        Denial("nsec3"),
+        Denial("nsec3", 5, b"\xaa\xbb\xcc\xdd"),
+        Denial("nsec3", opt_out=True),
+    ],
+    ids=["plain", "salt", "opt-out"],
+)
+@pytest.mark.parametrize(
+    "text", [SHAPES, zones.tld(3, 900), zones.child(1)], ids=["shapes", "tld", "child"]
+)
+def test_tools_verify_nsec3(denial: Denial, text: str, tmp_path: Path) -> None:
+    signed = finish(WholeSigner(zone(text), terms(denial), 2026, NOW, rng()))
+    verify(signed, tmp_path)

@@ -173,6 +173,25 @@ class Chain:
         return packed[SIZE * low : SIZE * low + SIZE]
 
 
+    def above(self, digest: bytes) -> bytes:
+        """The next hash of the ring above `digest`, which need not be in it; of a chain that is not
+        empty."""
+        at = bisect_right(self._firsts, digest) - 1
+        if at >= 0:
+            packed = self._packed[at]
+            low = 0
+            high = len(packed) // SIZE
+            while low < high:
+                middle = (low + high) >> 1
+                if packed[SIZE * middle : SIZE * middle + SIZE] <= digest:
+                    low = middle + 1
+                else:
+                    high = middle
+            if SIZE * low < len(packed):
+                return packed[SIZE * low : SIZE * low + SIZE]
+        return self._firsts[at + 1 if at + 1 < len(self._firsts) else 0]
+
+
 class Index:
     """Fills chains with the hashes of a version, in bounded steps.
 

@@ -104,6 +104,7 @@ class Preparer:
         self._now = now
         self._keep = keep
         self._presigned = presigned
+        self.negative_seconds = negative_ttl
         self._negative_ttl = four(negative_ttl)
         self._nsec = nsec
         self._bitmaps: dict[bytes, bytes] = {}

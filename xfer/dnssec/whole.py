@@ -10,8 +10,9 @@ import random
 from xfer.dnssec.content import Apex, Content
 from xfer.dnssec.portion import Portions
 from xfer.dnssec.recipe import Recipe, apex_extra, recipe_of
+from xfer.dnssec.ring import Ring
 from xfer.dnssec.terms import Terms
-from xfer.dnssec.work import Portion, Signed
+from xfer.dnssec.work import Portion, Signed, Task
 from xfer.errors import ZoneError
 from xfer.wire.parse import Batch
 from xfer.wire.records import Spelling
@@ -47,7 +48,17 @@ class WholeSigner:
         self.recipe: Recipe = recipe_of(content.origin, apex.soa, terms, now, rng)
         self.signs = [key.sign for key in terms.keys]
         self.made = 0
-        self._portions = Portions(Content(content, apex), published)
+        self._content = Content(content, apex)
+        self._published = published
+        # With NSEC3 the content is gone over twice: names are hashed first.
+        self._ring: Ring | None = None
+        if self.recipe.denial.kind == "nsec3":
+            self._ring = Ring(content.origin)
+            self._task = Task.HASH
+            self._portions = Portions(self._content, None, None)
+        else:
+            self._task = Task.SIGN
+            self._portions = Portions(self._content, published, None)
         self._cutting = True
         self._number = 0
         self._ready: list[Portion] = []
@@ -71,6 +82,11 @@ class WholeSigner:
         """Do a bounded piece of the work; False when there is nothing to do but signing."""
         signed = self._signed.pop(self._passed_on, None)
         if signed is not None:
+            if self._task is Task.HASH:
+                assert self._ring is not None
+                self._passed_on += 1
+                self._ring.add(signed.records)
+                return True
             batch = Batch()
             batch.records = signed.records
             batch.spelling = self._spelling.pop(self._passed_on, {})
@@ -79,23 +95,42 @@ class WholeSigner:
             self._builder.add(batch)
             return True
         if self._cutting:
-            if self._portions.step():
-                part = self._portions
-                self._ready.append(
-                    Portion(self._number, part.records, part.cut, part.after, part.old)
-                )
-                if part.spelling:
-                    self._spelling[self._number] = part.spelling
-                self._number += 1
-            else:
-                self._cutting = False
+            self._cut()
             return True
         if self._passed_on < self._number or self._snapshot is not None:
             return False
+        if self._task is Task.HASH:
+            self._task = Task.SIGN
+            self._portions = Portions(self._content, self._published, self._ring)
+            self._cutting = True
+            return True
         if self._builder.step():
             return True
         self._snapshot = self._builder.snapshot()
         return False
+
+    def _cut(self) -> None:
+        """Make the next portion."""
+        part = self._portions
+        self._cutting = part.step()
+        if not part.ready:
+            return
+        self._ready.append(
+            Portion(
+                self._number,
+                self._task,
+                part.records,
+                part.cut,
+                part.before,
+                part.after,
+                part.old,
+                part.entries,
+                part.following,
+            )
+        )
+        if part.spelling and self._task is Task.SIGN:
+            self._spelling[self._number] = part.spelling
+        self._number += 1
 
     def take(self) -> list[Portion]:
         """The portions made since the last call."""

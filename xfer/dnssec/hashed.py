@@ -1,0 +1,138 @@
+"""NSEC3: which names stand in the chain, in the order of their hashes, and their records.
+
+RFC 5155 §3 and §7.1, RFC 9077 §3. Each authoritative name has a record, each delegation (with
+Opt-Out only those with DS), and each empty non-terminal above any of them, those above insecure
+delegations too: then the closest encloser of every name can be proved.
+
+An *entry* is a hash, followed by the type bitmap of the name.
+"""
+
+from __future__ import annotations
+
+from xfer.answer.nsec3 import SIZE, owner_of
+from xfer.dnssec.content import AUTHORITATIVE, OCCLUDED, Content, status_of
+from xfer.dnssec.portion import Owners
+from xfer.dnssec.rrsig import Preparer
+from xfer.wire.names import wire_of
+from xfer.wire.records import DS, NSEC3, key_end, make
+from xfer.zone.snapshot import APEX, Snapshot
+
+
+def parent(key: bytes) -> bytes:
+    """The name one label up; of a name below the apex."""
+    end = key.rfind(b"\0", 0, len(key) - 2)
+    return key[: end + 1] + b"\0" if end >= 0 else APEX
+
+
+def is_above(key: bytes, name: bytes) -> bool:
+    """Whether `key` is `name`, or above it."""
+    return key == APEX or name.startswith(key[:-1])
+
+
+def in_chain(key: bytes, group: list[bytes], status: int, opt_out: bool) -> bool:
+    """Whether a name that is not occluded and has these records has an NSEC3 record."""
+    return status == AUTHORITATIVE or not opt_out or has_ds(key, group)
+
+
+def has_ds(key: bytes, group: list[bytes]) -> bool:
+    """Whether there is a DS among the records of a name."""
+    start = key + bytes((0, DS))
+    for record in group:
+        if record.startswith(start):
+            return True
+    return False
+
+
+def bitmap_of(preparer: Preparer, key: bytes, group: list[bytes], status: int) -> bytes:
+    """The type bitmap of a name with records."""
+    signed = status == AUTHORITATIVE or has_ds(key, group)
+    return preparer.types(len(key), group, status, signed, False)
+
+
+def hashed_names(
+    preparer: Preparer, records: list[bytes], cut: bytes, before: bytes, opt_out: bool
+) -> tuple[list[bytes], list[bytes]]:
+    """The names, as owner keys, and bitmaps of the NSEC3 records of a portion.
+
+    before: the last name before the portion that is not occluded, b"" where it is the first.
+    """
+    owners = Owners(records, cut)
+    names: list[bytes] = []
+    bitmaps: list[bytes] = []
+    for i in range(len(owners.keys)):
+        status = owners.statuses[i]
+        if status == OCCLUDED:
+            continue
+        key = owners.keys[i]
+        if key != APEX:
+            above = parent(key)
+            while before and not is_above(above, before):
+                names.append(above)
+                bitmaps.append(b"")
+                above = parent(above)
+        before = key
+        if in_chain(key, owners.groups[i], status, opt_out):
+            names.append(key)
+            bitmaps.append(bitmap_of(preparer, key, owners.groups[i], status))
+    return names, bitmaps
+
+
+class Hashed:
+    """Makes NSEC3 records. opt_out: the flag; parameters: as of `xfer.answer.nsec3`."""
+
+    def __init__(self, preparer: Preparer, parameters: bytes, opt_out: bool) -> None:
+        self._preparer = preparer
+        # Rdata up to the next hash: algorithm, flags, iterations, salt, length of the hash.
+        self._front = (
+            parameters[:1] + bytes((1 if opt_out else 0,)) + parameters[1:] + bytes((SIZE,))
+        )
+
+    def record(self, digest: bytes, following: bytes, bitmap: bytes) -> bytes:
+        """The NSEC3 record of a hash; following: the next one in the ring."""
+        rdata = self._front + following + bitmap
+        return make(owner_of(digest), NSEC3, self._preparer.negative_seconds, rdata)
+
+    def take(self, entries: list[bytes], following: bytes, old: dict[bytes, list[bytes]]) -> None:
+        """Have the records of sorted entries signed; following: the hash behind the last."""
+        preparer = self._preparer
+        last = len(entries) - 1
+        for i in range(len(entries)):
+            entry = entries[i]
+            behind = entries[i + 1][:SIZE] if i < last else following
+            record = self.record(entry[:SIZE], behind, entry[SIZE:])
+            key = record[: key_end(record)]
+            preparer.rrset(key, wire_of(key, preparer.origin), NSEC3, [record], old)
+
+
+def bitmap_in(rdata: bytes) -> bytes:
+    """The type bitmap in the rdata of an NSEC3 record."""
+    at = 5 + rdata[4]
+    return rdata[at + 1 + rdata[at] :]
+
+
+class Step:
+    """What becomes of one name in the chain. bitmap: of its record, where it has one."""
+
+    def __init__(self, present: bool, bitmap: bytes) -> None:
+        self.present = present
+        self.bitmap = bitmap
+
+
+def standing(content: Content, preparer: Preparer, name: bytes, opt_out: bool) -> Step:
+    """Whether a name has an NSEC3 record, and what stands in its bitmap."""
+    if content.cut_above(name):
+        return Step(False, b"")
+    group = content.owner(name)
+    if not group:
+        return Step(content.below(name), b"")
+    status = status_of(name, group)[0]
+    if not in_chain(name, group, status, opt_out):
+        return Step(False, b"")
+    return Step(True, bitmap_of(preparer, name, group, status))
+
+
+def existed(published: Snapshot, name: bytes) -> bool:
+    """Whether a published version has anything at a name or below it."""
+    start = name[:-1] if name != APEX else name
+    at, index = published.seek(start)
+    return at < len(published.blocks) and published.blocks[at].record(index).startswith(start)
