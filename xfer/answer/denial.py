@@ -38,6 +38,8 @@ class Kind(enum.Enum):
     NONE = "none"
     NSEC = "nsec"
     NSEC3 = "nsec3"
+    COMPACT = "compact"  # RFC 9824, made when somebody asks
+    WHITE_LIES = "white-lies"  # NSEC3 records, made when somebody asks
 
 
 class Denial:
@@ -46,6 +48,9 @@ class Denial:
     snapshot: the version; previous: of the version before, to share what was worked out;
     most_iterations: see MOST_ITERATIONS. `step` until it says False, then ask: `kind` and the
     methods are of no use before. Where there is no NSEC3, the first step says False.
+
+    online: whether proofs are made when somebody asks, and are no records of the version; compact:
+    and as RFC 9824 has it (`xfer.answer.online`).
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class Denial:
         most_iterations: int = MOST_ITERATIONS,
     ) -> None:
         self.kind = Kind.NONE
+        self.online = False
+        self.compact = False
         self.snapshot = snapshot
         self._chain: Chain | None = None
         self._hashes: dict[bytes, bytes] = {}
@@ -100,10 +107,10 @@ class Denial:
         chain = self._chain
         if chain is not None:
             owners, provable = self._enclosed(chain, qname, encloser)
-            owners.append(self._covering(chain, self._remembered(chain, _wildcard(provable))))
+            owners.append(self._covering(chain, self._remembered(chain, wildcard_of(provable))))
             return self._records(owners, NSEC3)
         if self.kind is Kind.NSEC:
-            return self._records([self._before(qname), self._before(_wildcard(encloser))], NSEC)
+            return self._records([self._before(qname), self._before(wildcard_of(encloser))], NSEC)
         return []
 
     def no_data(self, name: bytes, qtype: int) -> list[bytes]:
@@ -123,7 +130,7 @@ class Denial:
         """That no closer match than the wildcard exists (RFC 4035 §3.1.3.3, RFC 5155 §7.2.6)."""
         chain = self._chain
         if chain is not None:
-            closer = chain.hash(self._wire(_next_closer(qname, encloser)))
+            closer = chain.hash(self._wire(next_closer(qname, encloser)))
             return self._records([self._covering(chain, closer)], NSEC3)
         if self.kind is Kind.NSEC:
             return self._records([self._before(qname)], NSEC)
@@ -133,7 +140,7 @@ class Denial:
         """That the wildcard has no such type and nothing is closer (RFC 4035 §3.1.3.4, RFC 5155
         §7.2.5)."""
         chain = self._chain
-        wildcard = _wildcard(encloser)
+        wildcard = wildcard_of(encloser)
         if chain is not None:
             owners, _ = self._enclosed(chain, qname, encloser)
             owners.append(self._matching(chain, self._remembered(chain, wildcard)))
@@ -194,15 +201,15 @@ class Denial:
         match = self._matching(chain, chain.hash(self._wire(name)))
         if match or name == APEX:
             return [match]
-        return self._enclosed(chain, name, _parent(name))[0]
+        return self._enclosed(chain, name, parent(name))[0]
 
     def _enclosed(self, chain: Chain, name: bytes, encloser: bytes) -> tuple[list[bytes], bytes]:
         """Owners of the closest encloser proof (RFC 5155 §7.2.1), and the encloser it proves."""
         match = self._matching(chain, self._remembered(chain, encloser))
         while not match and encloser != APEX:
-            encloser = _parent(encloser)
+            encloser = parent(encloser)
             match = self._matching(chain, self._remembered(chain, encloser))
-        closer = chain.hash(self._wire(_next_closer(name, encloser)))
+        closer = chain.hash(self._wire(next_closer(name, encloser)))
         return [match, self._covering(chain, closer)], encloser
 
     def _matching(self, chain: Chain, digest: bytes) -> bytes:
@@ -246,18 +253,18 @@ def _chains(snapshot: Snapshot, most_iterations: int) -> list[Chain]:
     return chains
 
 
-def _parent(name: bytes) -> bytes:
+def parent(name: bytes) -> bytes:
     """The name one label up; of a name below the apex."""
     end = name.rfind(b"\0", 0, len(name) - 2)
     return name[: end + 1] + b"\0" if end >= 0 else APEX
 
 
-def _wildcard(encloser: bytes) -> bytes:
+def wildcard_of(encloser: bytes) -> bytes:
     """The wildcard directly below a name."""
     return encloser[:-1] + b"*\0\0"
 
 
-def _next_closer(name: bytes, encloser: bytes) -> bytes:
+def next_closer(name: bytes, encloser: bytes) -> bytes:
     """The ancestor of `name`, or itself, that is one label longer than `encloser`."""
     end = name.find(b"\0", len(encloser) - 1)
     return name[: end + 1] + b"\0"

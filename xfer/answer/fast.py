@@ -22,6 +22,8 @@ from xfer.answer.kept import Cache, Kept, Lease, Tally
 from xfer.answer.lookup import look_up
 from xfer.answer.plain import Plain, read_plain
 from xfer.answer.respond import Responder, render
+from xfer.errors import SigningBusy
+from xfer.wire.codes import FLAG_AA, FLAG_QR, FLAG_RD, FLAG_TC
 from xfer.wire.edns import Edns
 from xfer.wire.header import Question
 from xfer.wire.request import Kind, Request
@@ -63,7 +65,7 @@ class Fast:
         self.cookies = True
         self._asked = Cache(budget // SHARE)
         self._made = Cache(budget - budget // SHARE)
-        self._opts: dict[bool, bytes] = {}
+        self._opts: dict[int, bytes] = {}
         self._kinds: dict[int, Tally] = {}
         self._zones: dict[bytes, Tally] = {}
         self.set(payload, budget)
@@ -73,7 +75,11 @@ class Fast:
         self._payload = payload
         self._asked.resize(budget // SHARE)
         self._made.resize(budget - budget // SHARE)
-        self._opts = {do: Edns(0, payload, do).build() for do in (False, True)}
+        self._opts = {
+            0: Edns(0, payload).build(),
+            1: Edns(0, payload, True).build(),
+            2: Edns(0, payload, True, co=True).build(),
+        }
 
     def forget(self) -> None:
         """Drop all that was kept: which zones there are has changed."""
@@ -97,18 +103,25 @@ class Fast:
         query = read_plain(message)
         if query is None:
             return None
-        kept = self._kept(query, now)
-        if kept is None:
+        kept: Kept | None = None
+        busy = False
+        try:
+            kept = self._kept(query, now)
+        except SigningBusy:
+            busy = True
+        if kept is None and not busy:
             return None
         opt = b""
         if query.edns:
-            opt = self._opts[query.do]
+            opt = self._opts[_wants(query)]
         if query.cookie is not None and self.cookies:
             data = self._check(query.cookie, client)
             if data is None:
                 return None
             length = _COOKIE_HEAD + len(data)
             opt = opt[:9] + struct.pack(">HHH", length, 10, len(data)) + data
+        if kept is None:
+            return self._over_tcp(message, query, opt)
         room = min(max(query.payload, MIN_UDP), max(self._payload, MIN_UDP))
         body = kept.body
         if 2 + len(body) + len(opt) <= room:
@@ -171,7 +184,7 @@ class Fast:
     def _kept(self, query: Plain, now: float) -> Kept | None:
         """The whole answer without an OPT, to the question in lower case."""
         rtype = query.rtype
-        key = query.name + bytes((rtype >> 8, rtype & 255, query.do))
+        key = query.name + bytes((rtype >> 8, rtype & 255, _wants(query)))
         kept = self._made.get(key, now)
         if kept is not None:
             return kept
@@ -179,7 +192,7 @@ class Fast:
         if service is None or not service.open or now >= service.lease.until:
             return None
         responder = service.responder
-        answer = look_up(responder.reader, query.name, rtype, query.do, responder.denial)
+        answer = look_up(responder.reader, query.name, rtype, query.do, responder.denial, query.co)
         body = render(_request(query, query.name), answer, _WHOLE, None)
         zone = self._zone(responder.snapshot.origin)
         kept = Kept(service.lease, self._kind(rtype, body[3] & 15), zone, body[2:])
@@ -188,16 +201,43 @@ class Fast:
         self._made.put(key, kept)
         return kept
 
+    def _over_tcp(self, message: bytes, query: Plain, opt: bytes) -> bytes:
+        """TC, for what would have to be signed when as much is signed as may be: whoever comes back
+        over TCP has an address of its own, and no more connections than it may have."""
+        service = self._find(query.name, query.rtype)
+        if service is not None:
+            self._kind(query.rtype, 0).count += 1
+            self._zone(service.responder.snapshot.origin).count += 1
+        flags = FLAG_QR | FLAG_AA | FLAG_TC | (FLAG_RD if query.rd else 0)
+        return b"".join(
+            (
+                message[:2],
+                struct.pack(">HHHHH", flags, 1, 0, 0, 1 if opt else 0),
+                message[12 : query.end],
+                opt,
+            )
+        )
+
     def _cut(self, message: bytes, query: Plain, room: int) -> bytes:
-        """The answer of which not all fits; b"" where it is not there any more."""
+        """The answer of which not all fits; b"" for the long way."""
         service = self._find(query.name, query.rtype)
         if service is None:
             return b""
-        edns = Edns(0, self._payload, query.do) if query.edns else None
+        edns = Edns(0, self._payload, query.do, co=query.co) if query.edns else None
         request = _request(query, message[12 : query.end - 4])
         request.id = message[0] << 8 | message[1]
         request.rd = query.rd
-        return service.responder.respond(request, room, edns)
+        try:
+            return service.responder.respond(request, room, edns)
+        except SigningBusy:
+            return b""
+
+
+def _wants(query: Plain) -> int:
+    """0 without DNSSEC, 1 with it, 2 with compact answers."""
+    if query.co:
+        return 2
+    return 1 if query.do else 0
 
 
 def _request(query: Plain, name: bytes) -> Request:

@@ -2,7 +2,7 @@
 
 As clarified by RFC 2181 (delegations), RFC 2308 (negative answers), RFC 4592 (wildcards, empty
 non-terminals), RFC 6672 (DNAME), RFC 9471 (glue), RFC 8482 (ANY) and, for signed zones, RFC 4035
-§3.1 and RFC 5155 §7.2 (proofs, see `denial.py`).
+§3.1, RFC 5155 §7.2 and RFC 9824 (proofs, see `denial.py` and `online.py`).
 
     walk down from the apex to the name
       a delegation on the way       referral                    (occluded data is never shown)
@@ -21,10 +21,11 @@ from __future__ import annotations
 from typing import Final
 
 from xfer.answer.denial import Denial
+from xfer.answer.online import OnlineDenial
 from xfer.answer.sections import Answer, Line, Reader
 from xfer.wire.codes import NXDOMAIN, YXDOMAIN
 from xfer.wire.names import is_below, key_of
-from xfer.wire.records import AAAA, ANY, CNAME, DNAME, DS, MX, NS, RRSIG, SRV, A
+from xfer.wire.records import AAAA, ANY, CNAME, DNAME, DS, MX, NS, NSEC, RRSIG, SRV, A
 from xfer.zone.snapshot import APEX
 
 LONGEST_CHAIN: Final = 16  # CNAMEs and DNAMEs that are followed in one answer
@@ -33,22 +34,31 @@ _MAX_NAME: Final = 255
 _TARGET_AT: Final[dict[int, int]] = {NS: 0, MX: 2, SRV: 6}
 
 
-def look_up(reader: Reader, name: bytes, qtype: int, do: bool, denial: Denial | None) -> Answer:
+def look_up(
+    reader: Reader, name: bytes, qtype: int, do: bool, denial: Denial | None, co: bool = False
+) -> Answer:
     """The answer to a question about a name at or below the apex.
 
     name: wire form, in the case it was asked in; do: whether DNSSEC records are wanted; denial: of
-    the version, None where it has no proofs to give.
+    the version, None where it has no proofs to give; co: with `do`, whether NXDOMAIN may come
+    with a proof that looks like NODATA's (RFC 9824 §5.1).
+
+    Raises SigningBusy where a proof would have to be signed and may not be.
     """
-    return _LookUp(reader, qtype, do, denial).run(name)
+    return _LookUp(reader, qtype, do, denial, co).run(name)
 
 
 class _LookUp:
-    def __init__(self, reader: Reader, qtype: int, do: bool, denial: Denial | None) -> None:
+    def __init__(
+        self, reader: Reader, qtype: int, do: bool, denial: Denial | None, co: bool
+    ) -> None:
         self._reader = reader
         self._origin = reader.snapshot.origin
         self._qtype = qtype
         self._do = do
         self._denial = denial if do else None
+        self._compact = denial if isinstance(denial, OnlineDenial) and denial.compact else None
+        self._co = co
         self._answer = Answer()
         self._seen: set[bytes] = set()
 
@@ -91,11 +101,11 @@ class _LookUp:
         if qtype == ANY:
             # RFC 8482 §4.1: one RRset, any.
             qtype = CNAME if reader.has(key, CNAME) else reader.first_type(key)
-        lines = reader.signed(key, qtype, self._do and qtype != RRSIG, owner=owner)
+        lines = self._given(key, qtype, owner) or self._claimed(key, qtype)
         if lines:
             answer.answer += lines
             return None
-        alias = reader.signed(key, CNAME, self._do, owner=owner)
+        alias = self._given(key, CNAME, owner)
         if alias:
             answer.answer += alias
             return alias[0][3]
@@ -104,12 +114,37 @@ class _LookUp:
             self._prove(self._denial.no_data(key, qtype))
         return None
 
+    def _given(self, key: bytes, qtype: int, owner: bytes) -> list[Line]:
+        """The RRset at `key` with its RRSIGs; owner: as for `_at`."""
+        reader, compact = self._reader, self._compact
+        if not self._do or qtype == RRSIG or owner == b"" or compact is None:
+            return reader.signed(key, qtype, self._do and qtype != RRSIG, owner=owner)
+        lines = reader.rrset(key, qtype, owner=owner)
+        if lines:
+            lines += reader.made(compact.signatures(reader.key, reader.snapshot.rrset(key, qtype)))
+        return lines
+
+    def _claimed(self, source: bytes, qtype: int) -> list[Line]:
+        """What compact denial says that each name has, where that is asked for: NSEC, and if
+        nothing else is signed, its RRSIGs. source: as for `OnlineDenial.nsec`."""
+        compact = self._compact
+        if compact is None or qtype not in (NSEC, RRSIG):
+            return []
+        made = compact.nsec(self._reader.key, source, self._do or qtype == RRSIG)
+        return self._reader.made(made if qtype == NSEC else made[1:])
+
     def _missing(self, name: bytes, key: bytes, encloser: bytes) -> bytes | None:
         """Answer for a name that the zone has not, whose nearest ancestor is `encloser`."""
         reader, answer, denial = self._reader, self._answer, self._denial
         wildcard = encloser[:-1] + b"*\0\0"
         if not reader.exists(wildcard):
-            answer.rcode = NXDOMAIN
+            if self._do:
+                claimed = self._claimed(b"", self._qtype)
+                if claimed:
+                    answer.answer += claimed
+                    return None
+            if denial is None or not denial.compact or self._co:
+                answer.rcode = NXDOMAIN
             answer.authority += reader.soa(self._do)
             if denial is not None:
                 self._prove(denial.name_error(key, encloser))
@@ -188,7 +223,8 @@ class _LookUp:
     def _prove(self, records: list[bytes]) -> None:
         answer = self._answer
         have = set(answer.authority)
-        for line in self._reader.lines(records):
+        online = self._denial is not None and self._denial.online
+        for line in self._reader.made(records) if online else self._reader.lines(records):
             if line not in have:
                 have.add(line)
                 answer.authority.append(line)

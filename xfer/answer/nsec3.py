@@ -172,7 +172,6 @@ class Chain:
                 high = middle
         return packed[SIZE * low : SIZE * low + SIZE]
 
-
     def above(self, digest: bytes) -> bytes:
         """The next hash of the ring above `digest`, which need not be in it; of a chain that is not
         empty."""

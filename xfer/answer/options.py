@@ -26,11 +26,13 @@ NSID: Final = 3
 KEEPALIVE: Final = 11
 EDE: Final = 15
 
+EDE_OTHER: Final = 0
 EDE_NOT_READY: Final = 14
 EDE_PROHIBITED: Final = 18
 EDE_NOT_AUTHORITATIVE: Final = 20
 EDE_NOT_SUPPORTED: Final = 21
 EDE_INVALID_DATA: Final = 24
+EDE_INVALID_QUERY_TYPE: Final = 30  # RFC 9824 §9
 
 Option = tuple[int, bytes]
 
@@ -122,4 +124,4 @@ def edns_for(request: Request, payload: int, expires_in: int | None) -> Edns | N
     asked = asks_expire(request.edns) and request.question.rtype in (SOA, IXFR, AXFR)
     if asked and expires_in is not None:
         options.append(expire_option(expires_in))
-    return Edns(0, payload, request.edns.do, options)
+    return Edns(0, payload, request.edns.do, options, co=request.edns.co)

@@ -1,8 +1,8 @@
-"""Plain queries: those whose answer depends on nothing but zone, question, DO and size.
+"""Plain queries: those whose answer depends on nothing but zone, question, DO, CO and size.
 
-QUERY for a type that is no transfer, class IN, one question and no record but an OPT of version 0
-without options, or with a COOKIE alone (RFC 7873). Whatever else comes, broken messages among it,
-is no plain query and takes the long way (`xfer.server.dispatch`).
+QUERY for a type that is no transfer and not NXNAME, class IN, one question and no record but an OPT
+of version 0 without options, or with a COOKIE alone (RFC 7873). Whatever else comes, broken
+messages among it, is no plain query and takes the long way (`xfer.server.dispatch`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class Plain:
     """A plain query.
 
     name: lower-case wire form; end: offset after the question; payload: what the OPT offers, 0
-    without one; cookie: data of the COOKIE option, None without one.
+    without one; do, co: DNSSEC OK, and with it Compact Answers OK (RFC 9824 §5.1); cookie: data of
+    the COOKIE option, None without one.
     """
 
     def __init__(self, name: bytes, rtype: int, end: int, rd: bool) -> None:
@@ -28,6 +29,7 @@ class Plain:
         self.rd = rd
         self.edns = False
         self.do = False
+        self.co = False
         self.payload = 0
         self.cookie: bytes | None = None
 
@@ -44,7 +46,7 @@ def read_plain(msg: bytes) -> Plain | None:
         return None
     end = at + 5
     rtype = msg[at + 1] << 8 | msg[at + 2]
-    if msg[at + 3] != 0 or msg[at + 4] != 1 or rtype == 251 or rtype == 252:
+    if msg[at + 3] != 0 or msg[at + 4] != 1 or rtype in (128, 251, 252):
         return None
     query = Plain(msg[12 : at + 1].lower(), rtype, end, msg[2] & 1 != 0)
     if msg[11] == 0:
@@ -65,6 +67,7 @@ def _read_opt(msg: bytes, query: Plain) -> bool:
     query.edns = True
     query.payload = msg[at + 3] << 8 | msg[at + 4]
     query.do = msg[at + 7] & 0x80 != 0
+    query.co = msg[at + 7] & 0xC0 == 0xC0
     if length == 0:
         return True
     at += _FIXED

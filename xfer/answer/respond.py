@@ -22,6 +22,7 @@ from xfer.zone.snapshot import APEX, Snapshot
 ANSWER: Final = 1
 AUTHORITY: Final = 2
 ADDITIONAL: Final = 3
+_WHOLE: Final = 65_535
 
 
 class Responder:
@@ -36,11 +37,12 @@ class Responder:
         """The answer to a query at or below the apex.
 
         limit: octets for the whole message, room for a TSIG already taken off; edns: what our OPT
-        says, None without one.
+        says, None without one. Raises SigningBusy where it would have to be signed and may not be.
         """
         question = request.question
         do = edns is not None and edns.do
-        answer = look_up(self.reader, question.name, question.rtype, do, self.denial)
+        co = edns is not None and edns.co
+        answer = look_up(self.reader, question.name, question.rtype, do, self.denial, co)
         return render(request, answer, limit, edns)
 
 
@@ -54,8 +56,15 @@ def soa_only(request: Request, snapshot: Snapshot, limit: int, edns: Edns | None
     return render(request, answer, limit, edns)
 
 
-def render(request: Request, answer: Answer, limit: int, edns: Edns | None) -> bytes:
-    """The message for an answer; arguments as for `Responder.respond`."""
+def truncated(request: Request, edns: Edns | None) -> bytes:
+    """TC and no records: the answer may be had over TCP."""
+    return render(request, Answer(), _WHOLE, edns, True)
+
+
+def render(
+    request: Request, answer: Answer, limit: int, edns: Edns | None, cut: bool = False
+) -> bytes:
+    """The message for an answer; cut: TC instead; other arguments as for `Responder.respond`."""
     opt = edns.build(answer.rcode) if edns is not None else b""
     flags = FLAG_QR | answer.rcode
     if answer.aa:
@@ -65,7 +74,7 @@ def render(request: Request, answer: Answer, limit: int, edns: Edns | None) -> b
     question = request.question
     renderer = Renderer(request.id, flags, limit - len(opt))
     renderer.question(question.name, question.rtype, question.rclass)
-    whole = (
+    whole = not cut and (
         renderer.rrset(ANSWER, answer.answer)
         and renderer.rrset(AUTHORITY, answer.authority)
         and renderer.rrset(ADDITIONAL, answer.additional[: answer.needed])

@@ -10,7 +10,7 @@ from typing import Final
 
 from xfer.answer.nsec3 import only_hashed
 from xfer.wire.names import wire_of
-from xfer.wire.records import DNAME, RRSIG, SOA, key_end, soa_fields
+from xfer.wire.records import DNAME, RRSIG, SOA, key_end, soa_fields, split
 from xfer.zone.snapshot import APEX, Snapshot
 
 # Owner wire name, type, TTL, rdata.
@@ -113,6 +113,15 @@ class Reader:
         for record in records:
             key = record[: key_end(record)]
             out += self._having(key, record, NO_TTL, b"")
+        return out
+
+    def made(self, records: list[bytes]) -> list[Line]:
+        """The lines of records that are not of the snapshot."""
+        out: list[Line] = []
+        for record in records:
+            key, rtype, _, ttl, rdata = split(record)
+            name = self.name if key == self.key else wire_of(key, self.snapshot.origin)
+            out.append((name, rtype, ttl, rdata))
         return out
 
     def first_type(self, key: bytes) -> int:

@@ -17,6 +17,7 @@ from xfer.answer.cookies import SECRET_SIZE
 from xfer.answer.options import Offer
 from xfer.clock import Clock
 from xfer.config import Config, ZoneConfig
+from xfer.dnssec.signatures import SHARE, Signatures
 from xfer.errors import XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.peers import Peer
@@ -144,6 +145,9 @@ class Core:
         self.dispatcher.offer = self._offer()
         self.dispatcher.limiter.resize(rates_of(config))
         self.answers = Answers(self.dispatcher, clock, self.take_work, limits.answer_memory)
+        self.signatures = Signatures(
+            limits.answer_memory // SHARE, limits.online_signatures, clock.monotonic, clock.wall
+        )
         self.workers: Workers | None = None
         if config.server.workers:
             self.workers = Workers(
@@ -175,6 +179,7 @@ class Core:
             self.dispatcher.payload,
             self.config.limits.answer_memory,
             tuple(secrets or [self._cookie_secret]),
+            self.config.limits.online_signatures,
             alone=self.dispatcher.limiter.on,
         )
 
@@ -338,6 +343,7 @@ class Core:
         self.file_news = FileNews()
         added, removed, changed = self._apply_zones(config)
         self.answers.apply(limits.answer_memory)
+        self.signatures.resize(limits.answer_memory // SHARE, limits.online_signatures)
         if self.workers is not None:
             self.workers.timeout = limits.worker_timeout
             self.workers.apply()

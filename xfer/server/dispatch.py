@@ -14,7 +14,9 @@ AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUS
 IXFR over UDP                       the differences where they fit, else the SOA (RFC 1995 §2)
 AXFR over UDP                       FORMERR (RFC 5936 §4.2 has it over TCP only)
 NOTIFY from a primary of the zone   NOERROR, and `Notified`; from others REFUSED
-other queries                       the answer (`xfer.answer.lookup`)
+query for NXNAME                    FORMERR (RFC 9824 §3.5)
+other queries                       the answer (`xfer.answer.lookup`); TC over UDP and SERVFAIL over
+                                    TCP where it would have to be signed and may not be
 """
 
 from __future__ import annotations
@@ -25,10 +27,13 @@ from typing import TYPE_CHECKING
 import attrs
 import structlog
 
+from xfer.answer.online import NXNAME
 from xfer.answer.options import (
     EDE_INVALID_DATA,
+    EDE_INVALID_QUERY_TYPE,
     EDE_NOT_AUTHORITATIVE,
     EDE_NOT_READY,
+    EDE_OTHER,
     EDE_PROHIBITED,
     Offer,
     asks_cookie,
@@ -36,9 +41,9 @@ from xfer.answer.options import (
     extended_error,
     offered,
 )
-from xfer.answer.respond import soa_only
+from xfer.answer.respond import soa_only, truncated
 from xfer.clock import Clock, utc
-from xfer.errors import WireError
+from xfer.errors import SigningBusy, WireError
 from xfer.journal import Version
 from xfer.peers import IPAddress, admit
 from xfer.server.heard import Heard
@@ -243,6 +248,8 @@ class Dispatcher:
         client: IPAddress,
         tcp: bool,
     ) -> Handled:
+        if request.question.rtype == NXNAME:
+            return self._error(message, request, FORMERR, EDE_INVALID_QUERY_TYPE, "")
         zone = self.table.holding(name, request.question.rtype)
         if zone is None:
             return self._error(message, request, REFUSED, EDE_NOT_AUTHORITATIVE, NOT_OURS)
@@ -259,7 +266,12 @@ class Dispatcher:
             return self._no_version(message, request, zone)
         edns = edns_for(request, self.payload, zone.expires_in(now))
         limit = self._room(request, signer, tcp)
-        return Handled(zone.responder(snapshot).respond(request, limit, edns))
+        try:
+            return Handled(zone.responder(snapshot).respond(request, limit, edns))
+        except SigningBusy as error:
+            if tcp:
+                return self._error(message, request, SERVFAIL, EDE_OTHER, str(error))
+            return Handled(truncated(request, edns))
 
     def _transfer(
         self,
@@ -381,10 +393,15 @@ class Dispatcher:
         return Handled(make_error(message, rcode, edns))
 
     def _error(
-        self, message: bytes, request: Request, rcode: int, ede: int = 0, text: str = ""
+        self,
+        message: bytes,
+        request: Request,
+        rcode: int,
+        ede: int | None = None,
+        text: str = "",
     ) -> Handled:
         edns = self._opt(request)
-        if edns is not None and ede:
+        if edns is not None and ede is not None:
             edns.options.append(extended_error(ede, text))
         return Handled(make_error(message, rcode, edns))
 
@@ -392,7 +409,7 @@ class Dispatcher:
         asked = request.edns
         if asked is None:
             return None
-        return Edns(0, self.payload, asked.do, list(request.offered))
+        return Edns(0, self.payload, asked.do, list(request.offered), co=asked.co)
 
     def _answered(self, message: bytes) -> Edns | None:
         """Our OPT for a request that was not read to its end (RFC 6891 §6.1.1)."""

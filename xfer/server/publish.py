@@ -17,7 +17,7 @@ import gc
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 import trio
@@ -40,6 +40,9 @@ from xfer.zone.block import Block
 from xfer.zone.changeset import Changeset
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from xfer.dnssec.online import OnlineSigner
 
 T = TypeVar("T")
 
@@ -89,7 +92,9 @@ class Ahead(Protocol):
 class Followers(Protocol):
     """Other processes that answer (`xfer.server.workers.Workers`)."""
 
-    async def ahead(self, zone: Zone, snapshot: Snapshot) -> None: ...
+    async def ahead(
+        self, zone: Zone, snapshot: Snapshot, online: OnlineSigner | None = None
+    ) -> None: ...
 
     def swapped(self, zone: Zone) -> None: ...
 

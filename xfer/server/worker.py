@@ -10,10 +10,12 @@ holds up nobody. The process ends when the daemon does, because its socket then 
 neither trio nor anything else of the daemon's; through the socket go plain values (`values.py`).
 
     command                                      answer
-    settings  payload, memory, secrets           done
+    settings  payload, memory, secrets,          done
+              signatures a second
     origins   of all zones of the server         done
     blocks    (octets, digest) …                 done
-    serve     origin, digests, until, open       done, when it is served
+    serve     origin, digests, until, open,      done, when it is served
+              who signs its proofs, or None
     until     origin, until, open                done
     drop      origin                             done
     go        answer from now on                 done
@@ -40,7 +42,9 @@ from xfer.answer.cookies import Cookies
 from xfer.answer.denial import Denial
 from xfer.answer.fast import Fast, Service
 from xfer.answer.kept import Lease
+from xfer.answer.online import OnlineDenial
 from xfer.answer.respond import Responder
+from xfer.dnssec.signatures import SHARE, Signatures
 from xfer.server.datagrams import LONGEST, Ancillary, Datagrams, Peer
 from xfer.server.statistics import SAMPLED, Statistics
 from xfer.server.values import Frames, frame
@@ -71,6 +75,15 @@ class Zones:
         self.served: dict[bytes, Service | None] = {}
         self._blocks: dict[bytes, Block] = {}  # that came for a version that is not made yet
         self._denials: dict[bytes, Denial] = {}
+        self._signatures: Signatures | None = None  # made when a zone needs it
+        self._memory = 0
+        self._rate = 0
+
+    def limit(self, memory: int, rate: int) -> None:
+        """Octets for answers that are kept, and signatures a second."""
+        self._memory, self._rate = memory // SHARE, rate
+        if self._signatures is not None:
+            self._signatures.resize(self._memory, rate)
 
     def find(self, name: bytes, rtype: int) -> Service | None:
         """What answers a question, None for the daemon; as `ZoneTable.holding`."""
@@ -101,16 +114,27 @@ class Zones:
             self._blocks[digest] = Block(data, digest)
 
     def serve(
-        self, origin: bytes, digests: list[bytes], until: float | None, open: bool
+        self,
+        origin: bytes,
+        digests: list[bytes],
+        until: float | None,
+        open: bool,
+        online: tuple[Any, ...] | None = None,
     ) -> Iterator[None]:
-        """Serve that version, after steps in which the one before still is."""
+        """Serve that version, after steps in which the one before still is.
+
+        online: `OnlineSigner.packed` of who signs its proofs as they are asked for.
+        """
         before = self.served.get(origin)
         blocks = self._blocks
         if before is not None:
             blocks = {block.digest: block for block in before.responder.snapshot.blocks} | blocks
         self._blocks = {}
         snapshot = Snapshot(origin, [blocks[digest] for digest in digests])
-        denial = Denial(snapshot, self._denials.get(origin))
+        if online is not None:
+            denial = self._online(snapshot, online)
+        else:
+            denial = Denial(snapshot, self._denials.get(origin))
         while denial.step():
             yield
         self._denials[origin] = denial
@@ -118,6 +142,15 @@ class Zones:
         self.served[origin] = Service(Responder(snapshot, denial), lease, open)
         if before is not None:
             before.lease.end()
+
+    def _online(self, snapshot: Snapshot, packed: tuple[Any, ...]) -> Denial:
+        """Proofs that are signed as they are asked for; cryptography is loaded with the first."""
+        from xfer.dnssec.online import OnlineSigner
+
+        if self._signatures is None:
+            self._signatures = Signatures(self._memory, self._rate, time.monotonic, time.time)
+        signer = OnlineSigner.unpacked(snapshot.origin, packed, self._signatures)
+        return OnlineDenial(snapshot, signer.sign, signer.compact)
 
     def until(self, origin: bytes, until: float | None, open: bool) -> None:
         """It is served as long as that; open: whether anybody may ask."""
@@ -192,7 +225,10 @@ class Worker:
                 self.fast.forget()
         self.out += frame("done")
 
-    def _settings(self, payload: int, memory: int, secrets: list[bytes]) -> None:
+    def _settings(
+        self, payload: int, memory: int, secrets: list[bytes], signatures: int = 0
+    ) -> None:
+        self.zones.limit(memory, signatures)
         self._cookies = Cookies(secrets) if secrets else None
         self.fast.set(payload, memory)
         self.fast.cookies = self._cookies is not None

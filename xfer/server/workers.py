@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import structlog
@@ -35,6 +35,9 @@ from xfer.server.worker import COMMAND, READ
 from xfer.server.zones import Zone, ZoneTable
 from xfer.zone.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from xfer.dnssec.online import OnlineSigner
+
 log = structlog.get_logger()
 
 POLL = 1.0  # seconds between two times that a process is asked what it has counted
@@ -44,6 +47,10 @@ AGAIN = 1.0  # seconds until a process that ended at once is started again
 TOGETHER = 1 << 18  # octets of blocks in one command
 UNCONFIRMED = 8  # commands sent ahead
 ORIGINS = 1000  # zones between two looks at the event loop
+
+
+# A version, and who signs its proofs where that is done as they are asked for.
+Wanted = tuple[Snapshot, "OnlineSigner | None"]
 
 
 class State(enum.Enum):
@@ -56,12 +63,13 @@ class State(enum.Enum):
 @attrs.frozen
 class Settings:
     """What processes need to know of the config. payload: largest answer; memory: octets for
-    answers that are kept; secrets: of cookies; alone: the daemon answers all (a rate limit has to
-    see all clients of a network)."""
+    answers that are kept; secrets: of cookies; signatures: as `limits.online_signatures`; alone:
+    the daemon answers all (a rate limit has to see all clients of a network)."""
 
     payload: int
     memory: int
     secrets: tuple[bytes, ...]
+    signatures: int = 0
     alone: bool = False
 
 
@@ -89,7 +97,7 @@ class Workers:
         self.settings = settings
         self.timeout = timeout
         self.batch = batch
-        self.next: dict[Zone, Snapshot] = {}  # versions that are about to be served
+        self.next: dict[Zone, Wanted] = {}  # versions that are about to be served
         self._workers: list[_Worker] = []
 
     async def run(self, sockets: Sequence[Sequence[UdpSocket]]) -> None:
@@ -113,10 +121,13 @@ class Workers:
         for worker in self._workers:
             worker.tell_all()
 
-    async def ahead(self, zone: Zone, snapshot: Snapshot) -> None:
+    async def ahead(
+        self, zone: Zone, snapshot: Snapshot, online: OnlineSigner | None = None
+    ) -> None:
         """Have a version served by all processes that serve, before the daemon does; `swapped` is
-        to follow. Takes no longer than they are given to answer."""
-        self.next[zone] = snapshot
+        to follow. Takes no longer than they are given to answer. online: as `Zone` will have it.
+        """
+        self.next[zone] = snapshot, online
         waiting = [worker.told(zone) for worker in self._workers if worker.state is State.SERVING]
         for worker in self._workers:
             worker.tell(zone)
@@ -143,7 +154,7 @@ class _Worker:
 
     def _forget(self) -> None:
         """What is known of a process is of no use for the next one."""
-        self._has: dict[bytes, Snapshot] = {}
+        self._has: dict[bytes, Wanted] = {}
         self._dirty: dict[Zone, None] = {}
         self._everything = True
         self._news = trio.Event()
@@ -344,7 +355,9 @@ class _Worker:
         settings = self._all.settings()
         zones = self._all.table.zones
         secrets = list(settings.secrets)
-        await self._send(stream, "settings", settings.payload, settings.memory, secrets)
+        await self._send(
+            stream, "settings", settings.payload, settings.memory, secrets, settings.signatures
+        )
         await self._send(stream, "origins", list(zones))
         for origin in self._has.keys() - zones.keys():
             del self._has[origin]
@@ -355,10 +368,10 @@ class _Worker:
 
     async def _zone(self, stream: trio.SocketStream, zone: Zone) -> None:
         """Tell it what a zone is now."""
-        snapshot = self._wanted(zone)
+        wanted = self._wanted(zone)
         origin = zone.origin
         had = self._has.get(origin)
-        if snapshot is None:
+        if wanted is None:
             # Another zone of that name may have come in its place.
             gone = self._all.table.zones.get(origin, zone) is zone
             if gone and self._has.pop(origin, None) is not None:
@@ -367,28 +380,36 @@ class _Worker:
                 self._told.pop(zone).set()
             return
         open = not zone.config.allow_query
-        if had is not None and had.root == snapshot.root:
-            await self._last(stream, zone, snapshot, "until", origin, zone.expires, open)
+        snapshot, online = wanted
+        if had is not None and had[0].root == snapshot.root and had[1] is online:
+            await self._last(stream, zone, wanted, "until", origin, zone.expires, open)
             return
-        await self._blocks(stream, had, snapshot)
+        await self._blocks(stream, had[0] if had is not None else None, snapshot)
         digests = [block.digest for block in snapshot.blocks]
-        self._has[origin] = snapshot
-        await self._last(stream, zone, snapshot, "serve", origin, digests, zone.expires, open)
+        self._has[origin] = wanted
+        # It answers what comes to it, so it signs that too: were it to ask us, a flood of names
+        # that do not exist would reach the very process that no flood should. It is a child of
+        # ours with our rights, and the keys are never but in memory on either side.
+        packed = online.packed() if online is not None else None
+        await self._last(stream, zone, wanted, "serve", origin, digests, zone.expires, open, packed)
 
-    def _wanted(self, zone: Zone) -> Snapshot | None:
+    def _wanted(self, zone: Zone) -> Wanted | None:
         """What it is to serve of a zone."""
         if zone.removed or self._all.table.zones.get(zone.origin) is not zone:
             return None
-        return self._all.next.get(zone, zone.snapshot)
+        found = self._all.next.get(zone)
+        if found is None and zone.snapshot is not None:
+            found = zone.snapshot, zone.online
+        return found
 
     async def _last(
-        self, stream: trio.SocketStream, zone: Zone, sent: Snapshot | None, *values: Any
+        self, stream: trio.SocketStream, zone: Zone, sent: Wanted | None, *values: Any
     ) -> None:
         """The last command of an update; who waits for it hears when it is done."""
         while len(self._owed) >= UNCONFIRMED:
             self._confirmed = trio.Event()
             await self._confirmed.wait()
-        if sent is self._wanted(zone):  # else there is another one to wait for by now
+        if sent == self._wanted(zone):  # else there is another one to wait for by now
             self._awaited = self._told.pop(zone, None)
         await self._send(stream, *values)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -16,6 +16,7 @@ import trio
 from xfer.answer.denial import Denial
 from xfer.answer.fast import Service
 from xfer.answer.kept import Lease
+from xfer.answer.online import OnlineDenial
 from xfer.answer.respond import Responder
 from xfer.config import Role, ZoneConfig
 from xfer.journal import Version
@@ -40,7 +41,17 @@ from xfer.wire.serial import newer
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from xfer.dnssec.online import OnlineSigner
+
 RAISED = "raised"  # kind of a version that has a primary's content under a serial of our own
+
+
+def denial_of(snapshot: Snapshot, previous: Denial | None, online: OnlineSigner | None) -> Denial:
+    """The proofs of a version, with all steps taken; arguments as `Denial` and `Zone` have them."""
+    if online is not None:
+        return OnlineDenial(snapshot, online.sign, online.compact)
+    return Denial.finished(snapshot, previous)
 
 
 def _nobody(_: object) -> None:
@@ -54,6 +65,12 @@ def _another(zone: Zone, _: attrs.Attribute[Any], value: Any) -> Any:
         service.lease.end()
     zone.changed(zone)
     return value
+
+
+def _otherwise_signed(zone: Zone, _: attrs.Attribute[Any], value: Any) -> Any:
+    """Proofs are signed by others: what was prepared is no good any more either."""
+    zone._responder = None
+    return _another(zone, _, value)
 
 
 def _expiring(zone: Zone, _: attrs.Attribute[Any], value: float | None) -> float | None:
@@ -77,8 +94,9 @@ class Zone:
     """One configured zone.
 
     snapshot, version: what is served, None before the first; signing: where it is signed here, what
-    is known of that, and then received: what came, of which the served version is made; loading:
-    it is still being read;
+    is known of that, and then received: what came, of which the served version is made; online:
+    where proofs for the served version are signed as they are asked for, who does; loading: it is
+    still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
     stored: what the journal has of its state, None where it has none;
     armed: when its expiry is looked at next; paid: how many tokens what is due has got;
@@ -93,6 +111,7 @@ class Zone:
     config: ZoneConfig = attrs.field(on_setattr=_another)
     snapshot: Snapshot | None = attrs.field(default=None, on_setattr=_another)
     version: Version | None = None
+    online: OnlineSigner | None = attrs.field(default=None, on_setattr=_otherwise_signed)
     signing: Signing | None = None
     received: Content | None = None
     loading: bool = False
@@ -224,7 +243,7 @@ class Zone:
         """Answers from what it serves; made when somebody asks first."""
         responder = self._responder
         if responder is None or responder.snapshot is not snapshot:
-            responder = Responder(snapshot, Denial.finished(snapshot, self.denial))
+            responder = Responder(snapshot, denial_of(snapshot, self.denial, self.online))
             self._responder = responder
         return responder
 

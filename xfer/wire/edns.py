@@ -1,4 +1,5 @@
-"""EDNS version 0: the OPT record and the options we use (RFC 6891; EXPIRE: RFC 7314)."""
+"""EDNS version 0: the OPT record and the options we use (RFC 6891; CO: RFC 9824 §5.1; EXPIRE: RFC
+7314)."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from xfer.wire.header import Header, skip_record
 OPT: Final = 41
 OPTION_EXPIRE: Final = 9
 _DO: Final = 0x8000
+_CO: Final = 0x4000
 _TSIG: Final = 250
 
 
@@ -18,7 +20,8 @@ class Edns:
     """What an OPT says.
 
     version; payload: UDP size the sender takes, octets; do: DNSSEC OK; options: (code, data) in
-    order; rcode_high: the upper eight bits of an extended RCODE.
+    order; rcode_high: the upper eight bits of an extended RCODE; co: Compact Answers OK, never
+    without DO (RFC 9824 §5.1).
     """
 
     def __init__(
@@ -28,12 +31,14 @@ class Edns:
         do: bool = False,
         options: list[tuple[int, bytes]] | None = None,
         rcode_high: int = 0,
+        co: bool = False,
     ) -> None:
         self.version = version
         self.payload = payload
         self.do = do
         self.options: list[tuple[int, bytes]] = [] if options is None else options
         self.rcode_high = rcode_high
+        self.co = co
 
     def option(self, code: int) -> bytes | None:
         """Data of the first option with that code."""
@@ -48,7 +53,7 @@ class Edns:
         for code, data in self.options:
             parts.append(struct.pack(">HH", code, len(data)) + data)
         rdata = b"".join(parts)
-        flags = _DO if self.do else 0
+        flags = (_DO if self.do else 0) | (_CO if self.co else 0)
         fixed = struct.pack(
             ">HHBBHH", OPT, self.payload, rcode >> 4, self.version, flags, len(rdata)
         )
@@ -73,7 +78,8 @@ def read_opt(msg: bytes, start: int) -> Edns:
             raise WireError(f"an EDNS option of {size} octets", f"{end - at} octets", at)
         options.append((code, msg[at : at + size]))
         at += size
-    return Edns(version, payload, flags & _DO != 0, options, rcode_high)
+    compact = flags & (_DO | _CO) == _DO | _CO
+    return Edns(version, payload, flags & _DO != 0, options, rcode_high, compact)
 
 
 class Tail:
