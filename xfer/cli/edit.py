@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 import typer
 
+from xfer.cli.change import (
+    DryRunOption,
+    YesOption,
+    can_ask,
+    has_news,
+    nobody_to_ask,
+    published,
+    show_change,
+    tell,
+    tell_change,
+    user,
+)
 from xfer.cli.common import (
     FAILED,
     ConfigOfDaemon,
@@ -22,9 +34,7 @@ from xfer.cli.common import (
     ZoneArgument,
     daemon,
     fail,
-    many,
     note,
-    print_json,
     reported,
     usage,
 )
@@ -33,7 +43,6 @@ from xfer.errors import ControlError
 if TYPE_CHECKING:
     from xfer.cli.client import Daemon
 
-YesOption = Annotated[bool, typer.Option("--yes", help="Publish without asking.")]
 #: Errors of the text, which another look into the editor can mend.
 OF_THE_TEXT = ("ZoneFileError", "ZoneRejected", "ZoneError", "WireError", "TooLarge")
 
@@ -42,9 +51,7 @@ def import_(
     zone: ZoneArgument,
     file: Annotated[Path, typer.Argument(help="The zone file; - for standard input.")],
     yes: YesOption = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would change.")
-    ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     config: ConfigOfDaemon = None,
     control: ControlOption = None,
@@ -52,28 +59,13 @@ def import_(
     """Make a zone file the content of a primary zone: shows the difference, and asks."""
     ask = not (yes or dry_run)
     if ask and (not can_ask() or str(file) == "-"):
-        raise usage("expected --yes or --dry-run where there is no terminal to ask on, got neither")
+        raise nobody_to_ask()
     content = _read(file)
     name = "standard input" if str(file) == "-" else str(file)
     with reported():
         change = _Change(daemon(config, control), zone, "import", name)
-        if yes:
-            found = change.send(content)
-        else:
-            found = change.send(content, dry_run=True)
-            if _news(found) and not dry_run:
-                show_change(found)
-                if not typer.confirm("Publish it?", err=True):
-                    note("nothing was changed")
-                    raise typer.Exit(FAILED)
-                found = change.send(content, if_version=found["version"] or 0)
-        if as_json:
-            print_json(found)
-            return
-        if dry_run:
-            show_change(found)
-        else:
-            tell_change(found)
+        found = published(partial(change.send, content), yes=yes, dry_run=dry_run)
+        tell(found, dry_run=dry_run, as_json=as_json)
 
 
 def edit(
@@ -121,11 +113,6 @@ def _kept(path: Path, before: bytes) -> str:
     return ""
 
 
-def can_ask() -> bool:
-    """Whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
 class _Change:
     """A zone's new content on its way to the daemon."""
 
@@ -169,7 +156,7 @@ def _edited(
             if typer.confirm("Edit again?", default=True, err=True):
                 continue
             raise typer.Exit(FAILED) from None
-        if not _news(found):
+        if not has_news(found):
             return None
         if yes:
             return change.send(content, if_version=version)
@@ -196,61 +183,6 @@ def _open_editor(path: Path) -> None:
         raise ControlError(f"expected the editor {command!r} to end with 0, got {code}")
 
 
-def show_change(found: dict[str, Any]) -> None:
-    """What would change, for somebody who has to decide."""
-    from xfer.cli.show import print_diff
-
-    print_diff(found["diff"])
-    if found["more"] and found["serial_from"] is not None:
-        note(f"… and {many(found['more'], 'changed record')} more")
-    for finding in found["findings"]:
-        note(f"xfer: warning: {finding}")
-    if _changed(found, "would change"):
-        typer.echo(f"{found['zone']} {_serials(found)}: {_counts(found)}")
-    _explain(found)
-
-
-def tell_change(found: dict[str, Any]) -> None:
-    """What was changed."""
-    for finding in found["findings"] if _news(found) else ():
-        note(f"xfer: warning: {finding}")
-    if _changed(found, "changed"):
-        typer.echo(f"{found['zone']} {_serials(found)} is served: {_counts(found)}")
-    _explain(found)
-
-
-def _news(found: dict[str, Any]) -> bool:
-    return bool(found["changed"] or found["comments"])
-
-
-def _changed(found: dict[str, Any], verb: str) -> bool:
-    """Whether there is another version; says what there is where there is none."""
-    if not found["changed"]:
-        same = f"{found['zone']} has that content already, serial {found['serial_to']}"
-        typer.echo(same + (f"; {_comments(found)} {verb}" if found["comments"] else ""))
-    return bool(found["changed"])
-
-
-def _comments(found: dict[str, Any]) -> str:
-    return many(found["comments"], "comment")
-
-
-def _explain(found: dict[str, Any]) -> None:
-    if found["note"]:
-        note(found["note"])
-
-
-def _serials(found: dict[str, Any]) -> str:
-    if found["serial_from"] is None:
-        return f"serial {found['serial_to']}"
-    return f"serial {found['serial_from']} → {found['serial_to']}"
-
-
-def _counts(found: dict[str, Any]) -> str:
-    counts = f"+{found['added']:,} −{found['removed']:,}, {many(found['records'], 'record')}"
-    return counts + (f", {_comments(found)}" if found["comments"] else "")
-
-
 def _read(file: Path) -> bytes:
     if str(file) == "-":
         return sys.stdin.buffer.read()
@@ -260,14 +192,6 @@ def _read(file: Path) -> bytes:
         raise usage(
             f"expected a zone file that can be read, got {file}: {error.strerror}"
         ) from None
-
-
-def user() -> str:
-    """Who edits, for the history."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
-        return f"user {os.getuid()}"
 
 
 def _stem(zone: str) -> str:

@@ -6,19 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
+from xfer.cli.change import (
+    DryRunOption,
+    YesOption,
+    can_ask,
+    nobody_to_ask,
+    published,
+    tell,
+    user,
+)
 from xfer.cli.common import (
-    FAILED,
     ConfigOfDaemon,
     ControlOption,
     JsonOption,
     ZoneArgument,
     daemon,
-    note,
     print_json,
     reported,
     usage,
 )
-from xfer.cli.edit import YesOption, can_ask, show_change, tell_change, user
 from xfer.errors import ZoneError
 
 
@@ -51,9 +57,7 @@ def soa(
         typer.Option("--defaults", help="The default of every time that is not given."),
     ] = False,
     yes: YesOption = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would change.")
-    ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     config: ConfigOfDaemon = None,
     control: ControlOption = None,
@@ -74,7 +78,7 @@ def soa(
     if change.empty and (yes or dry_run):
         raise usage("expected a field to set, --rname for instance, or --defaults; got none")
     if not (change.empty or yes or dry_run or can_ask()):
-        raise usage("expected --yes or --dry-run where there is no terminal to ask on, got neither")
+        raise nobody_to_ask()
     with reported():
         asked = daemon(config, control)
         path = zone_path(zone, "/soa")
@@ -85,23 +89,16 @@ def soa(
             else:
                 _print(found)
             return
-        body = {
-            "by": user(),
-            **{name: value for name, value in asdict(change).items() if value is not None},
-        }
-        found = asked.post(path, {**body, "dry_run": not yes}, True)
-        if found["changed"] and not (yes or dry_run):
-            show_change(found)
-            if not typer.confirm("Publish it?", err=True):
-                note("nothing was changed")
-                raise typer.Exit(FAILED)
-            found = asked.post(path, {**body, "if_version": found["version"]}, True)
-        if as_json:
-            print_json(found)
-        elif dry_run:
-            show_change(found)
-        else:
-            tell_change(found)
+        fields = {name: value for name, value in asdict(change).items() if value is not None}
+
+        def send(*, dry_run: bool = False, if_version: int | None = None) -> dict[str, Any]:
+            body = {"by": user(), **fields, "dry_run": dry_run}
+            if if_version is not None:
+                body["if_version"] = if_version
+            answer: dict[str, Any] = asked.post(path, body, True)
+            return answer
+
+        tell(published(send, yes=yes, dry_run=dry_run), dry_run=dry_run, as_json=as_json)
 
 
 def _print(found: dict[str, Any]) -> None:
