@@ -62,9 +62,10 @@ def test_yes_publishes_at_once(says: list[bool]) -> None:
     assert daemon.asked == [(False, None)]
 
 
-def test_a_dry_run_publishes_nothing(says: list[bool]) -> None:
+@pytest.mark.parametrize("yes", [False, True])
+def test_a_dry_run_publishes_nothing(yes: bool, says: list[bool]) -> None:
     daemon = Daemon()
-    assert published(daemon.send, yes=False, dry_run=True) is daemon.answer
+    assert published(daemon.send, yes=yes, dry_run=True) is daemon.answer
     assert daemon.asked == [DRY]
 
 

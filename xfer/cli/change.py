@@ -29,9 +29,9 @@ class Send(Protocol):
 
 
 def published(send: Send, *, yes: bool, dry_run: bool) -> dict[str, Any]:
-    """Publish what changes anything, once somebody has looked at it, unless `yes` or `dry_run`;
-    what the daemon said last. Raises typer.Exit where the answer is no."""
-    if yes:
+    """Publish what changes anything, once somebody has looked at it; at once with `yes`, and
+    never with `dry_run`. What the daemon said last. Raises typer.Exit where the answer is no."""
+    if yes and not dry_run:
         return send()
     found = send(dry_run=True)
     if dry_run or not has_news(found):
