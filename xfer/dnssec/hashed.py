@@ -9,13 +9,17 @@ An *entry* is a hash, followed by the type bitmap of the name.
 
 from __future__ import annotations
 
+from typing import Final
+
 from xfer.answer.nsec3 import SIZE, owner_of
 from xfer.dnssec.content import AUTHORITATIVE, OCCLUDED, Content, status_of
 from xfer.dnssec.portion import Owners
-from xfer.dnssec.rrsig import Preparer
+from xfer.dnssec.rrsig import Old, Preparer
 from xfer.wire.names import wire_of
 from xfer.wire.records import DS, NSEC3, key_end, make
 from xfer.zone.snapshot import APEX, Snapshot
+
+_RDATA: Final = 32 + 2 + 2 + 4  # where rdata begins: behind a hash in base32hex, type and TTL
 
 
 def parent(key: bytes) -> bytes:
@@ -37,10 +41,7 @@ def in_chain(key: bytes, group: list[bytes], status: int, opt_out: bool) -> bool
 def has_ds(key: bytes, group: list[bytes]) -> bool:
     """Whether there is a DS among the records of a name."""
     start = key + bytes((0, DS))
-    for record in group:
-        if record.startswith(start):
-            return True
-    return False
+    return any(record.startswith(start) for record in group)
 
 
 def bitmap_of(preparer: Preparer, key: bytes, group: list[bytes], status: int) -> bytes:
@@ -92,43 +93,41 @@ class Hashed:
         rdata = self._front + following + bitmap
         return make(owner_of(digest), NSEC3, self._preparer.negative_seconds, rdata)
 
-    def take(self, entries: list[bytes], following: bytes, old: dict[bytes, list[bytes]]) -> None:
+    def own(self, record: bytes) -> bool:
+        """Whether an NSEC3 record is one of this chain."""
+        return record[_RDATA:].startswith(self._front)
+
+    def sign(self, record: bytes, old: Old) -> None:
+        """Have one of its records signed."""
+        key = record[: key_end(record)]
+        self._preparer.rrset(key, wire_of(key, self._preparer.origin), NSEC3, [record], old)
+
+    def take(self, entries: list[bytes], following: bytes, old: Old) -> None:
         """Have the records of sorted entries signed; following: the hash behind the last."""
-        preparer = self._preparer
         last = len(entries) - 1
         for i in range(len(entries)):
             entry = entries[i]
             behind = entries[i + 1][:SIZE] if i < last else following
-            record = self.record(entry[:SIZE], behind, entry[SIZE:])
-            key = record[: key_end(record)]
-            preparer.rrset(key, wire_of(key, preparer.origin), NSEC3, [record], old)
+            self.sign(self.record(entry[:SIZE], behind, entry[SIZE:]), old)
 
 
-def bitmap_in(rdata: bytes) -> bytes:
-    """The type bitmap in the rdata of an NSEC3 record."""
-    at = 5 + rdata[4]
-    return rdata[at + 1 + rdata[at] :]
+def bitmap_in(record: bytes) -> bytes:
+    """The type bitmap in an NSEC3 record."""
+    at = _RDATA + 5 + record[_RDATA + 4]
+    return record[at + 1 + record[at] :]
 
 
-class Step:
-    """What becomes of one name in the chain. bitmap: of its record, where it has one."""
-
-    def __init__(self, present: bool, bitmap: bytes) -> None:
-        self.present = present
-        self.bitmap = bitmap
-
-
-def standing(content: Content, preparer: Preparer, name: bytes, opt_out: bool) -> Step:
-    """Whether a name has an NSEC3 record, and what stands in its bitmap."""
+def standing(content: Content, preparer: Preparer, name: bytes, opt_out: bool) -> bytes | None:
+    """The bitmap in the NSEC3 record that a name has, None where it has no record."""
     if content.cut_above(name):
-        return Step(False, b"")
+        return None
     group = content.owner(name)
     if not group:
-        return Step(content.below(name), b"")
+        return b"" if content.below(name) else None
     status = status_of(name, group)[0]
     if not in_chain(name, group, status, opt_out):
-        return Step(False, b"")
-    return Step(True, bitmap_of(preparer, name, group, status))
+        return None
+    return bitmap_of(preparer, name, group, status)
 
 
 def existed(published: Snapshot, name: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from xfer.dnssec.change import ChangeSigner
+from xfer.dnssec.local import Memory
 from xfer.dnssec.recipe import Recipe, Sign
 from xfer.dnssec.terms import Denial, Terms
 from xfer.dnssec.whole import WholeSigner
@@ -19,6 +20,7 @@ from xfer.zone.snapshot import Snapshot
 __all__ = [
     "ChangeSigner",
     "Denial",
+    "Memory",
     "Portion",
     "Signed",
     "Signer",
