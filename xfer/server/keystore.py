@@ -1,0 +1,269 @@
+"""The key directory: private keys of live-signed zones, in BIND's files, a directory a zone.
+
+    KEYS/                                     [server] keys, mode 0700
+      example.com/                            the zone, as BIND writes names into file names
+        Kexample.com.+013+09394.private       mode 0600, written first
+        Kexample.com.+013+09394.key           once this is there, the key is
+        removed/                              keys that are in use no more; nothing is unlinked
+
+A key is on disk, synced, before `generate` or `take_in` return it. `dnssec-signzone -K` and others
+may read here; one daemon writes. All calls do file I/O: call them from worker threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from xfer.dnssec.keyfiles import (
+    KeyPair,
+    file_text,
+    ident_in,
+    read_pair,
+    stem_of,
+    write_private,
+    write_public,
+)
+from xfer.dnssec.keys import SigningKey, make_key, tags_of
+from xfer.errors import KeyRefused
+from xfer.log import Secret
+from xfer.server import keydir
+from xfer.wire import names
+
+REMOVED: Final = "removed"
+MOST_FILES: Final = 10_000  # in a zone's directory; a zone has a handful of keys
+TRIES: Final = 100  # at a key whose tag is free
+_ENDINGS: Final = (".key", ".private")
+_LONGEST: Final = 255  # octets of a file name
+
+Make = Callable[[int, bool, int], SigningKey]
+
+
+@attrs.frozen
+class Loaded:
+    """A zone's keys by ident ("013+09394"), and what is wrong with files that hold none."""
+
+    keys: Mapping[str, KeyPair]
+    problems: tuple[KeyRefused, ...] = ()
+
+
+def _make(algorithm: int, sep: bool, bits: int) -> SigningKey:
+    return make_key(algorithm, sep, bits=bits)
+
+
+class KeyStore:
+    """Reads and writes the key directory. All of it raises KeyRefused; safe between threads."""
+
+    def __init__(self, directory: Path, make: Make = _make) -> None:
+        self.directory: Final = directory
+        self._make: Final = make
+        self._writing: Final = threading.Lock()
+
+    def zone_directory(self, owner: bytes) -> Path:
+        """Where the keys of a zone are; the root's in `@`, which no other name is written as."""
+        return self.directory / (file_text(owner)[:-1] or "@")
+
+    def check(self) -> None:
+        """Make the key directory where it is missing; refuse one that others can look into."""
+        keydir.make_directory(self.directory)
+        keydir.check_directory(self.directory)
+
+    def load(self, owner: bytes) -> Loaded:
+        """All keys of a zone.
+
+        Tidies up first after a process that was killed. A key whose files are damaged does not keep
+        others from being loaded: it is among the problems.
+        """
+        owner = names.lower(owner)
+        place = self.zone_directory(owner)
+        if not keydir.is_directory(self.directory):
+            return Loaded({})
+        with self._writing:
+            keydir.check_directory(self.directory)
+            if not keydir.is_directory(place):
+                return Loaded({})
+            keydir.check_directory(place)
+            self._tidy(place)
+            found: dict[str, KeyPair] = {}
+            problems: list[KeyRefused] = []
+            for stem in _stems(place):
+                try:
+                    pair = _read(place / stem, owner)
+                except KeyRefused as problem:
+                    problems.append(problem)
+                else:
+                    found[pair.key.ident] = pair
+        return Loaded(found, tuple(problems))
+
+    def generate(
+        self,
+        owner: bytes,
+        algorithm: int,
+        sep: bool,
+        now: float,
+        *,
+        bits: int = 2048,
+        taken: Collection[int] = (),
+    ) -> KeyPair:
+        """A new key of a zone, on disk.
+
+        taken: key tags that the zone's DNSKEY RRset has besides (of other signers). The new key
+        has a tag unlike all known ones, removed keys' too, also where either is revoked (RFC 5011).
+        """
+        owner = names.lower(owner)
+        with self._writing:
+            place = self._ready(owner)
+            avoid = {near for tag in taken for near in _near(tag)}
+            for directory in (place, place / REMOVED):
+                if keydir.is_directory(directory):
+                    avoid.update(
+                        near
+                        for stem in _stems(directory)
+                        for near in _near(int(ident_in(stem)[-5:]))
+                    )
+            for _ in range(TRIES):
+                key = self._make(algorithm, sep, bits)
+                if avoid.isdisjoint(tags_of(key.public)):
+                    pair = KeyPair(owner, key, None, {"Created": int(now)})
+                    _write(place, pair)
+                    return pair
+        raise KeyRefused("a key tag that is free", f"{TRIES} keys without one", str(place))
+
+    def take_in(self, owner: bytes, pair: KeyPair) -> KeyPair:
+        """Keep a key that was made elsewhere; again where it is here already changes nothing."""
+        owner = names.lower(owner)
+        if pair.owner != owner:
+            raise KeyRefused(
+                f"a key of {names.to_text(owner)}", f"one of {names.to_text(pair.owner)}"
+            )
+        with self._writing:
+            place = self._ready(owner)
+            if (place / f"{pair.stem}.key").exists():
+                there = _read(place / pair.stem, owner)
+                if there.key.public == pair.key.public:
+                    return there
+                raise KeyRefused(
+                    f"a tag other than {pair.key.tag}",
+                    f"another key of {names.to_text(owner)} with it",
+                    str(place / pair.stem),
+                )
+            _write(place, pair)
+        return pair
+
+    def read_files(self, path: Path) -> KeyPair:
+        """The key of a pair of files anywhere; path: either of them, or their common part.
+
+        Others may be able to read them: they are on their way, and not kept like that.
+        """
+        stem = path.with_suffix("") if path.suffix in _ENDINGS else path
+        public, private = (stem.with_name(stem.name + ending) for ending in _ENDINGS)
+        return read_pair(
+            keydir.read_public(public), keydir.read_private_anywhere(private), str(stem)
+        )
+
+    def export(self, owner: bytes, ident: str, directory: Path, now: float) -> Path:
+        """Copy a key to a directory, mode 0600, never over another file; returns the common part.
+
+        Other signers use a key only within its times: it gets Publish and Activate where it has
+        none.
+        """
+        with self._writing:
+            pair = _read(self.zone_directory(owner) / stem_of(owner, ident), names.lower(owner))
+            times = {"Created": int(now), "Publish": int(now), "Activate": int(now), **pair.times}
+            _write(directory, attrs.evolve(pair, times=times))
+        return directory / pair.stem
+
+    def remove(self, owner: bytes, ident: str, needed: Collection[str]) -> None:
+        """Move a key's files to `removed`; needed: idents that the zone's state still names.
+
+        Raises KeyRefused for one of those. Nothing happens where the key is not there.
+        """
+        if ident in needed:
+            raise KeyRefused(
+                f"a key of {names.to_text(owner)} that is not in use", f"{ident}, which is"
+            )
+        place = self.zone_directory(owner)
+        with self._writing:
+            if keydir.is_directory(place):
+                self._remove(place, stem_of(owner, ident))
+
+    def _remove(self, place: Path, stem: str) -> None:
+        away = place / REMOVED
+        for ending in _ENDINGS:
+            if (place / (stem + ending)).exists():
+                keydir.make_directory(away)
+                keydir.move_new(place / (stem + ending), away / (stem + ending))
+
+    def _tidy(self, place: Path) -> None:
+        """End what a killed process has begun: half-written files, and half-removed keys."""
+        keydir.sweep(place)
+        for stem in _stems(place):
+            if not (place / f"{stem}.key").exists() and (place / REMOVED / f"{stem}.key").exists():
+                self._remove(place, stem)
+
+    def _ready(self, owner: bytes) -> Path:
+        place = self.zone_directory(owner)
+        longest = len(stem_of(owner, "000+00000")) + len(keydir.NEW) + len(".private")
+        if longest > _LONGEST:
+            raise KeyRefused(
+                f"a zone whose key files have names of at most {_LONGEST} octets", str(longest)
+            )
+        self.check()
+        keydir.make_directory(place)
+        keydir.check_directory(place)
+        return place
+
+
+def _stems(directory: Path) -> list[str]:
+    """Names of the keys with at least one of their files here, in order."""
+    found: set[str] = set()
+    with keydir.explained(directory, "a directory of keys that can be read"):
+        for count, file in enumerate(directory.iterdir()):
+            if count >= MOST_FILES:
+                raise KeyRefused(f"at most {MOST_FILES} files", "more", str(directory))
+            if file.suffix in _ENDINGS and ident_in(file.name.removesuffix(file.suffix)):
+                found.add(file.name.removesuffix(file.suffix))
+    return sorted(found)
+
+
+def _read(stem: Path, owner: bytes) -> KeyPair:
+    public, private = (stem.with_name(stem.name + ending) for ending in _ENDINGS)
+    for file in (public, private):
+        if not file.exists():
+            raise KeyRefused(
+                "both files of a key",
+                f"no {file.name}",
+                str(stem),
+                "bring it back from a backup, or move the other one away",
+            )
+    pair = read_pair(keydir.read_public(public), keydir.read_private(private), str(stem))
+    if pair.owner != owner:
+        raise KeyRefused(
+            f"a key of {names.to_text(owner)}", f"one of {names.to_text(pair.owner)}", str(stem)
+        )
+    if pair.stem != stem.name:
+        raise KeyRefused(f"the name {pair.stem}", stem.name, str(stem), "rename both files")
+    return pair
+
+
+def _write(directory: Path, pair: KeyPair) -> None:
+    """The .private first: a key is there when its .key is."""
+    private = directory / f"{pair.stem}.private"
+    public = directory / f"{pair.stem}.key"
+    if public.exists():
+        raise KeyRefused("a new file", "one that exists already", str(public))
+    text = write_public(pair)
+    if private.exists():  # of a write that was cut short, or of another key
+        read_pair(text, keydir.read_private(private), str(private.with_suffix("")))
+    else:
+        keydir.write_new(private, write_private(pair))
+    keydir.write_new(public, Secret(text.encode("ascii")))
+
+
+def _near(tag: int) -> tuple[int, ...]:
+    """A tag, and what it may be with the REVOKE bit turned over: 128 more or less, and a carry."""
+    return tuple((tag + by) & 0xFFFF for by in (-129, -128, 0, 128, 129))
