@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Awaitable, Callable, Container
+from typing import Protocol, TypeVar
 
 import attrs
 import trio
@@ -92,7 +93,7 @@ async def soa_query(
                 unreached = error
         if answer is None:
             try:
-                answer = await _ask_tcp(exchange, tries.tcp or TCP, dial)
+                answer = await ask_tcp(exchange, tries.tcp or TCP, dial)
             except TransferError as error:
                 if unreached is not None and error.failure is Failure.TRANSPORT:
                     raise unreached from error
@@ -181,6 +182,22 @@ class Exchange:
         return names.to_text(self.question.name)
 
 
+Read = TypeVar("Read", covariant=True)
+
+
+class Asked(Protocol[Read]):
+    """A question to one server, like `Exchange`: what it asks, and what an answer says."""
+
+    target: Target
+    source: str
+
+    def request(self) -> bytes: ...
+
+    def is_ours(self, message: bytes) -> bool: ...
+
+    def read(self, message: bytes) -> Read | None: ...
+
+
 AskUdp = Callable[[Exchange, tuple[float, ...]], Awaitable[tuple[int, int | None] | None]]
 """Asks once for each timeout, in seconds: (serial, EXPIRE option), None for a truncated answer.
 Raises TransferError."""
@@ -215,7 +232,9 @@ async def _ask_udp(
     raise unanswered(target, timeouts)
 
 
-async def _ask_tcp(exchange: Exchange, timeout: float, dial: Dial) -> tuple[int, int | None]:
+async def ask_tcp(exchange: Asked[Read], timeout: float, dial: Dial) -> Read:
+    """One exchange over a TCP connection of its own, in `timeout` seconds (and as many to connect).
+    Raises TransferError."""
     target = exchange.target
     connection = await connect(target, dial, timeout)
     exchange.source = connection.source
