@@ -30,6 +30,11 @@ def test_known_blocks_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -
     ttls = LargestTtl()
     ttls.of(with_ttl(1_000_000))
     looked: list[bytes] = []
-    monkeypatch.setattr("xfer.dnssec.ttls._largest", lambda block: looked.append(block.digest) or 5)
+
+    def look(block: Block) -> int:
+        looked.append(block.digest)
+        return 5
+
+    monkeypatch.setattr("xfer.dnssec.ttls._largest", look)
     assert ttls.of(with_ttl(900_000)) < 1_000_000
     assert len(looked) == 1

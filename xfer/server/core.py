@@ -32,6 +32,7 @@ from xfer.server.file_news import FileNews
 from xfer.server.hints import Hint
 from xfer.server.history import History
 from xfer.server.image import ImageCache
+from xfer.server.keystore import KeyStore
 from xfer.server.loading import Loading
 from xfer.server.outgoing import Outgoing
 from xfer.server.pipeline import Parsers
@@ -50,6 +51,7 @@ from xfer.server.settings import (
     restart_keys,
     retention,
 )
+from xfer.server.signing import Signers
 from xfer.server.soa_probe import SoaProber
 from xfer.server.statistics import Statistics
 from xfer.server.status import Outcome, ReloadOutcome
@@ -137,7 +139,21 @@ class Core:
             lambda: self.config.limits.keep_removed,
         )
         self.schedule = self.attempts.schedule
-        self.loading = Loading(nursery, journal, executor, clock, self.downstream, self._loaded)
+        self.signers = Signers(
+            journal,
+            self.publisher,
+            KeyStore(config.server.keys),
+            executor,
+            clock,
+            rng,
+            nursery,
+            self._turn,
+            lambda: self.refresher.policy,
+        )
+        self.publisher.signer = self.signers
+        self.loading = Loading(
+            nursery, journal, executor, clock, self.downstream, self._loaded, self.signers.known
+        )
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, changes=self.changes
         )
@@ -211,6 +227,7 @@ class Core:
         await self.loading.added(zone)
 
     def _loaded(self, zone: Zone) -> None:
+        self.signers.look_soon(zone)
         if zone.secondary:
             self.attempts.loaded(zone)
         else:
@@ -362,6 +379,7 @@ class Core:
             zone.removed = True
             self._not_read(zone)
             self.schedule.forget(zone)
+            self.signers.reminders.forget(zone)
             self.attempts.saving.leave(zone)
             self.downstream.removed(zone)
         self._nursery.start_soon(self.removed.left, gone)
@@ -380,6 +398,7 @@ class Core:
                 changed += 1
                 if not known.loading:
                     self.downstream.changed(known)
+                    self.signers.look_soon(known)
                 if known.secondary:
                     self._not_read(known)
                     if known.expires is None:  # it was a primary zone

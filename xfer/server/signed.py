@@ -1,25 +1,90 @@
 """What is known of a zone that is signed here: its keys, what was signed, what comes next.
 
-Only the event loop touches it (`xfer.server.zones`); `xfer.server.signing` does the work.
+Only the event loop touches it (`xfer.server.zones`); `xfer.server.signing` does the work. What a
+restart has to know is a mark, which is committed with the version that it is true of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import attrs
+
+from xfer.dnssec.expiry import Expiries
+from xfer.dnssec.keyjson import decoded, encoded
+from xfer.dnssec.signing import Memory
+from xfer.dnssec.ttls import LargestTtl
+from xfer.errors import JournalDamaged, XferError
+from xfer.journal import Mark
+from xfer.zone.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from xfer.dnssec.keystate import ZoneKeys
+    from xfer.dnssec.terms import Terms
+    from xfer.dnssec.timing import DsSeen
+
+MARK = "dnssec"
 
 
 @attrs.define(eq=False)
 class Signing:
     """Of one zone.
 
-    made_of: root of the content that the served version was made of, b"" where it was not signed
-    here; error: why what came is not served, "" where it is.
+    keys: their states, None before the first look; made_of: root of the content that the served
+    version was made of, b"" where nothing was served yet; print: of the terms that it was made on
+    (`xfer.server.signing.fingerprint`), terms: these themselves, None until they are needed; error:
+    why what came is not served, or keys do not move, "" where all is well; failed_at: since when;
+    renew_at: when its next signature has to be renewed, None where that was not looked up; ends_at:
+    when its first signature ends; todo: what the operator has to do, a sentence each; ds: at the
+    parent as last seen; base: the content that the served version was made of, None where only the
+    journal has it; ttls,
+    expiries, memory: what is known of its blocks.
     """
 
+    keys: ZoneKeys | None = None
     made_of: bytes = b""
+    print: str = ""
+    terms: Terms | None = None
     error: str = ""
+    failed_at: float | None = None
+    renew_at: float | None = None
+    ends_at: float | None = None
+    todo: tuple[str, ...] = ()
+    ds: DsSeen | None = None
+    base: Snapshot | None = None
+    ttls: LargestTtl = attrs.Factory(LargestTtl)
+    expiries: Expiries | None = None
+    memory: Memory = attrs.Factory(Memory)
 
     @property
     def fresh(self) -> bool:
         """Whether nothing that was signed here was ever served."""
         return not self.made_of
+
+
+def mark_of(origin: bytes, keys: ZoneKeys, made_of: bytes, print_: str) -> Mark:
+    """What the journal remembers of it."""
+    data: dict[str, Any] = {"keys": encoded(keys), "made_of": made_of.hex(), "terms": print_}
+    return Mark(origin, MARK, data)
+
+
+def restored(origin: bytes, marks: Sequence[Mark]) -> Signing | None:
+    """What the marks of a zone say of its signing, None where they say nothing.
+
+    Raises JournalDamaged for a mark that is no such thing: signing anew with other keys would break
+    the zone.
+    """
+    for mark in marks:
+        if mark.name != MARK:
+            continue
+        try:
+            made_of, print_ = mark.data["made_of"], mark.data["terms"]
+            if not isinstance(made_of, str) or not isinstance(print_, str):
+                raise ValueError("no text")
+            return Signing(decoded(mark.data["keys"]), bytes.fromhex(made_of), print_)
+        except (KeyError, ValueError, XferError) as error:
+            raise JournalDamaged(
+                f"expected the state of the keys in the mark {MARK!r}, got {error}"
+            ) from error
+    return None
