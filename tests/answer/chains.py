@@ -37,6 +37,32 @@ example. 3600 IN NS ns1.example.
 Owners = list[dns.name.Name]
 
 
+def example(unsigned: str, ds: str) -> str:
+    """What the zones of RFC 4035 Appendix A and RFC 5155 Appendix A have in common, after `HEAD`,
+    without what does not matter to denial. unsigned: the label of the delegation without DS; ds:
+    of the other one."""
+    return f"""\
+example. 3600 IN NS ns2.example.
+example. 3600 IN MX 1 xx.example.
+a.example. 3600 IN NS ns1.a.example.
+a.example. 3600 IN NS ns2.a.example.
+a.example. 3600 IN DS {ds}
+ns1.a.example. 3600 IN A 192.0.2.5
+ns2.a.example. 3600 IN A 192.0.2.6
+ai.example. 3600 IN A 192.0.2.9
+{unsigned}.example. 3600 IN NS ns1.{unsigned}.example.
+{unsigned}.example. 3600 IN NS ns2.{unsigned}.example.
+ns1.{unsigned}.example. 3600 IN A 192.0.2.7
+ns2.{unsigned}.example. 3600 IN A 192.0.2.8
+ns1.example. 3600 IN A 192.0.2.1
+ns2.example. 3600 IN A 192.0.2.2
+*.w.example. 3600 IN MX 1 ai.example.
+x.w.example. 3600 IN MX 1 xx.example.
+x.y.w.example. 3600 IN MX 1 xx.example.
+xx.example. 3600 IN A 192.0.2.10
+"""
+
+
 def name(text: str) -> dns.name.Name:
     return dns.name.from_text(text, APEX)
 

@@ -17,6 +17,7 @@ from tests.answer.chains import (
     WIRE,
     Oracle,
     compare,
+    example,
     key,
     load,
     name,
@@ -33,26 +34,7 @@ from xfer.zone.check import Policy
 from xfer.zone.snapshot import APEX, Snapshot
 from xfer.zone.zonefile import read_zone_file
 
-_DATA = """\
-example. 3600 IN NS ns2.example.
-example. 3600 IN MX 1 xx.example.
-a.example. 3600 IN NS ns1.a.example.
-a.example. 3600 IN NS ns2.a.example.
-a.example. 3600 IN DS 57855 5 1 B6DCD485719ADCA18E5F3D48A2331627FDD3636B
-ns1.a.example. 3600 IN A 192.0.2.5
-ns2.a.example. 3600 IN A 192.0.2.6
-ai.example. 3600 IN A 192.0.2.9
-b.example. 3600 IN NS ns1.b.example.
-b.example. 3600 IN NS ns2.b.example.
-ns1.b.example. 3600 IN A 192.0.2.7
-ns2.b.example. 3600 IN A 192.0.2.8
-ns1.example. 3600 IN A 192.0.2.1
-ns2.example. 3600 IN A 192.0.2.2
-*.w.example. 3600 IN MX 1 ai.example.
-x.w.example. 3600 IN MX 1 xx.example.
-x.y.w.example. 3600 IN MX 1 xx.example.
-xx.example. 3600 IN A 192.0.2.10
-"""
+_DATA = example("b", "57855 5 1 B6DCD485719ADCA18E5F3D48A2331627FDD3636B")
 _NSEC = """\
 example. 3600 IN NSEC a.example. NS SOA MX RRSIG NSEC DNSKEY
 a.example. 3600 IN NSEC ai.example. NS DS RRSIG NSEC

@@ -22,6 +22,7 @@ from tests.answer.chains import (
     WIRE,
     Oracle,
     compare,
+    example,
     key,
     load,
     owners,
@@ -43,28 +44,11 @@ from xfer.zone.zonefile import read_zone_file
 TOP = b"\0"  # the apex's owner key
 MARGIN = 0.1 if kernel.form() == "compiled" else 0.5  # see tests/test_kernel_bounds.py
 
-_DATA = """\
-example. 3600 IN NS ns2.example.
-example. 3600 IN MX 1 xx.example.
-example. 3600 IN NSEC3PARAM 1 0 12 aabbccdd
-2t7b4g4vsa5smi47k61mv5bv1a22bojr.example. 3600 IN A 192.0.2.127
-a.example. 3600 IN NS ns1.a.example.
-a.example. 3600 IN NS ns2.a.example.
-a.example. 3600 IN DS 58470 5 1 3079F1593EBAD6DC121E202A8B766A6A4837206C
-ns1.a.example. 3600 IN A 192.0.2.5
-ns2.a.example. 3600 IN A 192.0.2.6
-ai.example. 3600 IN A 192.0.2.9
-c.example. 3600 IN NS ns1.c.example.
-c.example. 3600 IN NS ns2.c.example.
-ns1.c.example. 3600 IN A 192.0.2.7
-ns2.c.example. 3600 IN A 192.0.2.8
-ns1.example. 3600 IN A 192.0.2.1
-ns2.example. 3600 IN A 192.0.2.2
-*.w.example. 3600 IN MX 1 ai.example.
-x.w.example. 3600 IN MX 1 xx.example.
-x.y.w.example. 3600 IN MX 1 xx.example.
-xx.example. 3600 IN A 192.0.2.10
-"""
+_DATA = (
+    example("c", "58470 5 1 3079F1593EBAD6DC121E202A8B766A6A4837206C")
+    + "example. 3600 IN NSEC3PARAM 1 0 12 aabbccdd\n"
+    "2t7b4g4vsa5smi47k61mv5bv1a22bojr.example. 3600 IN A 192.0.2.127\n"
+)
 # Owner, and types; each one's next is the owner after it.
 _CHAIN = [
     ("0p9mhaveqvm6t7vbl5lop2u3t2rp3tom", "MX DNSKEY NS SOA NSEC3PARAM RRSIG"),
