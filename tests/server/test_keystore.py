@@ -495,3 +495,37 @@ def test_no_log_or_traceback_has_a_private_part(store: KeyStore) -> None:
         structlog.reset_defaults()
     assert "without a colon" in out.getvalue()
     assert secret[:10] not in out.getvalue() + repr(loaded) + repr(pair) + repr(store)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "name", [".", "example.com", r"a\.b/c.example", "_x.XN--bcher-kva.example"]
+)
+def test_the_names_of_files_are_those_of_dnssec_keygen(
+    store: KeyStore, tmp_path: Path, name: str
+) -> None:
+    stem = _run("dnssec-keygen", "-q", "-a", "15", name, cwd=tmp_path).strip()
+    pair = store.read_files(tmp_path / stem)
+    assert pair.stem == stem
+    store.take_in(names.from_text(name), pair)
+    assert set(store.load(names.from_text(name)).keys) == {pair.key.ident}
+
+
+@pytest.mark.lab
+def test_exported_keys_sign_in_bind(store: KeyStore, tmp_path: Path) -> None:
+    for sep in (True, False):
+        pair = store.generate(ZONE, 13, sep, NOW - 86400 * 365)
+        store.export(ZONE, pair.key.ident, tmp_path, NOW - 86400 * 365)
+    (tmp_path / "zone").write_text(
+        "@ 300 IN SOA ns h 1 7200 3600 86400 300\n@ 300 IN NS ns\nns 300 IN A 192.0.2.1\n"
+    )
+    _run("dnssec-signzone", "-S", "-K", ".", "-o", "example.com", "zone", cwd=tmp_path)
+    _run("dnssec-verify", "-o", "example.com", "zone.signed", cwd=tmp_path)
+
+
+def _run(*command: str, cwd: Path) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
