@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from xfer.config_dnssec import DnssecPolicy
+from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.config_keys import Dnssec, Role, SerialPolicy, ZonesFromTable, ZoneTable
 from xfer.config_read import Raw, Reader, nearest
 from xfer.errors import WireError
@@ -218,7 +218,19 @@ class _Builder:
             )
         if table.dnssec is not Dnssec.LIVE_SIGNED:
             return None
-        return _DEFAULT if name is None else self.policies.get(name)
+        policy = _DEFAULT if name is None else self.policies.get(name)
+        online = (DenialChoice.COMPACT, DenialChoice.WHITE_LIES)
+        if policy is not None and policy.denial in online:
+            for key in ("secondaries", "allow_transfer"):
+                if getattr(table, key):
+                    self.reader.error(
+                        raw.file,
+                        f"{raw.key}.{key}",
+                        f'denial = "{policy.denial.value}" makes proofs as answers are, which a '
+                        "transfer has not",
+                        'leave it out, or let the policy have denial = "nsec" or "nsec3"',
+                    )
+        return policy
 
     def _file(self, raw: Raw, table: ZoneTable) -> Path:
         assert table.file is not None

@@ -139,6 +139,9 @@ class Core:
             lambda: self.config.limits.keep_removed,
         )
         self.schedule = self.attempts.schedule
+        self.signatures = Signatures(
+            limits.answer_memory // SHARE, limits.online_signatures, clock.monotonic, clock.wall
+        )
         self.signers = Signers(
             journal,
             self.publisher,
@@ -149,10 +152,11 @@ class Core:
             nursery,
             self._turn,
             lambda: self.refresher.policy,
+            self.signatures,
         )
         self.publisher.signer = self.signers
         self.loading = Loading(
-            nursery, journal, executor, clock, self.downstream, self._loaded, self.signers.known
+            nursery, journal, executor, clock, self.downstream, self._loaded, self.signers
         )
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, changes=self.changes
@@ -161,9 +165,6 @@ class Core:
         self.dispatcher.offer = self._offer()
         self.dispatcher.limiter.resize(rates_of(config))
         self.answers = Answers(self.dispatcher, clock, self.take_work, limits.answer_memory)
-        self.signatures = Signatures(
-            limits.answer_memory // SHARE, limits.online_signatures, clock.monotonic, clock.wall
-        )
         self.workers: Workers | None = None
         if config.server.workers:
             self.workers = Workers(

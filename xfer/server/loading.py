@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import structlog
@@ -29,6 +30,9 @@ from xfer.server.status import FailureReport
 from xfer.server.stored import Stored
 from xfer.server.zones import Content, Zone, lifetime
 from xfer.zone.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from xfer.dnssec.online import OnlineSigner
 
 log = structlog.get_logger()
 
@@ -50,14 +54,20 @@ class _Saved:
     marks: dict[bytes, list[Mark]]
 
 
-def _none_signed(zone: Zone, marks: Sequence[Mark]) -> Signing | None:
-    return None
+class Signs(Protocol):
+    """Knows which zones are signed here (`xfer.server.signing.Signers`)."""
+
+    def known(self, zone: Zone, marks: Sequence[Mark]) -> Signing | None:
+        """What is known of a zone's signing, by its marks, None where it is not signed here."""
+
+    async def online(self, zone: Zone, signing: Signing) -> OnlineSigner | None:
+        """Who signs proofs of what it has served, where that is done as they are asked for."""
 
 
 @attrs.define(eq=False)
 class Loading:
-    """loaded: called with each zone as soon as it may be served and checked; signed: what is known
-    of a zone's signing, by its marks, None where it is not signed here."""
+    """loaded: called with each zone as soon as it may be served and checked; signs: of zones that
+    are signed here."""
 
     nursery: trio.Nursery
     journal: Journal
@@ -65,7 +75,7 @@ class Loading:
     clock: Clock
     downstream: Downstream
     loaded: Callable[[Zone], None]
-    signed: Callable[[Zone, Sequence[Mark]], Signing | None] = _none_signed
+    signs: Signs | None = None
     _saved: _Saved | None = None
     _reading: set[Zone] = attrs.Factory(set)
     _hurried: list[Zone] = attrs.Factory(list)
@@ -159,7 +169,7 @@ class Loading:
             elif zone.loading and zone not in self._reading:  # not hurried meanwhile
                 origin = zone.origin
                 marks = saved.marks.get(origin, [])
-                if self.signed(zone, marks) is not None:
+                if self._signing(zone, marks) is not None:
                     await self._one(zone, saved)
                     continue
                 zone.snapshot, zone.version = snapshot, version
@@ -179,12 +189,14 @@ class Loading:
     ) -> None:
         self._reading.add(zone)
         responder = None
-        signing = self.signed(zone, marks)
-        readable = received = None
+        signing = self._signing(zone, marks)
+        readable = received = online = None
         try:
             readable = await self.executor.run(self.journal.latest_readable, zone.origin)
+            if signing is not None and self.signs is not None:
+                online = await self.signs.online(zone, signing)
             if readable is not None:
-                responder = await responder_for(zone, readable.snapshot, self.executor)
+                responder = await responder_for(zone, readable.snapshot, self.executor, online)
             if signing is not None:
                 received = await self.executor.run(
                     self.journal.latest_readable, zone.origin, RECEIVED
@@ -199,6 +211,7 @@ class Loading:
         for damage in damaged:
             log.error("version damaged", zone=zone.name, error=str(damage))
         zone.damaged += tuple(map(str, damaged))
+        zone.online = online
         if readable is not None:
             zone.snapshot, zone.version = readable.snapshot, readable.version
             zone.prepared(responder)
@@ -212,6 +225,9 @@ class Loading:
             _restore_marks(zone, marks)
         self._know(zone, peers)
         self._end(zone)
+
+    def _signing(self, zone: Zone, marks: Sequence[Mark]) -> Signing | None:
+        return self.signs.known(zone, marks) if self.signs is not None else None
 
     def _know(self, zone: Zone, peers: Sequence[PeerState]) -> None:
         """What was known of its peers."""

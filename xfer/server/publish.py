@@ -63,7 +63,8 @@ class Candidate:
     source: for the operator, "axfr from 192.0.2.1#53"; kind: "axfr", "file"; expire: the primary's
     EXPIRE option in seconds, None without one; marks: stored with the version; confirmed: a primary
     has just given it, so that EXPIRE counts anew; changes: against what is served, where they are
-    known (IXFR, an edit), else they are looked for.
+    known (IXFR, an edit), else they are looked for; online: who signs its proofs, where that is
+    done as they are asked for.
     """
 
     snapshot: Snapshot
@@ -74,6 +75,7 @@ class Candidate:
     marks: tuple[Mark, ...] = ()
     confirmed: bool = True
     changes: Changeset | None = None
+    online: OnlineSigner | None = None
 
     def changes_from(self, served: Snapshot) -> Changeset | None:
         """Its changes where they are indeed those from what is served."""
@@ -149,7 +151,8 @@ class Publisher:
         version, changes, responder = await self._store(zone, candidate, ahead, PUBLISHED)
         phases.enter_phase(zone, Phase.SWAPPING)
         if self.followers is not None:
-            await self.followers.ahead(zone, snapshot)
+            await self.followers.ahead(zone, snapshot, candidate.online)
+        zone.online = candidate.online
         zone.snapshot, zone.version = snapshot, version
         zone.prepared(responder)
         zone.damaged = ()
@@ -177,7 +180,7 @@ class Publisher:
             changes = await self._prepare(before, candidate, ahead)
             responder = None
             if serving:
-                responder = await responder_for(zone, snapshot, self.executor)
+                responder = await responder_for(zone, snapshot, self.executor, candidate.online)
             phases.enter_phase(zone, Phase.FLIPPING)
             now = self.clock.wall()
             lacking: tuple[Mark, ...] = ()

@@ -30,8 +30,10 @@ from xfer.dnssec import commands, lifecycle
 from xfer.dnssec.expiry import Expiries
 from xfer.dnssec.keys import tag_of
 from xfer.dnssec.keystate import ZoneKeys
+from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.publication import publication
 from xfer.dnssec.recipe import negative_ttl
+from xfer.dnssec.signatures import Signatures
 from xfer.dnssec.signing import ChangeSigner, Denial, Portion, Signed, Signer, Terms, WholeSigner
 from xfer.dnssec.signing import sign as sign_portion
 from xfer.dnssec.timing import Facts, Seen
@@ -44,6 +46,7 @@ from xfer.server.publish import Candidate, Publisher
 from xfer.server.reminders import Reminders
 from xfer.server.serials import last_given, next_serial
 from xfer.server.signed import Signing
+from xfer.server.status import Refused
 from xfer.server.zones import Content, Zone
 from xfer.wire.records import soa_fields
 from xfer.wire.serial import newer
@@ -53,6 +56,7 @@ from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
 
+Change = Callable[[ZoneKeys, DnssecPolicy, float, Facts], ZoneKeys]
 KIND: Final = "signed"  # of the versions that are made here
 RETRY: Final = 60.0  # seconds after a look that failed
 STEPS: Final = 64  # steps of a signer between two looks at what came back
@@ -62,7 +66,8 @@ ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover o
 
 @attrs.define(eq=False)
 class Signers:
-    """turn: holds a zone for itself; checks: the policy for what is published."""
+    """turn: holds a zone for itself; checks: the policy for what is published; signatures: made as
+    answers are."""
 
     journal: Journal
     publisher: Publisher
@@ -73,6 +78,7 @@ class Signers:
     nursery: trio.Nursery
     turn: Callable[[Zone], AbstractAsyncContextManager[None]]
     checks: Callable[[], Policy]
+    signatures: Signatures
     at_once: int = attrs.field(factory=lambda: os.cpu_count() or 1)
     reminders: Reminders = attrs.field(init=False)
 
@@ -94,6 +100,49 @@ class Signers:
         if found is None and zone.config.signed_here:
             return Signing()
         return found
+
+    async def online(self, zone: Zone, signing: Signing) -> OnlineSigner | None:
+        """Who signs proofs of what the zone has served, where that is done as they are asked for.
+
+        None as well where its keys cannot be had, which the next look tells of.
+        """
+        if signing.keys is None or signing.fresh:
+            return None
+        try:
+            terms = await self._terms(zone, signing.keys, policy_of(zone))
+        except XferError:
+            return None
+        return self._online(zone, terms) if fingerprint(terms) == signing.print else None
+
+    def _online(self, zone: Zone, terms: Terms) -> OnlineSigner | None:
+        if terms.unsigned or terms.denial.kind != "none":
+            return None
+        policy = policy_of(zone)
+        lasting = Lasting(terms.validity, terms.refresh, terms.inception_offset)
+        compact = policy.denial is not DenialChoice.WHITE_LIES
+        return OnlineSigner(zone.origin, terms.zsks, compact, lasting, self.signatures)
+
+    async def change(self, zone: Zone, change: Change) -> None:
+        """Do what an operator wants of the zone's keys, and what follows from it.
+
+        Raises StepRefused, with nothing changed; Refused where the zone is not signed here.
+        """
+        async with self.turn(zone):
+            signing, content = zone.signing, zone.content
+            if zone.removed or signing is None:
+                raise Refused(
+                    f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
+                )
+            if content is None or signing.keys is None:
+                why = signing.error or "it has no version yet"
+                raise Refused(f"{zone.name} has no keys yet: {why}")
+            policy, now = policy_of(zone), self.clock.wall()
+            facts = await self._facts(zone, signing, content)
+            keys = change(signing.keys, policy, now, facts)
+            mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
+            await self.executor.run(self.journal.set_mark, mark)
+            signing.keys = keys
+            await self.follow(zone)
 
     def look_soon(self, zone: Zone) -> None:
         """Look at the zone in the background, after what runs."""
@@ -270,6 +319,7 @@ class Signers:
             marks=(signed.mark_of(zone.origin, keys, content.root, print_),),
             confirmed=False,
             changes=signer.changeset() if isinstance(signer, ChangeSigner) else None,
+            online=self._online(zone, terms),
         )
         serial_from = zone.serial
         with self.journal.write_ahead(zone.snapshot) as ahead:
