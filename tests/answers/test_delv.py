@@ -70,31 +70,31 @@ def test_delv_says_fully_validated(
     assert verdict in out, out
 
 
+def dig(server: Xferd, name: str, rtype: str) -> str:
+    at = ("dig", f"@{server.address}", "-p", str(server.port))
+    return run(*at, "+dnssec", "+norecurse", name, rtype)
+
+
+def proofs(out: str, form: Form) -> list[list[str]]:
+    """The words of the records of the chain that dig has shown."""
+    kind = "NSEC" if form is Form.NSEC else "NSEC3"
+    return [line.split() for line in out.splitlines() if line.split()[3:4] == [kind]]
+
+
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_dig_shows_the_proof_of_a_name_that_does_not_exist(server: Xferd, form: Form) -> None:
-    origin = origin_of(form)
-    out = run(
-        "dig", f"@{server.address}", "-p", str(server.port), "+dnssec", "+norecurse",
-        f"doesnotexist.{origin}", "A",
-    )  # fmt: skip
+    out = dig(server, f"doesnotexist.{origin_of(form)}", "A")
     assert "status: NXDOMAIN" in out
     assert "flags: qr aa;" in out
-    kind = "NSEC" if form is Form.NSEC else "NSEC3"
-    proofs = [line for line in out.splitlines() if line.split()[3:4] == [kind]]
     # NSEC: what covers the name covers the wildcard too, or one more; NSEC3: §7.2.2's three.
-    assert len(proofs) in ((1, 2) if form is Form.NSEC else (2, 3))
+    assert len(proofs(out, form)) in ((1, 2) if form is Form.NSEC else (2, 3))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_dig_shows_the_proof_of_a_type_that_does_not_exist(server: Xferd, form: Form) -> None:
-    origin = origin_of(form)
-    out = run(
-        "dig", f"@{server.address}", "-p", str(server.port), "+dnssec", "+norecurse",
-        f"www.{origin}", "SRV",
-    )  # fmt: skip
+    out = dig(server, f"www.{origin_of(form)}", "SRV")
     assert "status: NOERROR" in out
     assert "ANSWER: 0" in out
-    kind = "NSEC" if form is Form.NSEC else "NSEC3"
-    (proof,) = [line for line in out.splitlines() if line.split()[3:4] == [kind]]
-    assert {"A", "AAAA", "TXT", "RRSIG"} <= set(proof.split()[5:])
-    assert "SRV" not in proof.split()[5:]
+    (proof,) = proofs(out, form)
+    assert {"A", "AAAA", "TXT", "RRSIG"} <= set(proof[5:])
+    assert "SRV" not in proof[5:]
