@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+import random
 import subprocess
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import dns.rdatatype
 import dns.zone
 import pytest
 import structlog
+from cryptography.hazmat.primitives.asymmetric import rsa
 from dns.rdtypes.ANY.DNSKEY import DNSKEY
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,6 +169,33 @@ def test_damaged_private_files(
         read_pair(write_public(pair), Secret(private.encode()), "dir/K")
     assert str(refused.value).startswith("dir/K.private: expected ")
     _assert_hidden(str(refused.value), pair)
+
+
+def test_rsa_of_numbers_that_fit_and_are_not_prime(pool: dict[int, SigningKey]) -> None:
+    """Only a trial signature tells: p is a product, all else is worked out as if it were prime."""
+    private = pool[8].reveal()
+    assert isinstance(private, rsa.RSAPrivateKey)
+    chance = random.Random(1)
+    e = 65537
+    while True:
+        p, q = (chance.getrandbits(1024) | 1 | 3 << 1022 for _ in range(2))
+        if math.gcd(e, (p - 1) * (q - 1)) == 1 and math.gcd(p, q) == 1:
+            break
+    d = pow(e, -1, (p - 1) * (q - 1))
+    numbers = (p * q, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p))
+    fields = {
+        name: base64.b64encode(number.to_bytes(256, "big").lstrip(b"\0")).decode()
+        for name, number in zip(
+            ("Modulus", "PublicExponent", "PrivateExponent", "Prime1", "Prime2", "Exponent1",
+             "Exponent2", "Coefficient"),
+            numbers,
+            strict=True,
+        )
+    }  # fmt: skip
+    lines = ["Private-key-format: v1.3", "Algorithm: 8 (RSASHA256)"]
+    text = "\n".join(lines + [f"{name}: {value}" for name, value in fields.items()])
+    with pytest.raises(KeyRefused, match="numbers that make one RSA key, got some that do not fit"):
+        read_pair(write_public(KeyPair(OWNER, pool[8])), Secret(text.encode()))
 
 
 def _assert_hidden(shown: str, pair: KeyPair) -> None:
