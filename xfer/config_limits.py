@@ -151,6 +151,12 @@ class Limits:
     probe_rate: float = setting(
         parse.seconds(0.1, 100_000), "such questions asked a second at most", 100.0
     )
+    ds_queries_out: int = setting(
+        parse.integer(1, 10000),
+        "questions for the DS of signed zones waiting for the answers of `parent` servers at once; "
+        "a quarter of them to one server",
+        32,
+    )
     notify_retries: tuple[float, ...] = setting(
         parse.several(parse.seconds(0.1, DAY)),
         "seconds between tries for what a NOTIFY told of and could not be had, besides RETRY",
