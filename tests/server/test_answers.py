@@ -19,7 +19,8 @@ from xfer.answer.cookies import Cookies
 from xfer.answer.options import Offer
 from xfer.peers import Acl, AclEntry, Action, address_of
 from xfer.server.answers import Answers
-from xfer.server.dispatch import Dispatcher, Handled
+from xfer.server.dispatch import Dispatcher
+from xfer.server.handled import Handled
 from xfer.server.rrl import Rates
 from xfer.server.zones import Zone
 from xfer.wire.names import from_text

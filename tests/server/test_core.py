@@ -15,8 +15,8 @@ from xfer.clock import Clock
 from xfer.config import load
 from xfer.journal import GroupCommitter, Journal, NewVersion, ZoneState
 from xfer.server.core import Core
-from xfer.server.dispatch import Notified
 from xfer.server.executor import InlineExecutor
+from xfer.server.handled import Notified
 from xfer.server.target import Connection, Target
 from xfer.server.zones import Zone
 from xfer.wire import names

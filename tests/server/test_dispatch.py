@@ -19,7 +19,8 @@ from xfer.answer.cookies import COOKIE, Cookies
 from xfer.answer.options import Offer
 from xfer.config import Role
 from xfer.peers import Acl, AclEntry, Action, address_of
-from xfer.server.dispatch import Dispatcher, Handled, Notified, Transfer, error_reply
+from xfer.server.dispatch import Dispatcher, error_reply
+from xfer.server.handled import Handled, Notified, Transfer
 from xfer.server.zones import Zone
 from xfer.wire.names import from_text
 from xfer.wire.request import make_notify, make_query, serial_soa

@@ -14,8 +14,9 @@ from tests.server.test_changes import Past, remembering
 from tests.transfer.changing import host, version
 from tests.transfer.zone import ORIGIN, frames
 from xfer.server.changes import Changes
-from xfer.server.dispatch import Dispatcher, Sent, Transfer
+from xfer.server.dispatch import Dispatcher
 from xfer.server.executor import InlineExecutor
+from xfer.server.handled import Sent, Transfer
 from xfer.server.image import ImageCache
 from xfer.server.outgoing import PATIENCE, Outgoing
 from xfer.server.quotas import Slots

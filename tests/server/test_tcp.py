@@ -14,7 +14,8 @@ from tests.server.fakes import CLIENT, KEY, TrioClock, snapshot, table, zone_con
 from tests.transfer.zone import ORIGIN, frames
 from xfer.answer.options import KEEPALIVE, Offer
 from xfer.peers import Acl, AclEntry, Action
-from xfer.server.dispatch import Dispatcher, Transfer
+from xfer.server.dispatch import Dispatcher
+from xfer.server.handled import Transfer
 from xfer.server.image import ImageCache
 from xfer.server.outgoing import Outgoing
 from xfer.server.quotas import Slots

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from xfer.answer.fast import Fast, Service
 from xfer.clock import Clock
 from xfer.peers import IPAddress, address_of
-from xfer.server.dispatch import Dispatcher, Handled
+from xfer.server.dispatch import Dispatcher
+from xfer.server.handled import Handled
 from xfer.server.rrl import Verdict
 from xfer.server.statistics import BOUNDS, SAMPLED
 

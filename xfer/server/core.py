@@ -24,11 +24,12 @@ from xfer.peers import Peer
 from xfer.server.answers import Answers
 from xfer.server.attempts import Attempts
 from xfer.server.changes import Changes
-from xfer.server.dispatch import Dispatcher, Handled, Notified, Sent
+from xfer.server.dispatch import Dispatcher
 from xfer.server.downstream import Downstream
 from xfer.server.editing import Editor, Rules
 from xfer.server.executor import Executor
 from xfer.server.file_news import FileNews
+from xfer.server.handled import Handled, Notified, Sent
 from xfer.server.hints import Hint
 from xfer.server.history import History
 from xfer.server.image import ImageCache
@@ -155,6 +156,8 @@ class Core:
             self.signatures,
         )
         self.publisher.signer = self.signers
+        self.signers.ask_secondaries = self.downstream.changed
+        self.downstream.on_seen = self.signers.secondary_seen
         self.loading = Loading(
             nursery, journal, executor, clock, self.downstream, self._loaded, self.signers
         )

@@ -44,8 +44,8 @@ from xfer.answer.options import (
 from xfer.answer.respond import soa_only, truncated
 from xfer.clock import Clock, utc
 from xfer.errors import SigningBusy, WireError
-from xfer.journal import Version
 from xfer.peers import IPAddress, admit
+from xfer.server.handled import Handled, Notified, Transfer
 from xfer.server.heard import Heard
 from xfer.server.refusals import Refusals
 from xfer.server.rrl import RateLimiter, Rates, Verdict, without_content
@@ -58,7 +58,6 @@ from xfer.wire.header import bumped
 from xfer.wire.names import lower, to_text
 from xfer.wire.request import Kind, Request, edns_of, make_error, parse_request
 from xfer.wire.tsig import Key, RequestRefused, ResponseSigner, VerifiedRequest, verify_request
-from xfer.zone.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from xfer.server.changes import Changes
@@ -68,58 +67,6 @@ log = structlog.get_logger()
 MAX_TCP = 65_535
 MIN_UDP = 512
 NOT_OURS = "not a zone of this server"
-
-
-@attrs.frozen
-class Sent:
-    """What a client has got. client: name of the peer, or its address; kind: "axfr", "ixfr", or
-    "soa" for the SOA alone; serial_from: what an IXFR's client said it has."""
-
-    zone: Zone
-    client: str
-    kind: str
-    serial_from: int | None
-    serial_to: int
-
-
-@attrs.frozen
-class Transfer:
-    """An authorised transfer to make.
-
-    snapshot, version: what is served; request: as parsed; only_soa: the client is up to date.
-    """
-
-    zone: Zone
-    snapshot: Snapshot
-    version: Version | None
-    request: Request
-    message: bytes
-    signer: ResponseSigner | None
-    opt: bytes
-    only_soa: bool
-    client: str
-
-    def sent(self, kind: str) -> Sent:
-        """It was sent whole, as `kind`."""
-        serial = self.request.ixfr_serial
-        return Sent(self.zone, self.client, kind, serial, self.snapshot.serial)
-
-
-@attrs.frozen
-class Notified:
-    """An accepted NOTIFY: the zone's primaries are worth asking. serial: the hint, or None."""
-
-    zone: Zone
-    serial: int | None
-    source: str
-
-
-@attrs.frozen
-class Handled:
-    """What to send now, if anything, and what else to do."""
-
-    reply: bytes | None = None
-    work: Transfer | Notified | Sent | None = None
 
 
 @attrs.define(eq=False)

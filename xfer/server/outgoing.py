@@ -18,7 +18,8 @@ import structlog
 import trio
 
 from xfer.errors import TransferError
-from xfer.server.dispatch import Sent, Transfer, error_reply
+from xfer.server.dispatch import error_reply
+from xfer.server.handled import Sent, Transfer
 from xfer.server.quotas import Slots
 from xfer.server.sender import ZoneSender
 from xfer.server.tcp import Write

@@ -16,7 +16,8 @@ import attrs
 import trio
 
 from xfer.peers import IPAddress
-from xfer.server.dispatch import Dispatcher, Notified, Transfer
+from xfer.server.dispatch import Dispatcher
+from xfer.server.handled import Notified, Transfer
 
 MIN_REQUEST = 12
 READ = 65_536
