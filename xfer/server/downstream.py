@@ -7,7 +7,7 @@ Core ── new version, start, reload, transfers out ──→ Downstream ─�
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import attrs
@@ -36,8 +36,15 @@ class SavesPeers(Protocol):
     def save_peer(self, state: PeerState) -> None: ...
 
 
+def _nobody(_: Zone) -> None:
+    """Nobody wants to know."""
+
+
 class Downstream:
-    """Everything towards the secondaries but the transfers themselves."""
+    """Everything towards the secondaries but the transfers themselves.
+
+    on_seen: called when more is known of a zone's secondaries.
+    """
 
     def __init__(
         self,
@@ -49,6 +56,7 @@ class Downstream:
     ) -> None:
         self._clock = clock
         self._saves = saves
+        self.on_seen: Callable[[Zone], None] = _nobody
         alarms = Alarms(nursery, clock)
         self.prober = Prober(nursery, clock, rng, probe_policy(limits), alarms, self._save)
         self.notifier = Notifier(
@@ -123,6 +131,7 @@ class Downstream:
     def _save(self, zone: Zone, peer: Peer) -> None:
         if zone.removed:
             return
+        self.on_seen(zone)
         try:
             self._saves.save_peer(secondaries.to_state(zone.origin, zone.secondary_status(peer)))
         except JournalError as error:  # it closes: what is lost costs a NOTIFY after the restart

@@ -6,13 +6,14 @@ restart has to know is a mark, which is committed with the version that it is tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from xfer.dnssec.expiry import Expiries
 from xfer.dnssec.keyjson import decoded, encoded
+from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.signing import Memory
 from xfer.dnssec.ttls import LargestTtl
 from xfer.errors import JournalDamaged, XferError
@@ -39,7 +40,8 @@ class Signing:
     when its first signature ends; todo: what the operator has to do, a sentence each; ds: at the
     parent as last seen; base: the content that the served version was made of, None where only the
     journal has it; ttls,
-    expiries, memory: what is known of its blocks.
+    expiries, memory: what is known of its blocks; held: private keys by ident;
+    seen: serials of its secondaries when its keys last waited for them.
     """
 
     keys: ZoneKeys | None = None
@@ -56,6 +58,8 @@ class Signing:
     ttls: LargestTtl = attrs.Factory(LargestTtl)
     expiries: Expiries | None = None
     memory: Memory = attrs.Factory(Memory)
+    held: Mapping[str, SigningKey] = attrs.field(factory=dict, repr=False)
+    seen: tuple[int | None, ...] = ()
 
     @property
     def fresh(self) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
@@ -28,7 +28,7 @@ from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands, lifecycle
 from xfer.dnssec.expiry import Expiries
-from xfer.dnssec.keys import tag_of
+from xfer.dnssec.keys import SigningKey, tag_of
 from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.publication import publication
@@ -61,13 +61,18 @@ KIND: Final = "signed"  # of the versions that are made here
 RETRY: Final = 60.0  # seconds after a look that failed
 STEPS: Final = 64  # steps of a signer between two looks at what came back
 AHEAD: Final = 4  # portions that wait to be signed, for each that is being signed
+ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
 ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover of all of them two
+
+
+def _nobody(_: Zone) -> None:
+    """Nobody is asked."""
 
 
 @attrs.define(eq=False)
 class Signers:
     """turn: holds a zone for itself; checks: the policy for what is published; signatures: made as
-    answers are."""
+    answers are; ask_secondaries: for the serials that a zone's secondaries have."""
 
     journal: Journal
     publisher: Publisher
@@ -79,6 +84,7 @@ class Signers:
     turn: Callable[[Zone], AbstractAsyncContextManager[None]]
     checks: Callable[[], Policy]
     signatures: Signatures
+    ask_secondaries: Callable[[Zone], None] = _nobody
     at_once: int = attrs.field(factory=lambda: os.cpu_count() or 1)
     reminders: Reminders = attrs.field(init=False)
 
@@ -165,6 +171,15 @@ class Signers:
         if snapshot is not None and version is not None:
             zone.received = Content(snapshot, version)
 
+    def secondary_seen(self, zone: Zone) -> None:
+        """More is known of a secondary of the zone: keys may have waited for that."""
+        signing = zone.signing
+        if signing is not None and signing.keys is not None and waits(signing.keys):
+            serials = tuple(zone.secondary_status(p).seen_serial for p in zone.config.secondaries)
+            if serials != signing.seen:
+                signing.seen = serials
+                self.look_soon(zone)
+
     async def follow(self, zone: Zone) -> None:
         """Serve what came, signed, and do what else is due; the caller has the zone for itself."""
         signing = zone.signing
@@ -224,6 +239,9 @@ class Signers:
             step = lifecycle.advance(keys, policy, now, await self._facts(zone, signing, content))
             signing.todo = step.todo
         times = [step.next_at, signing.renew_at]
+        if waits(keys) and zone.config.secondaries:
+            self.ask_secondaries(zone)
+            times.append(now + ASK_AGAIN)
         return min((when for when in times if when is not None), default=None)
 
     async def _advanced(
@@ -266,17 +284,7 @@ class Signers:
         wanted = publication(keys, policy)
         if wanted.unsigned:
             return Terms(unsigned=True)
-        loaded = await self.executor.run(self.store.load, zone.origin)
-        held = {ident: pair.key for ident, pair in loaded.keys.items()}
-        signers = wanted.key_signers | wanted.zone_signers
-        missing = sorted(signers - held.keys())
-        if missing:
-            place = self.store.zone_directory(zone.origin)
-            why = "; ".join(map(str, loaded.problems)) or "no such files"
-            raise XferError(
-                f"expected the key {missing[0]} of {zone.name} in {place}, got {why}: what is "
-                "served stays as it is while its signatures hold"
-            )
+        held = await self._keys(zone, wanted.key_signers | wanted.zone_signers)
         return Terms(
             apex=wanted.records(),
             ksks=tuple(held[ident] for ident in sorted(wanted.key_signers)),
@@ -289,6 +297,23 @@ class Signers:
             zonemd=policy.zonemd,
             dnskey_ttl=policy.dnskey_ttl,
         )
+
+    async def _keys(self, zone: Zone, idents: frozenset[str]) -> Mapping[str, SigningKey]:
+        """The keys with these idents; read from disk where one was not needed until now."""
+        signing = zone.signing
+        assert signing is not None
+        if not idents <= signing.held.keys():
+            loaded = await self.executor.run(self.store.load, zone.origin)
+            signing.held = {ident: pair.key for ident, pair in loaded.keys.items()}
+            missing = sorted(idents - signing.held.keys())
+            if missing:
+                place = self.store.zone_directory(zone.origin)
+                why = "; ".join(map(str, loaded.problems)) or "no such files"
+                raise XferError(
+                    f"expected the key {missing[0]} of {zone.name} in {place}, got {why}: what is "
+                    "served stays as it is while its signatures hold"
+                )
+        return signing.held
 
     async def _publish(
         self,
@@ -442,6 +467,14 @@ def _finish(expiries: Expiries) -> None:
 def _steps(signer: Signer) -> bool:
     """In a worker thread: some steps; whether there may be more at once."""
     return all(signer.step() for _ in range(STEPS))
+
+
+def waits(keys: ZoneKeys) -> bool:
+    """Whether keys wait for secondaries to have a version."""
+    changes = [(past.at, past.everywhere) for past in keys.past_keysets]
+    changes += [(past.at, past.everywhere) for past in keys.past_signers]
+    changes.append((keys.wanted_at, keys.wanted_everywhere))
+    return any(at is not None and everywhere is None for at, everywhere in changes)
 
 
 def taken_tags(keys: ZoneKeys) -> list[int]:
