@@ -26,8 +26,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xfer import log
-from xfer.config_dnssec import ALGORITHMS as CONFIGURED
 from xfer.dnssec import keys
+from xfer.dnssec.algorithms import ALGORITHMS
 from xfer.dnssec.keys import SigningKey, make_key, public_key, tag_of, tags_of, verify
 from xfer.errors import KeyRefused
 
@@ -112,7 +112,7 @@ _CHOSEN = {
 @pytest.mark.parametrize("algorithm", [13, 14])
 @given(st.data())
 def test_any_r_and_s_come_out_of_der(algorithm: int, data: st.DataObject) -> None:
-    size = keys.ALGORITHMS[algorithm].size
+    size = ALGORITHMS[algorithm].size
     numbers = st.integers(1, 8 * size).flatmap(lambda bits: st.integers(1, (1 << bits) - 1))
     r, s = data.draw(numbers), data.draw(numbers)
     fake = _CHOSEN[algorithm]
@@ -167,25 +167,6 @@ def test_vectors(algorithm: int, flags: int, tag: int, private: str, public: str
     assert (key.tag, key.public[4:]) == (tag, _b64(public))
 
 
-@pytest.mark.parametrize("given_", [13, "13", "013", "ECDSAP256SHA256", " ecdsap256sha256 "])
-def test_an_algorithm_by_number_or_mnemonic(given_: int | str) -> None:
-    assert keys.algorithm_of(given_).number == 13
-
-
-@pytest.mark.parametrize(
-    ("given_", "got"),
-    [("5", r"5 \(RSASHA1\)"), ("RSASHA1", r"5 \(RSASHA1\)"), (-1, "-1"), ("²", "'²'"), ("", "''")],
-)
-def test_other_algorithms_are_refused_by_name(given_: int | str, got: str) -> None:
-    with pytest.raises(KeyRefused, match=rf"ECDSAP256SHA256 \(13\).*, got {got}$"):
-        keys.algorithm_of(given_)
-
-
-def test_what_the_config_takes_can_be_made() -> None:
-    made = {number: item.mnemonic for number, item in keys.ALGORITHMS.items() if item.generated}
-    assert dict(CONFIGURED) == made
-
-
 @pytest.mark.parametrize(
     ("algorithm", "bits", "problem"),
     [(10, 2048, "RFC 8624"), (8, 1024, "2048 to 4096"), (8, 1 << 20, "2048 to"), (5, 1, "RSASHA1")],
@@ -228,7 +209,7 @@ def test_damaged_public_keys_are_refused_and_verify_nothing(rdata: bytes) -> Non
 
 @given(st.binary(max_size=300))
 def test_any_octets_are_a_key_or_refused(octets: bytes) -> None:
-    for algorithm in keys.ALGORITHMS:
+    for algorithm in ALGORITHMS:
         rdata = b"\1\0\3" + bytes((algorithm,)) + octets
         try:
             public = public_key(rdata)

@@ -15,7 +15,8 @@ from typing import Final
 
 import attrs
 
-from xfer.dnssec.keys import PROTOCOL, SEP, algorithm_text, tag_of
+from xfer.dnssec.algorithms import algorithm_text
+from xfer.dnssec.keys import PROTOCOL, SEP, tag_of
 from xfer.errors import KeyRefused
 from xfer.wire import names
 

@@ -19,12 +19,11 @@ import attrs
 from cryptography.exceptions import InternalError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from xfer.dnssec.algorithms import Algorithm, algorithm_of
 from xfer.dnssec.ds_values import Dnskey, dnskey_from, dnskey_from_text
 from xfer.dnssec.keys import (
     RSA_BITS,
-    Algorithm,
     SigningKey,
-    algorithm_of,
     from_octets,
     tag_of,
     verify,

@@ -1,4 +1,4 @@
-"""DNSSEC keys: algorithms, public keys as DNSKEY rdata, signing and verifying.
+"""DNSSEC keys: public keys as DNSKEY rdata, signing and verifying.
 
 RFC 4034 §2 and Appendix B (DNSKEY, key tags), RFC 3110 and 5702 (RSA), RFC 6605 (ECDSA), RFC 8080
 (Ed25519, Ed448), RFC 8624 (which of them to use), RFC 5011 §7 (a revoked key has another tag).
@@ -13,12 +13,19 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
-import attrs
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from xfer.dnssec.algorithms import (
+    ALGORITHMS,
+    ED448,
+    ED25519,
+    Algorithm,
+    algorithm_of,
+    algorithm_text,
+)
 from xfer.errors import KeyRefused
 from xfer.log import Secret
 
@@ -42,84 +49,6 @@ PrivateKey = (
 PublicKey = (
     rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 )
-
-
-@attrs.frozen
-class Algorithm:
-    """One of the DNSSEC algorithms that are used here.
-
-    size: octets of a coordinate (ECDSA) or of the public key (EdDSA), 0 for RSA; generated: whether
-    new keys may have it (RFC 8624 §3.1).
-    """
-
-    number: int
-    mnemonic: str
-    size: int
-    digest: hashes.HashAlgorithm | None = None
-    curve: ec.EllipticCurve | None = None
-    generated: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.mnemonic} ({self.number})"
-
-    @property
-    def is_rsa(self) -> bool:
-        return self.size == 0
-
-
-RSASHA256: Final = 8
-RSASHA512: Final = 10
-ECDSAP256SHA256: Final = 13
-ECDSAP384SHA384: Final = 14
-ED25519: Final = 15
-ED448: Final = 16
-DEFAULT_ALGORITHM: Final = ECDSAP256SHA256
-
-ALGORITHMS: Final[dict[int, Algorithm]] = {
-    algorithm.number: algorithm
-    for algorithm in (
-        Algorithm(RSASHA256, "RSASHA256", 0, hashes.SHA256()),
-        Algorithm(RSASHA512, "RSASHA512", 0, hashes.SHA512(), generated=False),
-        Algorithm(ECDSAP256SHA256, "ECDSAP256SHA256", 32, hashes.SHA256(), ec.SECP256R1()),
-        Algorithm(ECDSAP384SHA384, "ECDSAP384SHA384", 48, hashes.SHA384(), ec.SECP384R1()),
-        Algorithm(ED25519, "ED25519", 32),
-        Algorithm(ED448, "ED448", 57),
-    )
-}
-# Known by name only, so that a refusal can name them.
-_OTHERS: Final = {
-    1: "RSAMD5", 2: "DH", 3: "DSA", 5: "RSASHA1", 6: "DSA-NSEC3-SHA1", 7: "NSEC3RSASHA1",
-    12: "ECC-GOST", 17: "SM2SM3", 23: "ECC-GOST12", 252: "INDIRECT", 253: "PRIVATEDNS",
-    254: "PRIVATEOID",
-}  # fmt: skip
-_NUMBERS: Final = {item.mnemonic: item.number for item in ALGORITHMS.values()} | {
-    mnemonic: number for number, mnemonic in _OTHERS.items()
-}
-
-
-def algorithm_text(number: int) -> str:
-    """The mnemonic of an algorithm, or its number where it has none here."""
-    known = ALGORITHMS.get(number)
-    return known.mnemonic if known is not None else _OTHERS.get(number, str(number))
-
-
-def algorithm_of(given: int | str) -> Algorithm:
-    """The algorithm of a number (13, "13") or mnemonic ("ECDSAP256SHA256", any case).
-
-    Raises KeyRefused where it is none, or one that is not used here.
-    """
-    number = given if isinstance(given, int) else _NUMBERS.get(given.strip().upper(), -1)
-    if number < 0 and isinstance(given, str) and len(given) <= 3 and given.isascii():
-        number = int(given) if given.isdigit() else -1
-    known = ALGORITHMS.get(number)
-    if known is None:
-        named = f"{number} ({_OTHERS[number]})" if number in _OTHERS else repr(given)[:80]
-        raise KeyRefused(f"one of the algorithms {_listed()}", named)
-    return known
-
-
-def _listed() -> str:
-    return ", ".join(str(item) for item in ALGORITHMS.values())
 
 
 def tag_of(rdata: bytes) -> int:
