@@ -120,11 +120,14 @@ def _signings(
     new = next((key for key in ready if key.ident not in zone.signers), ready[0])
     only = frozenset(key.ident for key in ready)
     yield only, new.ident, f"the zone is signed by {_listed(only)}"
-    # A new algorithm signs before its DNSKEY is there (RFC 6781 §4.1.4).
-    algorithms = {algorithm_of(ident) for ident in zone.signers}
+    # A new algorithm signs before its DNSKEY is there (RFC 6781 §4.1.4), and keys of one algorithm
+    # take each other's place without regard to those of another.
+    leaving = {key.ident for key in zone.leaving_keys()}
     for key in ready:
-        if zone.signers and algorithm_of(key.ident) not in algorithms:
-            yield zone.signers | {key.ident}, key.ident, f"the zone is also signed by {key.ident}"
+        if zone.signers and key.ident not in zone.signers:
+            alike = {i for i in zone.signers if algorithm_of(i) == algorithm_of(key.ident)}
+            signers = (zone.signers - (alike & leaving)) | {key.ident}
+            yield signers, key.ident, f"the zone is signed by {_listed(signers)}"
 
 
 def _keysets(zone: ZoneKeys, policy: DnssecPolicy) -> Iterator[tuple[Keyset, str, str]]:
