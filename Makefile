@@ -14,7 +14,7 @@ KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfe
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench answers edits kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+.PHONY: help demo test check lint types bench answers edits rollovers kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ answers: .venv/kernel ## 200,000 queries to xfer, BIND, Knot and NSD: what diffe
 edits: .venv/kernel ## 500 edits, one each 100 ms, through xfer to BIND, Knot and NSD; twice
 	bind-lab/install lab peers
 	EDITS=500 $(BIN)/pytest -s tests/interop/test_edits.py $(ARGS)
+
+rollovers: .venv/kernel ## ten years of each kind of key rollover, and each wait left out (ARGS='--years 2 --seeds 1')
+	$(BIN)/python -m tests.rollovers $(ARGS)
 
 kill: .venv/kernel ## kill -9 the daemon 50 times and more in a pull, at least 5 times in each phase
 	bind-lab/install peers

@@ -12,7 +12,7 @@ whatever luck in what it asked before, sees anything else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 import attrs
@@ -128,8 +128,9 @@ def judged(
 ) -> Verdict:
     """Every moment at which what caches may hold changes, judged."""
     edges: list[tuple[float, int, int, Hashable]] = []
-    for kind, cached in enumerate((ds, dnskeys, signed)):
-        for since, until, what in cached.all():
+    spans: list[Iterable[tuple[float, float, Hashable]]] = [ds.all(), dnskeys.all(), signed.all()]
+    for kind, held_for in enumerate(spans):
+        for since, until, what in held_for:
             if since < until:
                 edges.append((since, 1, kind, what))
                 edges.append((until, -1, kind, what))

@@ -191,7 +191,7 @@ class World:
     def command(self, step: Callable[[ZoneKeys, Facts], ZoneKeys]) -> bool:
         """What an operator asks for; whether it was done."""
         if self.down_until > self.now or self.busy or self.zone is None:
-            self.after(HOUR, lambda: self.command(step) and None)
+            self.after(HOUR, lambda: self._again(step))
             return False
         before = self.zone.state in SIGNED
         try:
@@ -202,6 +202,9 @@ class World:
             return False
         self.look()
         return True
+
+    def _again(self, step: Callable[[ZoneKeys, Facts], ZoneKeys]) -> None:
+        self.command(step)
 
     def enable(self) -> None:
         """DNSSEC is enabled, or again."""
@@ -259,7 +262,7 @@ class World:
             self.after(step.next_at - self.now, self.look)
 
     def _list(self, step: lifecycle.Step) -> tuple[str, ...]:
-        """What the operator is told, going by what is at the parent, whatever the daemon believes."""
+        """What the operator is told, by what is at the parent, whatever the daemon believes."""
         zone = step.zone
         true = attrs.evolve(zone, ds=ds.whose(zone, self.at_parent))
         listed = todo.sentences(true, self.policy, self.facts())
