@@ -41,6 +41,9 @@ _RECORDS: Final = APEX + bytes((0, ZONEMD))
 _SIGNATURES: Final = APEX + bytes((0, RRSIG, 0, ZONEMD))
 _NO_RECORD: Final = APEX + b"\0\0"  # begins no record: type 0 is no data
 _CLASS: Final = b"\0\1"
+_LENGTH: Final = [bytes((n,)) for n in range(64)]
+_SIZE: Final = [bytes((n >> 8, n & 255)) for n in range(1024)]
+_KNOWN: Final = 1024
 _SAID: Final = 4  # records that a finding tells about
 _SHOWN: Final = 8  # octets of a digest in a finding
 
@@ -50,6 +53,7 @@ class Hashing:
 
     def __init__(self, origin: bytes, algorithms: list[int]) -> None:
         self._origin = origin
+        self._known: dict[bytes, bytes] = {}  # type, covered type and TTL → type, class and TTL
         self._hashes: dict[int, Any] = {}
         for algorithm in algorithms:
             self._hashes[algorithm] = hashlib.sha384() if algorithm == SHA384 else hashlib.sha512()
@@ -57,30 +61,48 @@ class Hashing:
     def add(self, records: list[bytes]) -> None:
         """Take records in canonical order, each once; those that no digest covers are left out."""
         parts: list[bytes] = []
-        key = b""
+        known = self._known
+        key = _NO_RECORD
         owner = b""
-        prefix = _NO_RECORD  # of an RRset's records up to their rdata, and what is hashed for it
-        start = 0
-        head = b""
+        end = 0
         for record in records:
-            if not record.startswith(prefix):
+            if not record.startswith(key):
                 end = key_end(record)
-                if end == 1 and record.startswith((_RECORDS, _SIGNATURES)):
-                    continue
-                if record[:end] != key:
-                    key = record[:end]
-                    owner = wire_of(key, self._origin)
-                ttl = rrset_end(record)
-                start = ttl + 4
-                prefix = record[:start]
-                head = owner + record[end : end + 2] + _CLASS + record[ttl:start]
+                key = record[:end]
+                owner = self._owner(key)
+            if end == 1 and record.startswith((_RECORDS, _SIGNATURES)):
+                continue
+            start = end + 6
+            if record[end] == 0 and record[end + 1] == RRSIG:
+                start = end + 8
+            kind = record[end:start]
+            fixed = known.get(kind)
+            if fixed is None:
+                fixed = kind[:2] + _CLASS + kind[-4:]
+                if len(known) < _KNOWN:
+                    known[kind] = fixed
             size = len(record) - start
-            parts.append(head)
-            parts.append(bytes((size >> 8, size & 255)))
+            parts.append(owner)
+            parts.append(fixed)
+            parts.append(_SIZE[size] if size < 1024 else bytes((size >> 8, size & 255)))
             parts.append(record[start:])
         joined = b"".join(parts)
         for function in self._hashes.values():
             function.update(joined)
+
+    def _owner(self, key: bytes) -> bytes:
+        """As `wire_of`, in half its time where no octet is escaped."""
+        if len(key) == 1 or b"\1" in key:
+            return wire_of(key, self._origin)
+        labels = key[:-2].split(b"\0")
+        if len(labels) == 1:
+            return _LENGTH[len(key) - 2] + labels[0] + self._origin
+        out: list[bytes] = []
+        for i in range(len(labels) - 1, -1, -1):
+            out.append(_LENGTH[len(labels[i])])
+            out.append(labels[i])
+        out.append(self._origin)
+        return b"".join(out)
 
     def digests(self) -> dict[int, bytes]:
         """Algorithm → digest of what was taken."""
@@ -245,7 +267,8 @@ class Verifier:
             if said == digest:
                 verified.append(ALGORITHMS[algorithm])
             else:
-                self._fault(f"{ALGORITHMS[algorithm]} digest {_hex(said)}", _hex(digest))
+                expected = f"{ALGORITHMS[algorithm]} digest {_hex(said)}, as the ZONEMD says"
+                self._fault(expected, _hex(digest))
         if verified:
             self.verdict = f"verified ({', '.join(verified)})"
             self._note(Grade.WARN)
