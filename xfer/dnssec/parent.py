@@ -223,7 +223,7 @@ def _check_no_data(
         Failure.DENIED,
         f"the DS of {_name(origin)}, or the SOA of the parent zone for none",
         got,
-        hint="it is neither the parent's server nor a resolver",
+        hint="it is neither the parent's server nor a resolver that passes the SOA on",
     )
 
 
