@@ -32,19 +32,21 @@ MARK = "dnssec"
 class Signing:
     """Of one zone.
 
-    keys: their states, None before the first look; made_of: root of the content that the served
-    version was made of, b"" where nothing was served yet; print: of the terms that it was made on
-    (`xfer.server.signing.fingerprint`), terms: these themselves, None until they are needed; error:
-    why what came is not served, or keys do not move, "" where all is well; failed_at: since when;
-    renew_at: when its next signature has to be renewed, None where that was not looked up; ends_at:
-    when its first signature ends; todo: what the operator has to do, a sentence each; ds: at the
-    parent as last seen; base: the content that the served version was made of, None where only the
-    journal has it; ttls,
-    expiries, memory: what is known of its blocks; held: private keys by ident;
-    seen: serials of its secondaries when its keys last waited for them.
+    keys: their states, None before the first look; damaged: why what the journal has of them cannot
+    be read: then nothing is signed, for other keys would break the zone; made_of: root of the
+    content that the served version was made of, b"" where nothing was served yet; print: of the
+    terms that it was made on (`xfer.server.signing.fingerprint`), terms: these themselves, None
+    until they are needed; error: why what came is not served, or keys do not move, "" where all is
+    well; failed_at: since when; renew_at: when its next signature has to be renewed, None where
+    that was not looked up; ends_at: when its first signature ends; todo: what the operator has to
+    do, a sentence each; ds: at the parent as last seen; base: the content that the served version
+    was made of, None where only the journal has it; ttls, expiries, memory: what is known of its
+    blocks; held: private keys by ident; seen: serials of its secondaries when its keys last waited
+    for them.
     """
 
     keys: ZoneKeys | None = None
+    damaged: str = ""
     made_of: bytes = b""
     print: str = ""
     terms: Terms | None = None
@@ -76,8 +78,7 @@ def mark_of(origin: bytes, keys: ZoneKeys, made_of: bytes, print_: str) -> Mark:
 def restored(origin: bytes, marks: Sequence[Mark]) -> Signing | None:
     """What the marks of a zone say of its signing, None where they say nothing.
 
-    Raises JournalDamaged for a mark that is no such thing: signing anew with other keys would break
-    the zone.
+    Raises JournalDamaged for a mark that is no such thing.
     """
     for mark in marks:
         if mark.name != MARK:
@@ -86,7 +87,8 @@ def restored(origin: bytes, marks: Sequence[Mark]) -> Signing | None:
             made_of, print_ = mark.data["made_of"], mark.data["terms"]
             if not isinstance(made_of, str) or not isinstance(print_, str):
                 raise ValueError("no text")
-            return Signing(decoded(mark.data["keys"]), bytes.fromhex(made_of), print_)
+            keys = decoded(mark.data["keys"])
+            return Signing(keys, made_of=bytes.fromhex(made_of), print=print_)
         except (KeyError, ValueError, XferError) as error:
             raise JournalDamaged(
                 f"expected the state of the keys in the mark {MARK!r}, got {error}"

@@ -29,7 +29,7 @@ from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands, lifecycle
 from xfer.dnssec.expiry import Expiries
 from xfer.dnssec.keys import SigningKey, tag_of
-from xfer.dnssec.keystate import ZoneKeys
+from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.publication import publication
 from xfer.dnssec.recipe import negative_ttl
@@ -102,7 +102,7 @@ class Signers:
         try:
             found = signed.restored(zone.origin, marks)
         except JournalDamaged as error:
-            return Signing(error=str(error), failed_at=self.clock.wall())
+            return Signing(damaged=str(error))
         if found is None and zone.config.signed_here:
             return Signing()
         return found
@@ -115,7 +115,7 @@ class Signers:
         if signing.keys is None or signing.fresh:
             return None
         try:
-            terms = await self._terms(zone, signing.keys, policy_of(zone))
+            terms = await self._terms(zone, signing, signing.keys, policy_of(zone))
         except XferError:
             return None
         return self._online(zone, terms) if fingerprint(terms) == signing.print else None
@@ -128,27 +128,43 @@ class Signers:
         compact = policy.denial is not DenialChoice.WHITE_LIES
         return OnlineSigner(zone.origin, terms.zsks, compact, lasting, self.signatures)
 
-    async def change(self, zone: Zone, change: Change) -> None:
-        """Do what an operator wants of the zone's keys, and what follows from it.
+    async def change(self, zone: Zone, change: Change, *, first: bool = False) -> None:
+        """Do what an operator wants of the zone's keys, and what follows from it. first: also where
+        it has none yet; `change` is given a state as after the end of signing then.
 
         Raises StepRefused, with nothing changed; Refused where the zone is not signed here.
         """
         async with self.turn(zone):
-            signing, content = zone.signing, zone.content
-            if zone.removed or signing is None:
-                raise Refused(
-                    f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
-                )
-            if content is None or signing.keys is None:
-                why = signing.error or "it has no version yet"
-                raise Refused(f"{zone.name} has no keys yet: {why}")
-            policy, now = policy_of(zone), self.clock.wall()
-            facts = await self._facts(zone, signing, content)
-            keys = change(signing.keys, policy, now, facts)
+            signing, keys, *_ = await self._changed(zone, change, first)
             mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
             await self.executor.run(self.journal.set_mark, mark)
             signing.keys = keys
             await self.follow(zone)
+
+    async def try_change(
+        self, zone: Zone, change: Change, *, first: bool = False
+    ) -> lifecycle.Step:
+        """What `change` would bring about at once; raises as `change` does."""
+        _, keys, policy, now, facts = await self._changed(zone, change, first)
+        return lifecycle.advance(keys, policy, now, facts)
+
+    async def _changed(
+        self, zone: Zone, change: Change, first: bool
+    ) -> tuple[Signing, ZoneKeys, DnssecPolicy, float, Facts]:
+        signing, content = zone.signing, zone.content
+        if zone.removed or signing is None:
+            raise Refused(
+                f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
+            )
+        known = signing.keys
+        if known is None and first and not signing.damaged:
+            known = ZoneKeys(zone.origin, ZoneState.DELETED)
+        if content is None or known is None:
+            why = signing.damaged or signing.error or "it has no version yet"
+            raise Refused(f"{zone.name} has no keys yet: {why}")
+        policy, now = policy_of(zone), self.clock.wall()
+        facts = await self._facts(zone, signing, content)
+        return signing, change(known, policy, now, facts), policy, now, facts
 
     def look_soon(self, zone: Zone) -> None:
         """Look at the zone in the background, after what runs."""
@@ -212,15 +228,15 @@ class Signers:
     async def _bring_up(self, zone: Zone, signing: Signing) -> float | None:
         """Make and serve the version that is due, if one is; when to look again."""
         content = zone.content
-        if signing.keys is None and signing.error and not signing.fresh:
-            raise JournalDamaged(signing.error)
+        if signing.damaged:
+            raise JournalDamaged(signing.damaged)
         if content is None:
             return None
         now = self.clock.wall()
         policy = policy_of(zone)
         step = await self._advanced(zone, signing, content, policy, now)
         signing.todo = step.todo
-        keys, terms = step.zone, await self._terms(zone, step.zone, policy)
+        keys, terms = step.zone, await self._terms(zone, signing, step.zone, policy)
         print_ = fingerprint(terms)
         served = None if signing.fresh else zone.snapshot
         same = served is not None and content.root == signing.made_of and print_ == signing.print
@@ -279,12 +295,14 @@ class Signers:
             ds=signing.ds,
         )
 
-    async def _terms(self, zone: Zone, keys: ZoneKeys, policy: DnssecPolicy) -> Terms:
+    async def _terms(
+        self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy
+    ) -> Terms:
         """What the next version has to look like."""
         wanted = publication(keys, policy)
         if wanted.unsigned:
             return Terms(unsigned=True)
-        held = await self._keys(zone, wanted.key_signers | wanted.zone_signers)
+        held = await self._keys(zone, signing, wanted.key_signers | wanted.zone_signers)
         return Terms(
             apex=wanted.records(),
             ksks=tuple(held[ident] for ident in sorted(wanted.key_signers)),
@@ -298,10 +316,10 @@ class Signers:
             dnskey_ttl=policy.dnskey_ttl,
         )
 
-    async def _keys(self, zone: Zone, idents: frozenset[str]) -> Mapping[str, SigningKey]:
+    async def _keys(
+        self, zone: Zone, signing: Signing, idents: frozenset[str]
+    ) -> Mapping[str, SigningKey]:
         """The keys with these idents; read from disk where one was not needed until now."""
-        signing = zone.signing
-        assert signing is not None
         if not idents <= signing.held.keys():
             loaded = await self.executor.run(self.store.load, zone.origin)
             signing.held = {ident: pair.key for ident, pair in loaded.keys.items()}

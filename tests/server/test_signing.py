@@ -1,0 +1,271 @@
+"""Zones that are signed here, in a core over a real journal and real key files."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.dnssec.signed import check_signatures
+from tests.server.fakes import HandClock
+from tests.server.test_core import World, until, zone_of
+from xfer.dnssec import commands
+from xfer.dnssec.keystate import Role, ZoneKeys
+from xfer.journal.versions import RECEIVED
+from xfer.server.core import Core
+from xfer.server.signed import Signing
+from xfer.server.zones import Zone
+from xfer.wire.records import CDS, DNSKEY, NSEC, RRSIG
+from xfer.zone.snapshot import APEX
+
+DAY = 86400.0
+TEXT = """$ORIGIN example.com.
+$TTL 300
+@ SOA ns1 hostmaster {serial} 3600 600 86400 60
+@ NS ns1
+ns1 A 192.0.2.1
+{extra}
+"""
+SIGNED = """
+keys = "{directory}/keys"
+[[zone]]
+name = "example.com"
+role = "primary"
+file = "{directory}/zone"
+dnssec = "live-signed"
+dnssec_policy = "p"
+[dnssec_policy.p]
+denial = "nsec"
+zsk_lifetime = "20d"
+dnskey_ttl = 600
+signature_validity = "10d"
+signature_refresh = "4d"
+signature_jitter = "1d"
+signatures_at_once = 3
+"""
+
+
+class SignedWorld(World):
+    """A core with a zone of its own that is signed."""
+
+    def __init__(self, directory: Path, config: str = SIGNED) -> None:
+        self.time = HandClock()
+        super().__init__(directory, config, self.time)
+        self.edit(1)
+
+    def edit(self, serial: int, *extra: str) -> None:
+        text = TEXT.format(serial=serial, extra="\n".join(extra))
+        (self.directory / "zone").write_text(text)
+
+    def session(self, run: Callable[[Core, Zone], Awaitable[None]]) -> None:
+        """run: once the zone is read, its file too."""
+
+        async def main(core: Core) -> None:
+            await core.load_all()
+            zone = zone_of(core)
+            await until(lambda: core.loaded.is_set() and not zone.busy)
+            await core.read_file(zone)
+            await run(core, zone)
+
+        self.run(main, stored=False)
+
+    async def pass_days(self, core: Core, zone: Zone, days: int) -> None:
+        """Let time pass, an hour at a time; what is served validates all along."""
+        for hour in range(24 * days):
+            self.time.now += 3600
+            await self.settle(core, zone)
+            if hour % 24 == 0:
+                assert zone.snapshot is not None
+                check_signatures(zone.snapshot, self.time.wall())
+
+    async def settle(self, core: Core, zone: Zone) -> None:
+        """Do all that is due by now."""
+        for _ in range(50):
+            core.signers.reminders.run_due()
+            await trio.testing.wait_all_tasks_blocked()
+            await until(lambda: not zone.busy)
+            due = core.signers.reminders.due(zone)
+            if due is None or due > self.time.wall():
+                return
+        raise AssertionError("something is due again and again")
+
+
+def signing_of(zone: Zone) -> Signing:
+    assert zone.signing is not None
+    return zone.signing
+
+
+def keys_of(zone: Zone) -> ZoneKeys:
+    keys = signing_of(zone).keys
+    assert keys is not None
+    return keys
+
+
+def test_a_zone_is_served_signed_and_its_content_kept_apart(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        assert zone.content is not None
+        assert check_signatures(zone.snapshot, world.time.wall()) > 4
+        assert zone.content.count == 3
+        assert len(zone.snapshot.rrset(APEX, DNSKEY)) == 2
+        assert not zone.content.rrset(APEX, DNSKEY)
+        world.edit(2, "www A 192.0.2.2")
+        await core.read_file(zone)
+        assert zone.serial == zone.content_serial == 2
+        assert zone.snapshot.rrset(b"www\0\0", NSEC)
+        check_signatures(zone.snapshot, world.time.wall())
+        origin = zone.origin
+        assert [v.serial for v in core.journal.versions(origin, RECEIVED)] == [2, 1]
+        assert [v.kind for v in core.journal.versions(origin)] == ["signed", "signed"]
+
+    world.session(run)
+
+
+def test_a_restart_goes_on_with_the_same_keys_and_signs_nothing_anew(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+    roots: list[bytes] = []
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        roots.append(zone.snapshot.root)
+        assert not signing_of(zone).error
+
+    world.session(run)
+    world.session(run)
+    assert roots[0] == roots[1]
+
+
+def test_content_that_came_before_a_crash_is_signed_after_it(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def fail(core: Core, zone: Zone) -> None:
+        world.edit(2, "www A 192.0.2.2")
+
+        class Killed:
+            """The process ends before anything is signed."""
+
+            async def follow(self, zone: Zone) -> None:
+                pass
+
+        core.publisher.signer = Killed()
+        await core.read_file(zone)
+        assert (zone.content_serial, zone.serial) == (2, 1)
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert (zone.content_serial, zone.serial) == (2, 2)
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(fail)
+    world.session(run)
+
+
+def test_signatures_are_renewed_in_time_and_zsks_roll(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+    first: list[set[str]] = []
+
+    async def run(core: Core, zone: Zone) -> None:
+        first.append({key.ident for key in keys_of(zone).keys if key.role is Role.ZSK})
+        await world.pass_days(core, zone, 45)
+        later = {key.ident for key in keys_of(zone).keys if key.role is Role.ZSK}
+        assert later.isdisjoint(first[0])
+        assert zone.content_serial == 1
+        assert zone.serial is not None
+        assert zone.serial > 5
+        assert zone.snapshot is not None
+        assert zone.snapshot.rrset(APEX, CDS)
+
+    world.session(run)
+
+
+def test_a_month_off_leaves_nothing_undone(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        await world.settle(core, zone)
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(run)
+    world.time.now += 31 * DAY
+    world.session(run)
+
+
+def test_a_lost_key_leaves_what_is_served_and_is_told(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert not signing_of(zone).error
+
+    async def lost(core: Core, zone: Zone) -> None:
+        world.edit(2, "www A 192.0.2.2")
+        await core.read_file(zone)
+        assert (zone.content_serial, zone.serial) == (2, 1)
+        assert "expected the key 013+" in signing_of(zone).error
+        for file in (tmp_path / "away").iterdir():
+            file.rename(tmp_path / "keys" / "example.com" / file.name)
+        world.time.now += 61
+        await world.settle(core, zone)
+        assert zone.serial == 2
+        assert not signing_of(zone).error
+
+    world.session(run)
+    (tmp_path / "away").mkdir()
+    for file in (tmp_path / "keys" / "example.com").glob("K*"):
+        file.rename(tmp_path / "away" / file.name)
+    world.session(lost)
+
+
+def test_a_zone_that_was_served_unsigned_is_signed_by_a_reload(tmp_path: Path) -> None:
+    plain = SIGNED.replace('dnssec = "live-signed"\n', "")
+    world = SignedWorld(tmp_path, plain)
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        assert not zone.snapshot.rrset(APEX, DNSKEY)
+        world.write(SIGNED)
+        await core.reload()
+        await until(lambda: zone.signing is not None and not zone.busy)
+        assert zone.snapshot.rrset(APEX, DNSKEY)
+        assert (zone.content_serial, zone.serial) == (1, 2)
+        # The config alone does not take a signature back: there may be a DS.
+        world.write(plain)
+        await core.reload()
+        await until(lambda: not zone.busy)
+        world.edit(5, "www A 192.0.2.2")
+        await core.read_file(zone)
+        assert zone.snapshot.rrset(b"www\0\0", RRSIG, 1)
+        await core.signers.change(zone, lambda keys, *_: commands.disable(keys))
+
+    world.session(run)
+
+
+@pytest.mark.parametrize("data", ['{"keys": {}}', '{"made_of": 3, "terms": "", "keys": 1}', "[]"])
+def test_a_damaged_state_of_keys_makes_no_new_ones(tmp_path: Path, data: str) -> None:
+    world = SignedWorld(tmp_path)
+    keys: list[list[str]] = []
+
+    def listed() -> list[str]:
+        return sorted(file.name for file in (tmp_path / "keys" / "example.com").iterdir())
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert zone.serial == 1
+        core.journal.change_marks({(zone.origin, "dnssec"): data})
+        keys.append(listed())
+
+    async def damaged(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        assert zone.snapshot.rrset(APEX, DNSKEY)
+        world.edit(2)
+        await core.read_file(zone)
+        assert zone.serial == 1
+        assert "expected the state of the keys" in signing_of(zone).error
+        keys.append(listed())
+
+    world.session(run)
+    world.session(damaged)
+    assert keys[0] == keys[1]
