@@ -57,18 +57,24 @@ class Signatures:
     _filled: float = attrs.field(default=float("-inf"), init=False)
     _young: dict[bytes, Made] = attrs.field(factory=dict, init=False)
     _old: dict[bytes, Made] = attrs.field(factory=dict, init=False)
-    _octets: int = attrs.field(default=0, init=False)
+    _octets: int = attrs.field(default=0, init=False)  # of the young ones
+    _older: int = attrs.field(default=0, init=False)
     _seen: set[int] = attrs.field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._left = self.rate
 
+    @property
+    def size(self) -> int:
+        """Octets that are in use, at most."""
+        return self._octets + self._older
+
     def resize(self, memory: int, rate: float) -> None:
         """Other limits."""
         self.memory, self.rate = memory, rate
         self._left = min(self._left, rate)
-        if self._octets > memory >> 1:
-            self._young, self._old, self._octets = {}, {}, 0
+        if self.size > memory:
+            self._young, self._old, self._octets, self._older = {}, {}, 0, 0
 
     def get(self, key: bytes) -> tuple[bytes, ...] | None:
         """What was signed before, as long as it may be given."""
@@ -102,7 +108,8 @@ class Signatures:
             self._octets += len(key) + sum(map(len, made.signatures)) + _OVERHEAD
         self._young[key] = made
         if self._octets > self.memory >> 1:
-            self._old, self._young, self._octets = self._young, {}, 0
+            self._old, self._older = self._young, self._octets
+            self._young, self._octets = {}, 0
 
     def take(self, cost: float, bounded: bool) -> None:
         """Count signatures that are about to be made. Raises SigningBusy where they may not be."""
