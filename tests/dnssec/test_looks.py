@@ -71,8 +71,16 @@ def test_daily_looks_of_many_zones_drift_apart() -> None:
     assert len(found) > 900
 
 
+def test_after_a_restart_the_kept_state_says_when_it_was_looked_at() -> None:
+    assert next_look(SETTLED, POLICY, None, True, NOW) == (
+        next_look(SETTLED, POLICY, SETTLED.ds_at, True, NOW)
+    )
+    waiting = attrs.evolve(SETTLED, wanted=TWO, ds_at=NOW - 100)
+    assert next_look(waiting, POLICY, None, True, NOW) == NOW + 500
+
+
 def test_the_first_look_a_late_one_and_one_after_the_clock_went_back_are_due_now() -> None:
-    assert next_look(SETTLED, POLICY, None, True, NOW) == NOW
+    assert next_look(attrs.evolve(SETTLED, ds_at=0.0), POLICY, None, True, NOW) == NOW
     assert next_look(SETTLED, POLICY, NOW - 30 * DAY, True, NOW) == NOW
     assert next_look(SETTLED, POLICY, NOW + 30 * DAY, True, NOW) == NOW
 

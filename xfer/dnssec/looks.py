@@ -35,13 +35,15 @@ def next_look(
 ) -> float | None:
     """When to ask the parent (Unix seconds; `now`: at once); None: nobody is to be asked.
 
-    last: when it was asked before, None: not since the start; settled: whether all of its servers
-    agreed then. Where they did not, or one failed, a change may be on its way. The daily looks of
-    zones that were all looked at together, as after a start, drift apart.
+    last: when it was asked before, None: not since the start, and what the kept state says counts;
+    settled: whether all of its servers agreed then. Where they did not, or one failed, a change may
+    be on its way. The daily looks of zones that were all looked at together drift apart.
     """
     if not policy.parent or zone.origin == _ROOT:
         return None
-    if last is None or last > now:  # the clock was set back
+    if last is None:
+        last = zone.ds_at
+    if last > now:  # the clock was set back
         return now
     if waits_for_parent(zone) or not settled:
         return max(now, last + policy.parent_check)
