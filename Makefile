@@ -10,7 +10,7 @@ KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfe
                      xfer/answer/lookup.py xfer/answer/respond.py xfer/answer/plain.py \
                      xfer/answer/kept.py xfer/answer/fast.py \
                      xfer/dnssec/content.py xfer/dnssec/rrsig.py xfer/dnssec/portion.py \
-                     xfer/dnssec/ring.py xfer/dnssec/hashed.py)
+                     xfer/dnssec/ring.py xfer/dnssec/hashed.py xfer/dnssec/expiry.py)
 ARGS ?=
 
 .DEFAULT_GOAL := help

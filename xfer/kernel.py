@@ -52,6 +52,7 @@ PATTERNS = (
     "xfer/dnssec/portion.py",
     "xfer/dnssec/ring.py",
     "xfer/dnssec/hashed.py",
+    "xfer/dnssec/expiry.py",
 )
 #: Name of the file, beside this one, that says what the compiled modules were built from.
 MANIFEST = "_kernel.json"

@@ -111,14 +111,19 @@ def rdata_of(record: bytes) -> dns.rdata.Rdata:
     )
 
 
-def verify(snapshot: Snapshot, directory: Path, ldns: bool = True) -> None:
-    """Have dnssec-verify and ldns-verify-zone look at all of a signed version."""
+def verify(snapshot: Snapshot, directory: Path, zonemd: bool = False) -> None:
+    """Have dnssec-verify and ldns-verify-zone look at all of a signed version.
+
+    zonemd: whether it has to have a ZONEMD record, which is verified anyway.
+    """
     path = directory / "signed"
     path.write_text(text_of(snapshot))
     origin = names.to_text(snapshot.origin)
-    commands = [["dnssec-verify", "-q", "-x", "-o", origin, str(path)]]
-    if ldns:
-        commands.append(["ldns-verify-zone", "-V", "1", str(path)])
+    # -x: what is signed by the KSK is not asked to be signed by the ZSK. -ZZ: there is a ZONEMD.
+    commands = [
+        ["dnssec-verify", "-q", "-x", "-o", origin, str(path)],
+        ["ldns-verify-zone", "-V", "1", *(["-ZZ"] if zonemd else []), str(path)],
+    ]
     for command in commands:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{command[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}"

@@ -105,8 +105,8 @@ APEX_RECORDS = [
 @settings(deadline=None, max_examples=120)
 @given(
     denial=st.sampled_from(DENIALS),
-    first=st.sets(contents, max_size=20),
-    changes=st.lists(st.sets(contents, min_size=1, max_size=6), min_size=1, max_size=4),
+    first=st.sets(contents, max_size=40),
+    changes=st.lists(st.sets(contents, min_size=1, max_size=20), min_size=1, max_size=3),
 )
 def test_changes_lead_where_signing_all_leads(
     denial: Denial, first: set[bytes], changes: list[set[bytes]]

@@ -10,13 +10,14 @@ from __future__ import annotations
 import random
 
 from xfer.dnssec.content import Apex, Content, left_out
+from xfer.dnssec.digest import DigestSigner
 from xfer.dnssec.local import FEW, LocalSigner, Memory
 from xfer.dnssec.recipe import Recipe, Sign, apex_extra, negative_ttl, recipe_of
 from xfer.dnssec.terms import Terms
 from xfer.dnssec.whole import WholeSigner
 from xfer.dnssec.work import Portion, Signed
 from xfer.wire.records import NSEC3PARAM, key_end
-from xfer.zone.changeset import Changeset, Differ
+from xfer.zone.changeset import Changeset, Differ, chain
 from xfer.zone.check import Policy
 from xfer.zone.snapshot import APEX, Snapshot
 
@@ -48,8 +49,11 @@ class ChangeSigner:
         policy: Policy | None = None,
     ) -> None:
         self._published = published
-        self._given = (content, terms, serial, now, rng, published, policy or Policy())
-        apex = Apex(content, apex_extra(terms), serial)
+        self._policy = policy or Policy()
+        self._given = (content, terms, serial, now, rng, published, self._policy)
+        self._zonemd = terms.zonemd
+        self._digest: DigestSigner | None = None
+        apex = Apex(content, apex_extra(terms), serial, terms.zonemd)
         self.recipe: Recipe = recipe_of(content.origin, apex.soa, terms, now, rng)
         self.signs: list[Sign] = [key.sign for key in terms.keys]
         self._whole: WholeSigner | None = None
@@ -74,7 +78,7 @@ class ChangeSigner:
                 touched,
                 renew,
                 memory or Memory(),
-                policy or Policy(),
+                self._policy,
             )
 
     def _go_over_all(self) -> None:
@@ -85,8 +89,8 @@ class ChangeSigner:
     @property
     def made(self) -> int:
         """How many signatures were made."""
-        done = self._local or self._whole
-        return done.made if done is not None else 0
+        parts = (self._local, self._whole, self._digest)
+        return sum(part.made for part in parts if part is not None)
 
     @property
     def waiting(self) -> int:
@@ -110,12 +114,7 @@ class ChangeSigner:
     def step(self) -> bool:
         """Do a bounded piece of the work; False when there is nothing to do but signing."""
         if self._local is not None:
-            if self._local.step():
-                return True
-            if not self._local.too_much:
-                return False
-            self._go_over_all()
-            return True
+            return self._step_local(self._local)
         assert self._whole is not None
         if self._differ is not None:
             return self._differ.step()
@@ -126,15 +125,32 @@ class ChangeSigner:
         self._differ = Differ(self._published, self._whole.snapshot())
         return True
 
+    def _step_local(self, local: LocalSigner) -> bool:
+        if self._digest is not None:
+            return self._digest.step()
+        if local.step():
+            return True
+        if local.too_much:
+            self._go_over_all()
+        elif self._zonemd:
+            self._digest = DigestSigner(local.snapshot(), self.recipe, self.signs)
+        else:
+            return False
+        return True
+
     def snapshot(self) -> Snapshot:
         """The new version; only when all is done."""
-        return (self._local or self._whole).snapshot()  # type: ignore[union-attr]
+        done = self._digest or self._local or self._whole
+        assert done is not None
+        return done.snapshot()
 
     def changeset(self) -> Changeset:
         """What leads from the published version to the new one; only when all is done."""
-        done = self._local or self._differ
-        assert done is not None
-        return done.changeset()
+        if self._local is None:
+            assert self._differ is not None
+            return self._differ.changeset()
+        changes = self._local.changeset()
+        return changes if self._digest is None else chain(changes, self._digest.changeset())
 
 
 def _touched(changes: Changeset | None) -> set[bytes] | None:

@@ -24,14 +24,19 @@ from xfer.wire.records import (
     ZONEMD,
     Spelling,
     key_end,
+    make,
     rrset_end,
+    split,
 )
 from xfer.zone.snapshot import APEX, Snapshot
+from xfer.zone.zonemd import SHA384, SIMPLE
 
 AUTHORITATIVE: Final = 0
 DELEGATION: Final = 1
 OCCLUDED: Final = 2
 
+_DIGEST: Final = 48  # octets of SHA-384
+_PRIVATE: Final = 255  # a ZONEMD scheme
 _LEFT_OUT: Final = bytes(
     [rtype in (RRSIG, NSEC, NSEC3, NSEC3PARAM, ZONEMD) for rtype in range(256)]
 )
@@ -66,14 +71,27 @@ def status_of(key: bytes, group: list[bytes]) -> tuple[int, bool]:
     return AUTHORITATIVE, dname
 
 
+def zonemd_of(soa: bytes, digest: bytes) -> bytes:
+    """The ZONEMD record of the version with this SOA record, of the same TTL (RFC 8976 §2.1).
+
+    Without a digest it is of a scheme for private use, which nobody tries to verify.
+    """
+    rdata = soa[-20:-16] + bytes((SIMPLE if digest else _PRIVATE, SHA384))
+    rdata += digest if digest else bytes(_DIGEST)
+    return make(APEX, ZONEMD, split(soa)[3], rdata)
+
+
 class Apex:
     """The apex's records as they are published.
 
     records: sorted; soa: the SOA record among them; spelling: of those that have one.
     """
 
-    def __init__(self, content: Snapshot, extra: list[bytes], serial: int) -> None:
-        """extra: what comes to the records of the content; serial: that of the SOA record."""
+    def __init__(
+        self, content: Snapshot, extra: list[bytes], serial: int, zonemd: bool = False
+    ) -> None:
+        """extra: what comes to the records of the content; serial: that of the SOA record; zonemd:
+        whether a ZONEMD record comes, without digest yet."""
         self.soa = b""
         self.spelling: Spelling = {}
         ttls: dict[bytes, bytes] = {}
@@ -96,6 +114,8 @@ class Apex:
             if found is not None:
                 self.spelling[record] = found
         out.update(extra)
+        if zonemd:
+            out.add(zonemd_of(self.soa, b""))
         self.records = list(out)
         self.records.sort()
 

@@ -70,7 +70,7 @@ def recipe_of(origin: bytes, soa: bytes, terms: Terms, now: float, rng: random.R
     together."""
     keys = terms.keys
     places = {key.ident: place for place, key in enumerate(keys)}
-    if len({key.public for key in (*terms.ksks, *terms.zsks)}) != len(keys):
+    if keys and len({key.public for key in (*terms.ksks, *terms.zsks)}) != len(keys):
         raise ZoneError("expected keys of different key tags, got two of one tag and algorithm")
     if not terms.unsigned and not terms.zsks:
         raise ZoneError("expected a key that signs the zone, got none")

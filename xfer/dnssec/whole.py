@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 
 from xfer.dnssec.content import Apex, Content
+from xfer.dnssec.digest import DigestSigner
 from xfer.dnssec.portion import Portions
 from xfer.dnssec.recipe import Recipe, apex_extra, recipe_of
 from xfer.dnssec.ring import Ring
@@ -44,7 +45,7 @@ class WholeSigner:
         published: Snapshot | None = None,
         policy: Policy | None = None,
     ) -> None:
-        apex = Apex(content, apex_extra(terms), serial)
+        apex = Apex(content, apex_extra(terms), serial, terms.zonemd)
         self.recipe: Recipe = recipe_of(content.origin, apex.soa, terms, now, rng)
         self.signs = [key.sign for key in terms.keys]
         self.made = 0
@@ -65,7 +66,10 @@ class WholeSigner:
         self._signed: dict[int, Signed] = {}
         self._spelling: dict[int, Spelling] = {}  # by number of the portion
         self._passed_on = 0
-        self._builder = Builder(content.origin, policy or Policy(), published)
+        self._policy = policy or Policy()
+        self._builder = Builder(content.origin, self._policy, published)
+        self._zonemd = terms.zonemd
+        self._digest: DigestSigner | None = None
         self._snapshot: Snapshot | None = None
 
     @property
@@ -104,9 +108,18 @@ class WholeSigner:
             self._portions = Portions(self._content, self._published, self._ring)
             self._cutting = True
             return True
-        if self._builder.step():
+        if self._digest is not None:
+            if self._digest.step():
+                return True
+            self._snapshot = self._digest.snapshot()
+            self.made += self._digest.made
+        elif self._builder.step():
             return True
-        self._snapshot = self._builder.snapshot()
+        elif self._zonemd:
+            self._digest = DigestSigner(self._builder.snapshot(), self.recipe, self.signs)
+            return True
+        else:
+            self._snapshot = self._builder.snapshot()
         return False
 
     def _cut(self) -> None:
