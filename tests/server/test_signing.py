@@ -11,13 +11,16 @@ import trio
 from tests.dnssec.signed import check_signatures
 from tests.server.fakes import HandClock
 from tests.server.test_core import World, until, zone_of
+from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import commands
-from xfer.dnssec.keystate import Role, ZoneKeys
+from xfer.dnssec.keystate import Role, ZoneKeys, ZoneState
+from xfer.dnssec.parent import ParentSaid
+from xfer.dnssec.timing import DsSeen
 from xfer.journal.versions import RECEIVED
 from xfer.server.core import Core
 from xfer.server.signed import Signing
 from xfer.server.zones import Zone
-from xfer.wire.records import CDS, DNSKEY, NSEC, RRSIG
+from xfer.wire.records import CDS, DNSKEY, NSEC, RRSIG, split
 from xfer.zone.snapshot import APEX
 
 DAY = 86400.0
@@ -86,8 +89,9 @@ class SignedWorld(World):
             core.signers.reminders.run_due()
             await trio.testing.wait_all_tasks_blocked()
             await until(lambda: not zone.busy)
+            await trio.testing.wait_all_tasks_blocked()
             due = core.signers.reminders.due(zone)
-            if due is None or due > self.time.wall():
+            if not (zone.busy or signing_of(zone).asking) and due and due > self.time.wall():
                 return
         raise AssertionError("something is due again and again")
 
@@ -269,3 +273,44 @@ def test_a_damaged_state_of_keys_makes_no_new_ones(tmp_path: Path, data: str) ->
     world.session(run)
     world.session(damaged)
     assert keys[0] == keys[1]
+
+
+class Parent:
+    """In place of the parent's servers: `has` is its DS set."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self.clock = clock
+        self.has: frozenset[bytes] = frozenset()
+        self.asked: list[float] = []
+
+    async def ask(self, origin: bytes, policy: DnssecPolicy) -> ParentSaid:
+        self.asked.append(self.clock.wall())
+        return ParentSaid(DsSeen(self.has, self.clock.wall(), 3600))
+
+
+def test_the_parent_is_asked_and_its_ds_makes_the_zone_active(tmp_path: Path) -> None:
+    config = SIGNED + 'parent = ["192.0.2.53:53"]\n'
+    world = SignedWorld(tmp_path, config)
+
+    async def run(core: Core, zone: Zone) -> None:
+        parent = Parent(world.time)
+        core.signers.parents = parent  # type: ignore[assignment]
+        await world.pass_days(core, zone, 1)
+        assert keys_of(zone).state is ZoneState.PENDING
+        assert zone.snapshot is not None
+        (cds,) = zone.snapshot.rrset(APEX, CDS)
+        assert any("put this DS at the parent" in each for each in signing_of(zone).todo)
+        parent.has = frozenset((split(cds)[4],))
+        await world.pass_days(core, zone, 1)
+        assert keys_of(zone).state is ZoneState.ACTIVE
+        assert not signing_of(zone).todo
+        # What is waited for is asked for every 10 minutes of an hour's step, else daily.
+        before = len(parent.asked)
+        await world.pass_days(core, zone, 3)
+        assert 3 <= len(parent.asked) - before <= 5
+        parent.has = frozenset()
+        await world.pass_days(core, zone, 2)
+        assert keys_of(zone).state is ZoneState.PENDING
+        assert any("put this DS at the parent" in each for each in signing_of(zone).todo)
+
+    world.session(run)

@@ -36,6 +36,7 @@ from xfer.server.image import ImageCache
 from xfer.server.keystore import KeyStore
 from xfer.server.loading import Loading
 from xfer.server.outgoing import Outgoing
+from xfer.server.parent import ParentWatch
 from xfer.server.pipeline import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.quotas import Slots
@@ -154,6 +155,7 @@ class Core:
             self._turn,
             lambda: self.refresher.policy,
             self.signatures,
+            ParentWatch(clock, rng),
         )
         self.publisher.signer = self.signers
         self.signers.ask_secondaries = self.downstream.changed

@@ -22,6 +22,7 @@ from xfer.zone.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from xfer.dnssec.keystate import ZoneKeys
+    from xfer.dnssec.parent import ParentSaid
     from xfer.dnssec.terms import Terms
     from xfer.dnssec.timing import DsSeen
 
@@ -39,7 +40,8 @@ class Signing:
     until they are needed; error: why what came is not served, or keys do not move, "" where all is
     well; failed_at: since when; renew_at: when its next signature has to be renewed, None where
     that was not looked up; ends_at: when its first signature ends; todo: what the operator has to
-    do, a sentence each; ds: at the parent as last seen; base: the content that the served version
+    do, a sentence each; ds: at the parent as last seen; said: what came of the last look
+    there, asked_at: when, asking: one runs; base: the content that the served version
     was made of, None where only the journal has it; ttls, expiries, memory: what is known of its
     blocks; held: private keys by ident; seen: serials of its secondaries when its keys last waited
     for them.
@@ -56,6 +58,9 @@ class Signing:
     ends_at: float | None = None
     todo: tuple[str, ...] = ()
     ds: DsSeen | None = None
+    said: ParentSaid | None = None
+    asked_at: float | None = None
+    asking: bool = False
     base: Snapshot | None = None
     ttls: LargestTtl = attrs.Factory(LargestTtl)
     expiries: Expiries | None = None

@@ -26,11 +26,12 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
-from xfer.dnssec import commands, lifecycle
+from xfer.dnssec import commands, lifecycle, looks
 from xfer.dnssec.expiry import Expiries
 from xfer.dnssec.keys import SigningKey, tag_of
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.online import Lasting, OnlineSigner
+from xfer.dnssec.parent import ds_text
 from xfer.dnssec.publication import publication
 from xfer.dnssec.recipe import negative_ttl
 from xfer.dnssec.signatures import Signatures
@@ -42,6 +43,7 @@ from xfer.journal import Journal, Mark
 from xfer.server import signed
 from xfer.server.executor import Executor
 from xfer.server.keystore import KeyStore
+from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.reminders import Reminders
 from xfer.server.serials import last_given, next_serial
@@ -72,7 +74,8 @@ def _nobody(_: Zone) -> None:
 @attrs.define(eq=False)
 class Signers:
     """turn: holds a zone for itself; checks: the policy for what is published; signatures: made as
-    answers are; ask_secondaries: for the serials that a zone's secondaries have."""
+    answers are; parents: asks for DS; ask_secondaries: for the serials that a zone's secondaries
+    have."""
 
     journal: Journal
     publisher: Publisher
@@ -84,6 +87,7 @@ class Signers:
     turn: Callable[[Zone], AbstractAsyncContextManager[None]]
     checks: Callable[[], Policy]
     signatures: Signatures
+    parents: ParentWatch
     ask_secondaries: Callable[[Zone], None] = _nobody
     at_once: int = attrs.field(factory=lambda: os.cpu_count() or 1)
     reminders: Reminders = attrs.field(init=False)
@@ -254,11 +258,43 @@ class Signers:
         if step.publish:  # what comes after that has its own time
             step = lifecycle.advance(keys, policy, now, await self._facts(zone, signing, content))
             signing.todo = step.todo
-        times = [step.next_at, signing.renew_at]
+        times = [
+            step.next_at,
+            signing.renew_at,
+            self._parent_look(zone, signing, keys, policy, now),
+        ]
         if waits(keys) and zone.config.secondaries:
             self.ask_secondaries(zone)
             times.append(now + ASK_AGAIN)
         return min((when for when in times if when is not None), default=None)
+
+    def _parent_look(
+        self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy, now: float
+    ) -> float | None:
+        """Ask the parent for the DS where it is time; when it is time again."""
+        if signing.asking:
+            return None
+        settled = signing.said is None or signing.said.seen is not None
+        when = looks.next_look(keys, policy, signing.asked_at, settled, now)
+        if when is None or when > now:
+            return when
+        signing.asking = True
+        self.nursery.start_soon(self._ask_parent, zone, signing, policy)
+        return None
+
+    async def _ask_parent(self, zone: Zone, signing: Signing, policy: DnssecPolicy) -> None:
+        said = await self.parents.ask(zone.origin, policy)
+        before = signing.said
+        signing.asking, signing.asked_at, signing.said = False, self.clock.wall(), said
+        if said.seen is not None:
+            signing.ds = said.seen
+        if before is None or (before.why, before.seen and before.seen.rdata) != (
+            said.why,
+            said.seen and said.seen.rdata,
+        ):
+            told = said.why or ds_text(said.seen.rdata if said.seen is not None else frozenset())
+            log.info("parent", zone=zone.name, says=told)
+        self.look_soon(zone)
 
     async def _advanced(
         self, zone: Zone, signing: Signing, content: Snapshot, policy: DnssecPolicy, now: float
