@@ -64,12 +64,12 @@ class Parent:
 
     @property
     def endpoint(self) -> Endpoint:
-        host, port = self.sock.getsockname()
+        host, port, *_ = self.sock.getsockname()
         return Endpoint(address_of(host), port)
 
     @property
     def target(self) -> Target:
-        return Target(*self.sock.getsockname())
+        return Target(*self.sock.getsockname()[:2])
 
     async def serve(self) -> None:
         while True:
@@ -102,7 +102,8 @@ class Parent:
 async def parent(
     reply: Reply, talk: Talk | None = None, address: str = "127.0.0.1"
 ) -> AsyncIterator[Parent]:
-    with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with trio.socket.socket(family, socket.SOCK_DGRAM) as sock:
         await sock.bind((address, 0))
         async with trio.open_nursery() as nursery:
             made = Parent(reply, talk, sock, nursery)
@@ -370,6 +371,16 @@ def test_what_all_say_is_seen_when_the_last_has_answered() -> None:
                 f"127.0.0.1#{first.target.port}",
                 f"127.0.0.2#{second.target.port}",
             ]
+
+    run(session)
+
+
+def test_a_server_may_have_an_ipv6_address() -> None:
+    async def session() -> None:
+        async with parent(says(ONE), address="::1") as server:
+            found = await look(server)
+            assert found.seen == DsSeen(rdata(ONE), WALL, 7200)
+            assert found.servers[0].server == f"::1#{server.target.port}"
 
     run(session)
 
