@@ -50,12 +50,26 @@ signatures_at_once = 3
 """
 
 
+class Parent:
+    """In place of the parent's servers: `has` is its DS set."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self.clock = clock
+        self.has: frozenset[bytes] = frozenset()
+        self.asked: list[float] = []
+
+    async def ask(self, origin: bytes, policy: DnssecPolicy) -> ParentSaid:
+        self.asked.append(self.clock.wall())
+        return ParentSaid(DsSeen(self.has, self.clock.wall(), 3600))
+
+
 class SignedWorld(World):
     """A core with a zone of its own that is signed."""
 
     def __init__(self, directory: Path, config: str = SIGNED) -> None:
         self.time = HandClock()
         super().__init__(directory, config, self.time)
+        self.parent = Parent(self.time)
         self.edit(1)
 
     def edit(self, serial: int, *extra: str) -> None:
@@ -66,6 +80,7 @@ class SignedWorld(World):
         """run: once the zone is read, its file too."""
 
         async def main(core: Core) -> None:
+            core.signers.parents = self.parent  # type: ignore[assignment]
             await core.load_all()
             zone = zone_of(core)
             await until(lambda: core.loaded.is_set() and not zone.busy)
@@ -275,26 +290,12 @@ def test_a_damaged_state_of_keys_makes_no_new_ones(tmp_path: Path, data: str) ->
     assert keys[0] == keys[1]
 
 
-class Parent:
-    """In place of the parent's servers: `has` is its DS set."""
-
-    def __init__(self, clock: HandClock) -> None:
-        self.clock = clock
-        self.has: frozenset[bytes] = frozenset()
-        self.asked: list[float] = []
-
-    async def ask(self, origin: bytes, policy: DnssecPolicy) -> ParentSaid:
-        self.asked.append(self.clock.wall())
-        return ParentSaid(DsSeen(self.has, self.clock.wall(), 3600))
-
-
 def test_the_parent_is_asked_and_its_ds_makes_the_zone_active(tmp_path: Path) -> None:
     config = SIGNED + 'parent = ["192.0.2.53:53"]\n'
     world = SignedWorld(tmp_path, config)
 
     async def run(core: Core, zone: Zone) -> None:
-        parent = Parent(world.time)
-        core.signers.parents = parent  # type: ignore[assignment]
+        parent = world.parent
         await world.pass_days(core, zone, 1)
         assert keys_of(zone).state is ZoneState.PENDING
         assert zone.snapshot is not None
