@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
@@ -28,7 +28,7 @@ from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands, lifecycle, looks
 from xfer.dnssec.expiry import Expiries
-from xfer.dnssec.keys import SigningKey, tag_of
+from xfer.dnssec.keys import SEP, SigningKey, tag_of
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.parent import ds_text
@@ -38,7 +38,7 @@ from xfer.dnssec.signatures import Signatures
 from xfer.dnssec.signing import ChangeSigner, Denial, Portion, Signed, Signer, Terms, WholeSigner
 from xfer.dnssec.signing import sign as sign_portion
 from xfer.dnssec.timing import Facts, Seen
-from xfer.errors import JournalDamaged, XferError
+from xfer.errors import JournalDamaged, StepRefused, XferError
 from xfer.journal import Journal, Mark
 from xfer.server import signed
 from xfer.server.executor import Executor
@@ -48,13 +48,14 @@ from xfer.server.publish import Candidate, Publisher
 from xfer.server.reminders import Reminders
 from xfer.server.serials import last_given, next_serial
 from xfer.server.signed import Signing
+from xfer.server.signpool import SignPool
 from xfer.server.status import Refused
 from xfer.server.zones import Content, Zone
-from xfer.wire.records import soa_fields
+from xfer.wire.records import DNSKEY, RRSIG, SOA, soa_fields, split
 from xfer.wire.serial import newer
 from xfer.zone.changeset import diff
 from xfer.zone.check import Policy
-from xfer.zone.snapshot import Snapshot
+from xfer.zone.snapshot import APEX, Snapshot
 
 log = structlog.get_logger()
 
@@ -88,6 +89,7 @@ class Signers:
     checks: Callable[[], Policy]
     signatures: Signatures
     parents: ParentWatch
+    pool: SignPool
     ask_secondaries: Callable[[Zone], None] = _nobody
     at_once: int = attrs.field(factory=lambda: os.cpu_count() or 1)
     reminders: Reminders = attrs.field(init=False)
@@ -256,6 +258,7 @@ class Signers:
         for event in step.events:
             log.info("keys", zone=zone.name, kind=event.kind, key=event.key, says=event.says)
         if step.publish:  # what comes after that has its own time
+            keys = signing.keys or keys
             step = lifecycle.advance(keys, policy, now, await self._facts(zone, signing, content))
             signing.todo = step.todo
         times = [
@@ -303,7 +306,7 @@ class Signers:
         facts = await self._facts(zone, signing, content)
         keys = signing.keys
         if keys is None:
-            keys = commands.enable(zone.origin, now, facts, policy)
+            keys = await self._begun(zone, content, policy, now, facts)
         for _ in range(ROUNDS):
             step = lifecycle.advance(keys, policy, now, facts)
             if not step.generate:
@@ -318,6 +321,29 @@ class Signers:
                 keys = commands.add_made(keys, new, pair.key.public, now, policy)
         raise XferError(f"expected keys to be complete after {ROUNDS} rounds, got still more")
 
+    async def _begun(
+        self, zone: Zone, content: Snapshot, policy: DnssecPolicy, now: float, facts: Facts
+    ) -> ZoneKeys:
+        """The state of keys with which signing begins. Raises StepRefused.
+
+        What comes signed by others, and may have their DS at the parent, is only taken over with
+        their keys: under others alone no validator would take the zone.
+        """
+        served: tuple[commands.OwnKey, ...] = ()
+        if is_signed(content):
+            loaded = await self.executor.run(self.store.load, zone.origin)
+            there = {split(record)[4] for record in content.rrset(APEX, DNSKEY)}
+            served = own_keys(pair.key for pair in loaded.keys.values() if pair.key.public in there)
+            if not served and facts.ds is None:
+                raise StepRefused(
+                    f"sign {zone.name} here",
+                    "it comes signed by other keys, and nobody has said that the parent has no DS "
+                    "of them",
+                    f"import its keys (`xfer dnssec import {zone.name} FILES`), or let the policy's "
+                    "`parent` say that there is no DS, or have it come unsigned",
+                )
+        return commands.enable(zone.origin, now, facts, policy, served=served)
+
     async def _facts(self, zone: Zone, signing: Signing, content: Snapshot) -> Facts:
         status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
         expire = soa_fields(content.soa)[5]
@@ -329,6 +355,7 @@ class Signers:
                 Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status
             ),
             ds=signing.ds,
+            foreign=frozenset(split(record)[4] for record in content.rrset(APEX, DNSKEY)),
         )
 
     async def _terms(
@@ -385,7 +412,7 @@ class Signers:
         signer = await self.executor.run(
             self._signer, zone, signing, served, content, terms, serial, now
         )
-        await self._sign(signer)
+        await self._sign(signer, terms.keys)
         snapshot = signer.snapshot()
         keys = lifecycle.published(keys, policy_of(zone), serial, now)
         print_ = fingerprint(terms)
@@ -462,33 +489,39 @@ class Signers:
                 return self.journal.load(version, content)
         return None
 
-    async def _sign(self, signer: Signer) -> None:
-        """Do the work of a signer: its steps in one thread at a time, signatures in several."""
+    async def _sign(self, signer: Signer, keys: tuple[SigningKey, ...]) -> None:
+        """Do the work of a signer: its steps in one thread at a time, signatures in several, or in
+        processes where there are many."""
         came: list[Signed] = []
         news = trio.Event()
         limit = trio.CapacityLimiter(self.at_once)
+        ahead = AHEAD * max(self.at_once, self.pool.most)
 
         async def one(portion: Portion) -> None:
-            async with limit:
-                came.append(
-                    await self.executor.run(sign_portion, signer.recipe, signer.signs, portion)
-                )
+            done = await job.sign(signer.recipe, portion)
+            if done is None:
+                async with limit:
+                    done = await self.executor.run(
+                        sign_portion, signer.recipe, signer.signs, portion
+                    )
+            came.append(done)
             news.set()
 
-        async with trio.open_nursery() as nursery:
-            while True:
-                news = trio.Event()
-                for part in came:
-                    signer.give(part)
-                came.clear()
-                more = await self.executor.run(_steps, signer)
-                for portion in signer.take():
-                    nursery.start_soon(one, portion)
-                if signer.waiting > AHEAD * self.at_once or (not more and signer.waiting):
-                    if not came:
-                        await news.wait()
-                elif not more:
-                    return
+        with self.pool.job(keys) as job:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    news = trio.Event()
+                    for part in came:
+                        signer.give(part)
+                    came.clear()
+                    more = await self.executor.run(_steps, signer)
+                    for portion in signer.take():
+                        nursery.start_soon(one, portion)
+                    if signer.waiting > ahead or (not more and signer.waiting):
+                        if not came:
+                            await news.wait()
+                    elif not more:
+                        return
 
     async def _look_up_expiry(self, signing: Signing, served: Snapshot, terms: Terms) -> None:
         """Note when the first signature of what is served has to be renewed."""
@@ -521,6 +554,21 @@ def _finish(expiries: Expiries) -> None:
 def _steps(signer: Signer) -> bool:
     """In a worker thread: some steps; whether there may be more at once."""
     return all(signer.step() for _ in range(STEPS))
+
+
+def is_signed(content: Snapshot) -> bool:
+    """Whether it came with signatures of its own."""
+    return bool(content.rrset(APEX, RRSIG, SOA))
+
+
+def own_keys(keys: Iterable[SigningKey]) -> tuple[commands.OwnKey, ...]:
+    """Keys that have signed a zone, in their roles; where there is no other, a KSK is a CSK."""
+    found = list(keys)
+    alone = all(key.flags & SEP for key in found)
+    top = Role.CSK if alone else Role.KSK
+    return tuple(
+        commands.OwnKey(top if key.flags & SEP else Role.ZSK, key.public) for key in found
+    )
 
 
 def waits(keys: ZoneKeys) -> bool:
