@@ -74,7 +74,7 @@ def print_schedule(planned: list[dict[str, Any]]) -> None:
     now = time.time()
     width = max((len(item["zone"]) for item in planned), default=0)
     for item in planned:
-        typer.echo(f"{_when(item['at'], now)}  {item['zone'].ljust(width)}  {item['action']}")
+        typer.echo(f"{when(item['at'], now)}  {item['zone'].ljust(width)}  {item['action']}")
 
 
 def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> None:
@@ -89,11 +89,11 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
         rows.append(("source", zone["source"] or "-"))
     for label, key in (("published", "published_at"), ("checked", "checked_at")):
         if zone[key] is not None:
-            rows.append((label, _when(zone[key], now)))
+            rows.append((label, when(zone[key], now)))
     if zone["expires_at"] is not None:
-        rows.append(("expires", _when(zone["expires_at"], now)))
+        rows.append(("expires", when(zone["expires_at"], now)))
     if zone["next_action"]:
-        due = "" if zone["next_at"] is None else f" {_when(zone['next_at'], now)}"
+        due = "" if zone["next_at"] is None else f" {when(zone['next_at'], now)}"
         rows.append(("next", zone["next_action"] + due))
     if zone["queries"]:
         rows.append(("queries", f"{zone['queries']:,} since the start"))
@@ -162,7 +162,7 @@ def _note(zone: dict[str, Any]) -> str:
 def _held(held: dict[str, Any], now: float) -> str:
     return (
         f"at serial {held['serial']} with the content of serial {held['content_serial']} "
-        f"(v{held['content_version']}), since {_when(held['at'], now)}; its primaries are not "
+        f"(v{held['content_version']}), since {when(held['at'], now)}; its primaries are not "
         "followed until `xfer zone release`"
     )
 
@@ -179,9 +179,9 @@ def _primary(item: dict[str, Any], now: float) -> str:
     parts = [f"{item['peer']} {item['address']}"]
     parts.append("serial unknown" if item["serial"] is None else f"serial {item['serial']}")
     if item["checked_at"] is not None:
-        parts.append(f"asked {_when(item['checked_at'], now)}")
+        parts.append(f"asked {when(item['checked_at'], now)}")
     if item["transferred_at"] is not None:
-        parts.append(f"transferred {_when(item['transferred_at'], now)}")
+        parts.append(f"transferred {when(item['transferred_at'], now)}")
     if item["behind"]:
         parts.append("lower than ours, not followed")
     if item["diverged"] is not None:
@@ -195,7 +195,7 @@ def _primary(item: dict[str, Any], now: float) -> str:
 
 
 def _error(error: dict[str, Any], now: float) -> str:
-    return f"{_when(error['at'], now)}: {error['sentence']}"
+    return f"{when(error['at'], now)}: {error['sentence']}"
 
 
 def _secondary(item: dict[str, Any], now: float) -> list[tuple[str, str]]:
@@ -215,7 +215,7 @@ def _secondary(item: dict[str, Any], now: float) -> list[tuple[str, str]]:
         )
     asked = item["asked_at"]
     if asked is not None and (item["fetched_at"] is None or asked > item["fetched_at"]):
-        rows.append(("asked", f"for a transfer {_when(asked, now)}, and has not got it whole"))
+        rows.append(("asked", f"for a transfer {when(asked, now)}, and has not got it whole"))
     if item["seen_serial"] is not None:
         rows.append(
             ("has", f"serial {item['seen_serial']} by its own word" + _at(item, "seen", now))
@@ -248,24 +248,24 @@ def _told(item: dict[str, Any], now: float) -> str:
     tried = f" after {many(item['tries'], 'attempt')}" if item["tries"] else ""
     told = f"not yet of serial {item['pending']}{tried}"
     if item["given_up_at"] is not None:
-        told = f"not of serial {item['pending']}, given up{tried} {_when(item['given_up_at'], now)}"
+        told = f"not of serial {item['pending']}, given up{tried} {when(item['given_up_at'], now)}"
     elif item["next_at"] is not None:
-        told += f", next {_when(item['next_at'], now)}"
+        told += f", next {when(item['next_at'], now)}"
     return told + result
 
 
 def _at(item: dict[str, Any], what: str, now: float) -> str:
     at = item[f"{what}_at"]
-    return "" if at is None else f", {_when(at, now)}"
+    return "" if at is None else f", {when(at, now)}"
 
 
 def _refused(item: dict[str, Any], now: float) -> str:
     zone = f" for {item['zone']}" if item["zone"] else ""
     times = many(item["count"], "request")
-    return f"{item['source']}, {times}, last{zone} {_when(item['last_at'], now)}: {item['reason']}"
+    return f"{item['source']}, {times}, last{zone} {when(item['last_at'], now)}: {item['reason']}"
 
 
-def _when(at: float, now: float) -> str:
+def when(at: float, now: float) -> str:
     """ "2026-11-22 01:02:03Z (5 min ago)"."""
     stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
     amount = _amount(abs(now - at))
@@ -309,7 +309,7 @@ def print_versions(versions: list[dict[str, Any]]) -> None:
         star = "*" if item["served"] else " "
         typer.echo(
             f"{star} {'v' + str(item['version']):<8}  {item['serial']:>10}  {item['records']:>9}  "
-            f"{changes:<16}  {_when(item['at'], now)}, {item['source']}"
+            f"{changes:<16}  {when(item['at'], now)}, {item['source']}"
         )
 
 

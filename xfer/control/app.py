@@ -18,10 +18,12 @@ from starlette.exceptions import HTTPException
 
 import xfer
 from xfer.control.body import BodyLimit
+from xfer.control.dnssec import add_dnssec
 from xfer.control.editing import add_editing
 from xfer.control.engine import (
     EngineApi,
     NoContent,
+    NoSuchKey,
     NoSuchPeer,
     NoSuchVersion,
     NoSuchZone,
@@ -30,7 +32,14 @@ from xfer.control.engine import (
 )
 from xfer.control.metrics import MEDIA_TYPE, exposition
 from xfer.control.values import Problem, to_json
-from xfer.errors import ConfigError, WireError, XferError, ZoneError
+from xfer.errors import (
+    ConfigError,
+    KeyRefused,
+    StepRefused,
+    WireError,
+    XferError,
+    ZoneError,
+)
 from xfer.idn import absolute
 
 BASE = "/xfer/v1"
@@ -77,6 +86,7 @@ def make_app(
     _add_errors(app)
     _add_routes(app, engine)
     add_editing(app, engine, BASE)
+    add_dnssec(app, engine, BASE)
     return app
 
 
@@ -192,13 +202,13 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _status_of(error: XferError) -> int:
-    if isinstance(error, (NoSuchZone, NoSuchPeer, NoSuchVersion)):
+    if isinstance(error, (NoSuchZone, NoSuchPeer, NoSuchVersion, NoSuchKey)):
         return 404
-    if isinstance(error, (NoContent, Refused)):
+    if isinstance(error, (NoContent, Refused, StepRefused)):
         return 409
     if isinstance(error, WireError):
         return 400
-    if isinstance(error, (ConfigError, ZoneError)):
+    if isinstance(error, (ConfigError, ZoneError, KeyRefused)):
         return 422
     return 500
 

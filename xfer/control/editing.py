@@ -55,7 +55,7 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
         edited = await engine.set_soa(
             absolute(name),
             SoaChange(**asked),
-            by=_printable(body.by, "somebody"),
+            by=printable(body.by, "somebody"),
             dry_run=body.dry_run,
             if_version=body.if_version,
         )
@@ -93,8 +93,8 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
                     absolute(name),
                     text,
                     kind=kind,
-                    source=_printable(source, "the request"),
-                    by=_printable(by, "somebody"),
+                    source=printable(source, "the request"),
+                    by=printable(by, "somebody"),
                     digest=digest.hexdigest(),
                     dry_run=dry_run,
                     if_version=if_version,
@@ -102,6 +102,7 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
         return JSONResponse(to_json(edited))
 
 
-def _printable(text: str, otherwise: str) -> str:
+def printable(text: str, otherwise: str) -> str:
+    """Text that may stand in the history and in the log."""
     shown = "".join(c if c.isprintable() else "?" for c in text)
     return ("…" + shown[-NAME:] if len(shown) > NAME else shown) or otherwise

@@ -6,13 +6,16 @@ and errors live below, in `xfer.server.status`, and are found here too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Protocol, TextIO
 
+from xfer.server.dnssec_status import DnssecOrder, DnssecStatus, KeyRecords, Ordered
 from xfer.server.edited import Conflict, Edited, EditText, RemovedZone, TooLarge
 from xfer.server.status import (
     FailureReport,
     NoContent,
+    NoSuchKey,
     NoSuchPeer,
     NoSuchVersion,
     NoSuchZone,
@@ -36,14 +39,19 @@ from xfer.zone.soa_fields import SoaChange, SoaFields
 
 __all__ = [
     "Conflict",
+    "DnssecOrder",
+    "DnssecStatus",
     "EditText",
     "Edited",
     "EngineApi",
     "FailureReport",
+    "KeyRecords",
     "NoContent",
+    "NoSuchKey",
     "NoSuchPeer",
     "NoSuchVersion",
     "NoSuchZone",
+    "Ordered",
     "Outcome",
     "Phase",
     "Planned",
@@ -152,6 +160,53 @@ class EngineApi(Protocol):
     async def release(self, zone: str, follow: bool = False) -> Outcome:
         """Follow the primaries again after a rollback; follow: take what one has now, under a
         serial above ours."""
+
+    async def dnssec_status(self, zone: str) -> DnssecStatus:
+        """Everything known of the zone's signing."""
+
+    async def dnssec_ds(self, zone: str, digest: int, every: bool) -> KeyRecords:
+        """The DS that are to be at the parent; every: of all keys that may have one."""
+
+    async def dnssec_dnskey(self, zone: str) -> KeyRecords:
+        """The DNSKEYs of ours that are published."""
+
+    async def dnssec_zsk(self, zone: str) -> KeyRecords:
+        """The DNSKEYs that other signers of the zone have to publish."""
+
+    async def dnssec_enable(self, zone: str, order: Ordered, joining: bool) -> DnssecOrder:
+        """Sign a zone again whose signing was ended. This and what follows raises StepRefused for
+        what would break the zone."""
+
+    async def dnssec_disable(self, zone: str, order: Ordered, cancel: bool) -> DnssecOrder:
+        """Begin to end its signing, or cancel that."""
+
+    async def dnssec_delete(self, zone: str, order: Ordered) -> DnssecOrder:
+        """Serve it without DNSSEC."""
+
+    async def dnssec_roll(
+        self, zone: str, order: Ordered, what: str, compromised: bool, key: str
+    ) -> DnssecOrder:
+        """Begin a rollover of "ksk", "zsk", "csk" or "algorithm"; key: the compromised one, where
+        there are several with that role."""
+
+    async def dnssec_ds_seen(self, zone: str, order: Ordered, keys: Sequence[str]) -> DnssecOrder:
+        """The operator has seen the DS of these keys at the parent; none: of those wanted."""
+
+    async def dnssec_ds_gone(self, zone: str, order: Ordered) -> DnssecOrder:
+        """The operator has seen no DS of ours at the parent."""
+
+    async def dnssec_remove_key(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
+        """Forget a key that nobody can need."""
+
+    async def dnssec_import(
+        self, zone: str, order: Ordered, files: Sequence[Path], in_use: bool
+    ) -> DnssecOrder:
+        """Take keys over from BIND's key files. Raises KeyRefused."""
+
+    async def dnssec_export(
+        self, zone: str, order: Ordered, directory: Path, keys: Sequence[str]
+    ) -> DnssecOrder:
+        """Copy keys, all where none is named, as BIND's key files. Raises KeyRefused."""
 
     async def removed_zones(self, limit: int) -> list[RemovedZone]:
         """Up to `limit` zones that left the config and are still kept; those that go first."""

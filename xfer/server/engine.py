@@ -6,6 +6,7 @@ import os
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
 import attrs
@@ -17,6 +18,8 @@ from xfer.journal import Version
 from xfer.peers import Peer
 from xfer.server.comments import of_blocks
 from xfer.server.core import Core
+from xfer.server.dnssec_orders import DnssecOrders
+from xfer.server.dnssec_status import DnssecOrder, DnssecStatus, KeyRecords, Ordered
 from xfer.server.edited import Edited, EditText, RemovedZone
 from xfer.server.editing import Order
 from xfer.server.history import Named
@@ -49,6 +52,7 @@ class Engine:
         self._core = core
         self._tcp = tcp
         self._history = core.history
+        self._dnssec = DnssecOrders(core.signers, core.signers.store, core.executor, core.clock)
 
     def busy(self) -> bool:
         return self._core.active > 0
@@ -213,6 +217,51 @@ class Engine:
     async def removed_zones(self, limit: int) -> list[RemovedZone]:
         return await self._core.removed.listed(limit)
 
+    async def dnssec_status(self, zone: str) -> DnssecStatus:
+        return self._dnssec.status(self._zone(zone))
+
+    async def dnssec_ds(self, zone: str, digest: int, every: bool) -> KeyRecords:
+        return self._dnssec.ds(self._zone(zone), digest, every)
+
+    async def dnssec_dnskey(self, zone: str) -> KeyRecords:
+        return self._dnssec.dnskey(self._zone(zone))
+
+    async def dnssec_zsk(self, zone: str) -> KeyRecords:
+        return self._dnssec.zsk(self._zone(zone))
+
+    async def dnssec_enable(self, zone: str, order: Ordered, joining: bool) -> DnssecOrder:
+        return await self._dnssec.enable(self._zone(zone), order, joining)
+
+    async def dnssec_disable(self, zone: str, order: Ordered, cancel: bool) -> DnssecOrder:
+        return await self._dnssec.disable(self._zone(zone), order, cancel)
+
+    async def dnssec_delete(self, zone: str, order: Ordered) -> DnssecOrder:
+        return await self._dnssec.delete(self._zone(zone), order)
+
+    async def dnssec_roll(
+        self, zone: str, order: Ordered, what: str, compromised: bool, key: str
+    ) -> DnssecOrder:
+        return await self._dnssec.roll(self._zone(zone), order, what, compromised, key)
+
+    async def dnssec_ds_seen(self, zone: str, order: Ordered, keys: Sequence[str]) -> DnssecOrder:
+        return await self._dnssec.ds_seen(self._zone(zone), order, keys)
+
+    async def dnssec_ds_gone(self, zone: str, order: Ordered) -> DnssecOrder:
+        return await self._dnssec.ds_gone(self._zone(zone), order)
+
+    async def dnssec_remove_key(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
+        return await self._dnssec.remove_key(self._zone(zone), order, key)
+
+    async def dnssec_import(
+        self, zone: str, order: Ordered, files: Sequence[Path], in_use: bool
+    ) -> DnssecOrder:
+        return await self._dnssec.import_keys(self._zone(zone), order, files, in_use)
+
+    async def dnssec_export(
+        self, zone: str, order: Ordered, directory: Path, keys: Sequence[str]
+    ) -> DnssecOrder:
+        return await self._dnssec.export(self._zone(zone), order, directory, keys)
+
     async def reload(self) -> ReloadOutcome:
         outcome = await self._core.reload()
         news = self._core.file_news
@@ -277,6 +326,7 @@ class Engine:
             made_here=zone.made_here,
             raised=zone.raised,
             queries=core.queries().zones.get(zone.origin, 0),
+            dnssec=self._dnssec.told(zone),
         )
 
 

@@ -165,6 +165,28 @@ class KeyStore:
             keydir.read_public(public), keydir.read_private_anywhere(private), str(stem)
         )
 
+    def read_for(self, owner: bytes, path: Path) -> KeyPair:
+        """Like `read_files`, of a key of that zone and no other."""
+        pair = self.read_files(path)
+        if pair.owner != names.lower(owner):
+            raise KeyRefused(
+                f"a key of {names.to_text(owner)}", f"one of {names.to_text(pair.owner)}", str(path)
+            )
+        return pair
+
+    def export_all(
+        self, owner: bytes, idents: Collection[str], directory: Path, now: float
+    ) -> list[Path]:
+        """`export` each of the keys, none where a file of one of them is there already; the
+        directory is made where it is missing."""
+        keydir.make_directory(directory)
+        for ident in idents:
+            for ending in _ENDINGS:
+                file = directory / (stem_of(owner, ident) + ending)
+                if file.exists():
+                    raise KeyRefused("a new file", "one that exists already", str(file))
+        return [self.export(owner, ident, directory, now) for ident in idents]
+
     def export(self, owner: bytes, ident: str, directory: Path, now: float) -> Path:
         """Copy a key to a directory, mode 0600, never over another file; returns the common part.
 

@@ -12,6 +12,7 @@ import enum
 import attrs
 
 from xfer.errors import ControlError
+from xfer.server.dnssec_status import DnssecStatus
 from xfer.server.statistics import QueryStatus
 
 
@@ -21,6 +22,10 @@ class NoSuchZone(ControlError):
 
 class NoSuchPeer(ControlError):
     """The peer is not configured, or not a peer of this zone (HTTP 404)."""
+
+
+class NoSuchKey(ControlError):
+    """The zone has no such DNSSEC key (HTTP 404)."""
 
 
 class NoSuchVersion(ControlError):
@@ -188,6 +193,7 @@ class ZoneStatus:
     made_here: bool = False  # a secondary zone that serves what no primary gave, a rollback maybe
     raised: bool = False  # which is a primary's content nevertheless, under a serial of our own
     queries: int = 0  # since the start, transfers and NOTIFYs not among them
+    dnssec: DnssecStatus | None = None  # None: unsigned, here and in the config
 
 
 @attrs.frozen

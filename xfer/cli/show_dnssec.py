@@ -1,0 +1,133 @@
+"""Signing for people: a few lines about a zone, its keys, and what orders do."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import typer
+
+from xfer.cli.common import note
+from xfer.cli.show import when
+
+
+def print_status(zone: str, found: dict[str, Any]) -> None:
+    """What `xfer dnssec status` prints."""
+    for label, text in rows(found, time.time()):
+        typer.echo(f"{label:<10} {text}")
+
+
+def rows(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
+    """Label and text of each line about a zone's signing."""
+    state = f", {found['state']}" if found["state"] else ""
+    lines = [("dnssec", f"{found['mode']}{state}")]
+    if found["mismatch"]:
+        lines.append(("mismatch", found["mismatch"]))
+    if found["error"]:
+        since = "" if found["failed_at"] is None else f"since {when(found['failed_at'], now)}: "
+        lines.append(("error", since + found["error"]))
+    if not found["keys"] and not found["signed"]:
+        return lines + _todo(found)
+    if found["received_serial"] is not None:
+        serials = f"{found['received_serial']} received, {_or_dash(found['published_serial'])}"
+        lines.append(("serial", f"{serials} published"))
+    if found["denial"]:
+        lines.append(("denial", found["denial"]))
+    lines += [("key", _key(key, now)) for key in found["keys"]]
+    if found["ends_at"] is not None:
+        renewed = "" if found["renew_at"] is None else f"; renewed {when(found['renew_at'], now)}"
+        lines.append(("signatures", f"the first ends {when(found['ends_at'], now)}{renewed}"))
+    lines.append(("ds", ds_text(found["ds"], now)))
+    lines += [("waits for", _held_up(item, now)) for item in found["held_up"]]
+    if found["next_look"] is not None:
+        lines.append(("next look", when(found["next_look"], now)))
+    return lines + _todo(found)
+
+
+def _todo(found: dict[str, Any]) -> list[tuple[str, str]]:
+    if not found["todo"]:
+        return [("to do", "nothing")] if found["signed"] else []
+    return [("to do", item) for item in found["todo"]]
+
+
+def _key(key: dict[str, Any], now: float) -> str:
+    compromised = ", compromised" if key["compromised"] else ""
+    going = ", to leave" if key["goal"] == "leave" else ""
+    text = (
+        f"{key['role']} {key['ident']} {key['algorithm_name']}{compromised}{going}: {key['does']}"
+    )
+    return text + _event(key, now)
+
+
+def _event(key: dict[str, Any], now: float) -> str:
+    if not key["event"]:
+        return ""
+    if key["at"] is None or key["at"] <= now:
+        return f"; next: {key['event']}"
+    return f"; next: {key['event']}, {when(key['at'], now)}"
+
+
+def ds_text(ds: dict[str, Any], now: float) -> str:
+    """How the DS at the parent fits."""
+    seen = ""
+    if ds["at"] is not None:
+        seen = f", {'seen' if ds['asked'] else 'as told'} {when(ds['at'], now)}"
+    elif not ds["asked"]:
+        seen = ": `parent` in the policy names whom to ask; or say `xfer dnssec ds-seen`"
+    tell = {
+        "matches": f"matches: {', '.join(ds['wanted'])}",
+        "differs": f"differs: {', '.join(ds['present'])}, and to be there "
+        f"{' and '.join(ds['wanted']) or 'none'}",
+        "not seen": f"not there, and to be there {' and '.join(ds['wanted'])}",
+        "not asked": "not known",
+        "none": "none there, and none is to be",
+    }
+    return tell[ds["match"]] + seen
+
+
+def _held_up(item: dict[str, Any], now: float) -> str:
+    return (
+        f"secondary {item['name']}, which has not got serial {item['serial']}; it counts no more "
+        f"{when(item['until'], now)}"
+    )
+
+
+def print_keys(keys: list[dict[str, Any]]) -> None:
+    """A few lines a key."""
+    now = time.time()
+    if not keys:
+        typer.echo("no keys")
+    for key in keys:
+        typer.echo(f"{key['ident']} {_key(key, now).replace(key['ident'] + ' ', '', 1)}")
+        typer.echo(
+            f"  caches: DNSKEY {key['dnskey']}, signatures {key['signatures']}"
+            + (f", DS {key['ds']}" if key["role"] != "zsk" else "")
+        )
+        used = (
+            "not used yet" if key["used_at"] is None else f"used since {when(key['used_at'], now)}"
+        )
+        replaces = f", replaces {', '.join(key['replaces'])}" if key["replaces"] else ""
+        typer.echo(f"  made {when(key['made_at'], now)} ({key['why']}){replaces}; {used}")
+
+
+def print_plan(planned: dict[str, Any]) -> None:
+    """What an order would do, for somebody who has to decide."""
+    for item in planned["stake"]:
+        note(f"at stake: {item}")
+    typer.echo(f"{planned['zone']} would {planned['did']}")
+    for item in planned["says"]:
+        typer.echo(f"  {item}")
+
+
+def print_done(done: dict[str, Any]) -> None:
+    """What was done, and what comes next."""
+    state = done["dnssec"]["state"]
+    typer.echo(f"{done['zone']} {done['did']}: done" + (f"; it is {state}" if state else ""))
+    for item in done["files"]:
+        typer.echo(item)
+    for item in done["dnssec"]["todo"]:
+        typer.echo(f"to do: {item}")
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)

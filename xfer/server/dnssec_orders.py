@@ -1,0 +1,378 @@
+"""Orders of an operator to a zone's signing, and the records that others need of its keys.
+
+Every order is tried first on a copy of what is known (`dry_run`), which also says what is at
+stake; then it is done in the zone's turn (`Signers.change`). Private parts of keys go from file to
+file, and never into an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+import structlog
+
+from xfer.clock import Clock
+from xfer.config_dnssec import DnssecPolicy, KeyLayout
+from xfer.dnssec import commands, lifecycle
+from xfer.dnssec.commands import OwnKey, moment
+from xfer.dnssec.ds_values import DEFAULT_DIGEST, dnskey_from, ds_of
+from xfer.dnssec.keyfiles import KeyPair
+from xfer.dnssec.keystate import Goal, KeyState, Role, ZoneKeys
+from xfer.dnssec.outlook import wanted_from
+from xfer.dnssec.timing import Facts
+from xfer.errors import StepRefused
+from xfer.server.dnssec_status import (
+    DnssecOrder,
+    DnssecStatus,
+    KeyRecord,
+    KeyRecords,
+    Ordered,
+)
+from xfer.server.dnssec_told import told
+from xfer.server.executor import Executor
+from xfer.server.keystore import KeyStore
+from xfer.server.signing import Change, Signers, policy_of
+from xfer.server.status import NoSuchKey, Refused
+from xfer.server.zones import Zone
+
+log = structlog.get_logger()
+
+
+@attrs.define(eq=False)
+class DnssecOrders:
+    """What operators may ask of zones that are signed here."""
+
+    signers: Signers
+    store: KeyStore
+    executor: Executor
+    clock: Clock
+
+    def status(self, zone: Zone) -> DnssecStatus:
+        """Everything known of its signing; of any zone."""
+        found = self.told(zone)
+        if found is None:
+            return DnssecStatus(zone.config.dnssec.value, published_serial=zone.serial)
+        return found
+
+    def told(self, zone: Zone) -> DnssecStatus | None:
+        """The same, None for a zone that has nothing to do with DNSSEC."""
+        return told(zone, self.clock.wall(), self.signers.reminders.due(zone))
+
+    # -- records
+
+    def ds(self, zone: Zone, digest: int = DEFAULT_DIGEST, every: bool = False) -> KeyRecords:
+        """The DS that are to be at the parent; every: those of all keys that may have one.
+
+        Raises KeyRefused for a digest that is not made.
+        """
+        keys = self._keys(zone)
+        found = []
+        for key in keys.keys:
+            if not key.role.signs_keys or not (every or key.ident in keys.wanted):
+                continue
+            ds = ds_of(zone.origin, key.public, digest)
+            found.append(
+                KeyRecord(
+                    key.ident,
+                    key.role.value,
+                    ds.line(zone.origin),
+                    ds.text,
+                    ds.fields(),
+                    key.ident in keys.wanted,
+                    key.ident in keys.ds,
+                )
+            )
+        return KeyRecords(zone.name, "DS", tuple(found), self._ds_note(zone, keys))
+
+    def _ds_note(self, zone: Zone, keys: ZoneKeys) -> str:
+        if keys.wanted:
+            return ""
+        if keys.state not in lifecycle.SIGNED:
+            return f"{zone.name} is {keys.state.value}: no DS of it is to be at the parent"
+        at = wanted_from(keys, policy_of(zone))
+        if at is None:
+            when = "once every secondary has the signed zone"
+        else:
+            when = f"from {moment(at)} on"
+        return (
+            f"no DS of {zone.name} may be at the parent yet: caches may hold what was there before "
+            f"it was signed, or older keys; it may be put there {when}"
+        )
+
+    def dnskey(self, zone: Zone) -> KeyRecords:
+        """The DNSKEY RRset that is published: our keys, and those that others had us publish."""
+        keys = self._keys(zone)
+        ours = [key for key in keys.keys if key.ident in keys.keyset.keys]
+        return KeyRecords(zone.name, "DNSKEY", _dnskeys(zone, keys, ours))
+
+    def zsk(self, zone: Zone) -> KeyRecords:
+        """The DNSKEYs that other signers of the zone have to publish: of our keys that sign it, or
+        are to."""
+        keys = self._keys(zone)
+        ours = [
+            key
+            for key in keys.keys
+            if key.role.signs_zone and (key.goal is Goal.SERVE or key.ident in keys.signers)
+        ]
+        return KeyRecords(zone.name, "DNSKEY", _dnskeys(zone, keys, ours))
+
+    def _keys(self, zone: Zone) -> ZoneKeys:
+        signing = zone.signing
+        if signing is None:
+            raise Refused(
+                f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
+            )
+        if signing.keys is None:
+            why = signing.error or "it has no version yet"
+            raise Refused(f"{zone.name} has no keys yet: {why}")
+        return signing.keys
+
+    # -- orders
+
+    async def enable(self, zone: Zone, order: Ordered, joining: bool = False) -> DnssecOrder:
+        """Sign a zone again whose signing was ended. joining: another signer serves it now."""
+
+        def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            return commands.enable(zone.origin, now, facts, policy, keys, joining=joining)
+
+        return await self._do(zone, order, "enable DNSSEC", change)
+
+    async def disable(self, zone: Zone, order: Ordered, cancel: bool = False) -> DnssecOrder:
+        """Begin to end its signing; or cancel that."""
+        keys = self._keys(zone)
+        if cancel:
+            return await self._do(
+                zone, order, "cancel the disabling", lambda k, *_: commands.cancel_disable(k)
+            )
+        stake = []
+        if keys.ds:
+            stake.append(
+                f"{zone.name} stays signed until its DS has left the parent and caches; taking "
+                "signatures out before would make it bogus for every validator"
+            )
+        return await self._do(
+            zone, order, "disable DNSSEC", lambda k, *_: commands.disable(k), stake
+        )
+
+    async def delete(self, zone: Zone, order: Ordered) -> DnssecOrder:
+        """Serve it without DNSSEC from now on."""
+        stake = [
+            f"the next version of {zone.name} has no DNSKEY, no signatures and no proofs; its keys "
+            "are used no more"
+        ]
+        return await self._do(zone, order, "take DNSSEC out of the zone", commands.delete, stake)
+
+    async def roll(
+        self, zone: Zone, order: Ordered, what: str, compromised: bool = False, key: str = ""
+    ) -> DnssecOrder:
+        """Begin a rollover. what: "ksk", "zsk", "csk" or "algorithm"; compromised: without margins,
+        of `key` or the only one with that role."""
+        if what == "algorithm":
+            did = f"roll to algorithm {policy_of(zone).algorithm}"
+            return await self._do(
+                zone, order, did, lambda k, policy, *_: commands.roll_algorithm(k, policy)
+            )
+        role = Role(what)
+        if not compromised:
+            stake = ["a new DS has to be put at the parent, and the old one taken out, each when "
+                     "`xfer dnssec status` says so"] if role.signs_keys else []  # fmt: skip
+            return await self._do(
+                zone,
+                order,
+                f"roll the {role.value}",
+                lambda k, policy, *_: commands.roll(k, role, policy),
+                stake,
+            )
+        ident = self._one(zone, role, key)
+        stake = []
+
+        def emergency(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            found = commands.roll_compromised(keys, ident, policy, now, facts)
+            stake[:] = found.stake
+            return found.zone
+
+        return await self._do(zone, order, f"replace compromised key {ident}", emergency, stake)
+
+    async def ds_seen(self, zone: Zone, order: Ordered, idents: Sequence[str] = ()) -> DnssecOrder:
+        """Take the operator's word that the parent's servers have just the DS of these keys; none:
+        of those that are wanted."""
+        named = frozenset(self.key(zone, one).ident for one in idents) or None
+
+        def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            return commands.ds_seen(keys, policy, now, facts, named)
+
+        return await self._do(zone, order, "take the DS as seen", change)
+
+    async def ds_gone(self, zone: Zone, order: Ordered) -> DnssecOrder:
+        """Take the operator's word that no server of the parent has a DS of ours."""
+        return await self._do(zone, order, "take the DS as gone", commands.ds_gone)
+
+    async def remove_key(self, zone: Zone, order: Ordered, ident: str) -> DnssecOrder:
+        """Forget a key that nobody can need, and put its files aside."""
+        found = self.key(zone, ident).ident
+        done = await self._do(
+            zone, order, f"remove key {found}", lambda k, *_: commands.remove_key(k, found)
+        )
+        if not order.dry_run:
+            needed = {key.ident for key in self._keys(zone).keys}
+            if found not in needed:
+                await self.executor.run(self.store.remove, zone.origin, found, needed)
+        return done
+
+    async def export(
+        self, zone: Zone, order: Ordered, directory: Path, idents: Sequence[str] = ()
+    ) -> DnssecOrder:
+        """Copy keys, all where none are named, as BIND's files into a directory of this machine."""
+        keys = self._keys(zone)
+        chosen = [self.key(zone, one).ident for one in idents] or [key.ident for key in keys.keys]
+        stake = [
+            f"whoever reads {directory} can sign in the name of {zone.name}: the files have mode "
+            "0600 and belong to the daemon's user"
+        ]
+        files: list[str] = []
+        if not order.dry_run:
+            files = await self.executor.run(
+                self._export, zone.origin, chosen, directory, self.clock.wall()
+            )
+            self._log(zone, order, f"export {', '.join(chosen)} to {directory}")
+        did = f"export {', '.join(chosen)}"
+        return DnssecOrder(
+            zone.name, did, order.dry_run, self.status(zone), tuple(stake), (), tuple(files)
+        )
+
+    def _export(
+        self, origin: bytes, idents: Iterable[str], directory: Path, now: float
+    ) -> list[str]:
+        """In a worker thread; the files that are there then."""
+        files = []
+        for stem in self.store.export_all(origin, list(idents), directory, now):
+            files += [f"{stem}.key", f"{stem}.private"]
+        return files
+
+    async def import_keys(
+        self, zone: Zone, order: Ordered, paths: Sequence[Path], in_use: bool = False
+    ) -> DnssecOrder:
+        """Take keys over from BIND's files on this machine: by a rollover, or, where they have
+        signed the zone until now (in_use), as they are."""
+        pairs = await self.executor.run(self._read, zone.origin, paths)
+        policy = policy_of(zone)
+        own = tuple(_own(pair, policy) for pair in pairs)
+
+        def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            if in_use:
+                return commands.enable(zone.origin, now, facts, policy, keys, served=own)
+            for key in own:
+                keys = commands.add_imported(keys, key, now, policy)
+            return keys
+
+        did = "import " + ", ".join(pair.key.ident for pair in pairs)
+        await self.signers.try_change(zone, change, first=in_use)
+        if not order.dry_run:
+            for pair in pairs:
+                await self.executor.run(self.store.take_in, zone.origin, pair)
+        return await self._do(zone, order, did, change, first=in_use)
+
+    def _read(self, origin: bytes, paths: Sequence[Path]) -> list[KeyPair]:
+        """In a worker thread: the keys of the files, none of which is of another zone."""
+        found: dict[str, KeyPair] = {}
+        for path in paths:
+            pair = self.store.read_for(origin, path)
+            found[pair.key.ident] = pair  # both files of a pair may be named
+        return list(found.values())
+
+    # -- inside
+
+    async def _do(
+        self,
+        zone: Zone,
+        order: Ordered,
+        did: str,
+        change: Change,
+        stake: Sequence[str] = (),
+        *,
+        first: bool = False,
+    ) -> DnssecOrder:
+        """stake: may be filled while the change is tried."""
+        step = await self.signers.try_change(zone, change, first=first)
+        says = _says(self._before(zone), step)
+        if not order.dry_run:
+            await self.signers.change(zone, change, first=first)
+            self._log(zone, order, did)
+        return DnssecOrder(zone.name, did, order.dry_run, self.status(zone), tuple(stake), says)
+
+    def _before(self, zone: Zone) -> ZoneKeys | None:
+        return zone.signing.keys if zone.signing is not None else None
+
+    def _log(self, zone: Zone, order: Ordered, did: str) -> None:
+        log.info("dnssec order", zone=zone.name, order=did, by=order.by)
+
+    def key(self, zone: Zone, named: str) -> KeyState:
+        """The key of an ident, "013+12345", or of a tag alone. Raises NoSuchKey."""
+        keys = self._keys(zone).keys
+        found = [key for key in keys if key.ident == named]
+        if not found and named.isascii() and named.isdigit() and len(named) <= 5:
+            found = [key for key in keys if int(key.ident[-5:]) == int(named)]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(f"{key.ident} ({key.role.value})" for key in keys) or "none"
+        what = "has no" if not found else "has more than one"
+        raise NoSuchKey(f"{zone.name} {what} key {named[:40]!r}; it has {known}")
+
+    def _one(self, zone: Zone, role: Role, named: str) -> str:
+        if named:
+            key = self.key(zone, named)
+            if key.role is not role:
+                raise StepRefused(
+                    f"replace compromised key {key.ident}",
+                    f"it is a {key.role.value}, got {role.value}",
+                    f"say `xfer dnssec roll {zone.name} {key.role.value} --compromised`",
+                )
+            return key.ident
+        found = [key for key in self._keys(zone).keys if key.role is role and not key.compromised]
+        if len(found) == 1:
+            return found[0].ident
+        known = ", ".join(key.ident for key in found) or "none"
+        raise NoSuchKey(
+            f"expected one {role.value} of {zone.name}, got {known}: name the compromised one "
+            "with --key"
+        )
+
+
+def _own(pair: KeyPair, policy: DnssecPolicy) -> OwnKey:
+    """A key that comes from elsewhere, with the role that its SEP bit and the policy give it."""
+    role = Role.ZSK
+    if pair.key.sep:
+        role = Role.CSK if policy.keys is KeyLayout.CSK else Role.KSK
+    return OwnKey(role, pair.key.public)
+
+
+def _dnskeys(zone: Zone, keys: ZoneKeys, ours: Iterable[KeyState]) -> tuple[KeyRecord, ...]:
+    found = []
+    ttl = keys.keyset.ttl or policy_of(zone).dnskey_ttl
+    for key in ours:
+        dnskey = dnskey_from(key.public)
+        found.append(
+            KeyRecord(
+                key.ident,
+                key.role.value,
+                dnskey.line(zone.origin, ttl),
+                dnskey.text,
+                dnskey.fields(),
+                key.goal is Goal.SERVE,
+                key.ident in keys.keyset.keys,
+            )
+        )
+    return tuple(found)
+
+
+def _says(before: ZoneKeys | None, step: lifecycle.Step) -> tuple[str, ...]:
+    """What follows at once."""
+    found = []
+    if before is None or before.state is not step.zone.state:
+        found.append(f"the zone is {step.zone.state.value}")
+    for new in step.generate:
+        found.append(f"a {new.role.value} of algorithm {new.algorithm} is made")
+    found += [event.says for event in step.events]
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,178 @@
+"""What is told of a zone's signing, out of what is recorded about it (`xfer.server.signed`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xfer.config_dnssec import DenialChoice, DnssecPolicy
+from xfer.config_keys import Dnssec
+from xfer.dnssec.algorithms import algorithm_text
+from xfer.dnssec.commands import moment
+from xfer.dnssec.ds import tag_of_ident
+from xfer.dnssec.keystate import KeyState, ZoneKeys, ZoneState, own, presences
+from xfer.dnssec.outlook import deletable_at, held_up, outlook
+from xfer.dnssec.terms import Denial
+from xfer.dnssec.timing import Facts, Seen
+from xfer.server.dnssec_status import DnssecKey, DnssecStatus, DsMatch, DsStatus
+from xfer.server.signing import denial_of, policy_of
+from xfer.wire.records import soa_fields
+
+if TYPE_CHECKING:
+    from xfer.server.signed import Signing
+    from xfer.server.zones import Zone
+
+
+def told(zone: Zone, now: float, next_look: float | None = None) -> DnssecStatus | None:
+    """Of a zone that is, or is to be, signed; None of one without DNSSEC. next_look: when its keys
+    are looked at next."""
+    mode = zone.config.dnssec
+    signing = zone.signing
+    if signing is None:
+        if mode is Dnssec.UNSIGNED:
+            return None
+        return DnssecStatus(mode.value, published_serial=zone.serial)
+    policy = policy_of(zone)
+    keys = signing.keys
+    plain = DnssecStatus(
+        mode.value,
+        error=signing.error,
+        failed_at=signing.failed_at,
+        mismatch=_mismatch(zone, keys),
+        received_serial=zone.content_serial,
+        published_serial=zone.serial,
+        validity=policy.signature_validity,
+        refresh=policy.signature_refresh,
+        next_look=next_look,
+    )
+    if keys is None:
+        return plain
+    return _with_keys(zone, signing, keys, policy, now, plain)
+
+
+def _with_keys(
+    zone: Zone,
+    signing: Signing,
+    keys: ZoneKeys,
+    policy: DnssecPolicy,
+    now: float,
+    plain: DnssecStatus,
+) -> DnssecStatus:
+    from attrs import evolve
+
+    served = keys.signed and not signing.fresh
+    return evolve(
+        plain,
+        signed=served,
+        state=keys.state,
+        todo=(*signing.todo, *_todo(zone, keys, policy, now)),
+        keys=tuple(key_of(keys, key, policy) for key in keys.keys),
+        ds=_ds(keys, policy),
+        denial=_denial(zone, signing, policy) if served else "",
+        ends_at=signing.ends_at,
+        renew_at=signing.renew_at,
+        held_up=held_up(keys, policy, now, _facts(zone)),
+        multi_signer=keys.multi_signer,
+    )
+
+
+def key_of(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> DnssecKey:
+    """What is told of a key."""
+    there, ahead = presences(zone, key.ident), outlook(zone, key, policy)
+    return DnssecKey(
+        ident=key.ident,
+        tag=tag_of_ident(key.ident),
+        algorithm=key.algorithm,
+        algorithm_name=algorithm_text(key.algorithm),
+        role=key.role,
+        goal=key.goal,
+        why=key.why,
+        made_at=key.made,
+        used_at=key.used,
+        dnskey=there.dnskey,
+        signatures=there.zone_signatures if key.role.signs_zone else there.key_signatures,
+        ds=there.ds,
+        does=ahead.does,
+        event=ahead.event,
+        at=ahead.at,
+        replaces=key.replaces,
+        compromised=key.compromised,
+    )
+
+
+def _ds(keys: ZoneKeys, policy: DnssecPolicy) -> DsStatus:
+    present = own(keys.ds) if keys.multi_signer or keys.joining or keys.leaving else keys.ds
+    if not keys.ds_at:
+        match = DsMatch.NOT_ASKED
+    elif present == keys.wanted:
+        match = DsMatch.MATCHES if keys.wanted else DsMatch.NONE
+    elif not present:
+        match = DsMatch.NOT_SEEN
+    else:
+        match = DsMatch.DIFFERS
+    return DsStatus(
+        match,
+        tuple(sorted(keys.wanted)),
+        tuple(sorted(keys.ds)),
+        keys.ds_at or None,
+        bool(policy.parent),
+    )
+
+
+def _facts(zone: Zone) -> Facts:
+    """As far as they are about secondaries."""
+    expire = soa_fields(zone.content.soa)[5] if zone.content is not None else 0
+    status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
+    seen = (Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status)
+    return Facts(0, 0, expire, tuple(seen))
+
+
+def _denial(zone: Zone, signing: Signing, policy: DnssecPolicy) -> str:
+    denial = signing.terms.denial if signing.terms is not None else denial_of(zone, policy)
+    return denial_text(denial, policy.denial)
+
+
+def denial_text(denial: Denial, choice: DenialChoice) -> str:
+    """How what is not there is proved, in words."""
+    if denial.kind == "nsec":
+        return "NSEC"
+    if denial.kind == "nsec3":
+        salt = f"salt {denial.salt.hex()}" if denial.salt else "no salt"
+        opt_out = ", opt-out" if denial.opt_out else ""
+        return f"NSEC3, {denial.iterations} iterations, {salt}{opt_out}"
+    if choice is DenialChoice.WHITE_LIES:
+        return "NSEC3 white lies, signed as they are asked for"
+    return "compact (RFC 9824), signed as it is asked for"
+
+
+def _mismatch(zone: Zone, keys: ZoneKeys | None) -> str:
+    """What in the config does not fit the state, and the way out."""
+    name, mode = zone.name, zone.config.dnssec.value
+    state = keys.state if keys is not None else None
+    if zone.config.signed_here:
+        if state is ZoneState.DELETED:
+            return (
+                f'its config says dnssec = "{mode}", and its signing was ended: '
+                f"`xfer dnssec enable {name}` begins it anew"
+            )
+        return ""
+    if state is ZoneState.DELETED or state is None:
+        return ""
+    way = {
+        ZoneState.PENDING: f"`xfer dnssec disable {name}`",
+        ZoneState.ACTIVE: f"`xfer dnssec disable {name}`, take its DS from the parent",
+        ZoneState.PENDING_DISABLED: "take its DS from the parent",
+        ZoneState.DISABLED: "wait until no cache holds its DS",
+    }[state]
+    return (
+        f'its config says dnssec = "{mode}", and it is still signed here, because validators would '
+        f"call it bogus while its DS is known: {way}, then `xfer dnssec delete {name}`; or write "
+        'dnssec = "live-signed" again'
+    )
+
+
+def _todo(zone: Zone, keys: ZoneKeys, policy: DnssecPolicy, now: float) -> tuple[str, ...]:
+    at = deletable_at(keys, policy)
+    if at is None:
+        return ()
+    when = "now" if at <= now else f"from {moment(at)} on"
+    return (f"`xfer dnssec delete {zone.name}` serves the zone without DNSSEC, {when}",)
