@@ -57,27 +57,35 @@ class Listening:
             sock.close()
 
     def _run(self) -> None:
+        streams: dict[socket.socket, str] = {}
         while True:
-            ready, _, _ = select.select([self._udp, self._tcp, self._ended], [], [])
+            ready, _, _ = select.select([self._udp, self._tcp, self._ended, *streams], [], [])
             if self._ended in ready:
-                return
+                break
             if self._udp in ready:
                 message, client = self._udp.recvfrom(65_535)
                 reply = self.answers.answer(message, client[0], time.monotonic())
                 if reply is not None:
                     self._udp.sendto(reply, client)
             if self._tcp in ready:
-                with contextlib.suppress(OSError, struct.error):
-                    self._serve(*self._tcp.accept())
+                stream, client = self._tcp.accept()
+                streams[stream] = client[0]
+            for stream in [stream for stream in streams if stream in ready]:
+                if not self._serve(stream, streams[stream]):
+                    stream.close()
+                    del streams[stream]
+        for stream in streams:
+            stream.close()
 
-    def _serve(self, stream: socket.socket, client: tuple[str, int]) -> None:
-        """One connection: small queries come in one piece."""
-        with stream:
-            stream.settimeout(1.0)
+    def _serve(self, stream: socket.socket, client: str) -> bool:
+        """A query on a connection, which is small and comes in one piece; False at its end."""
+        with contextlib.suppress(OSError, struct.error):
             while whole := stream.recv(65_535):
-                (size,) = struct.unpack_from("!H", whole)
-                reply = self.dispatcher.handle(
-                    whole[2 : 2 + size], address_of(client[0]), True
-                ).reply
-                if reply is not None:
-                    stream.sendall(struct.pack("!H", len(reply)) + reply)
+                while whole:
+                    (size,) = struct.unpack_from("!H", whole)
+                    message, whole = whole[2 : 2 + size], whole[2 + size :]
+                    reply = self.dispatcher.handle(message, address_of(client), True).reply
+                    if reply is not None:
+                        stream.sendall(struct.pack("!H", len(reply)) + reply)
+                return True
+        return False
