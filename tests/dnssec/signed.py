@@ -21,6 +21,8 @@ import dns.rrset
 from xfer.dnssec.keys import SigningKey, make_key
 from xfer.dnssec.signing import Denial, Terms
 from xfer.wire import names, records
+from xfer.wire.parse import Batch
+from xfer.zone.build import Builder
 from xfer.zone.check import RULES, Grade, Policy
 from xfer.zone.snapshot import APEX, Snapshot
 from xfer.zone.zonefile import read_zone_text, write_zone_file
@@ -58,6 +60,17 @@ def terms(
 def zone(text: str, origin: bytes = ORIGIN) -> Snapshot:
     """The zone of a file's text with names relative to the origin."""
     return read_zone_text(text, "test", origin, LENIENT)[0]
+
+
+def build(listed: list[bytes]) -> Snapshot:
+    """The zone of these records."""
+    builder = Builder(ORIGIN, LENIENT)
+    batch = Batch()
+    batch.records = list(listed)
+    builder.add(batch)
+    while builder.step():
+        pass
+    return builder.snapshot()
 
 
 def text_of(snapshot: Snapshot) -> str:

@@ -13,6 +13,7 @@ from tests.dnssec.signed import (
     LENIENT,
     NOW,
     ORIGIN,
+    build,
     check_signatures,
     rng,
     terms,
@@ -23,8 +24,6 @@ from tests.dnssec.signed import (
 from tests.strategies import wire
 from xfer.dnssec.signing import ChangeSigner, Denial, Memory, WholeSigner, finish
 from xfer.wire import names, records
-from xfer.wire.parse import Batch
-from xfer.zone.build import Builder
 from xfer.zone.changeset import diff
 from xfer.zone.snapshot import Snapshot
 
@@ -61,17 +60,6 @@ def diffed(published: Snapshot, signer: ChangeSigner) -> Snapshot:
     changes = signer.changeset()
     now = set(published.records()) - set(changes.removed) | set(changes.added)
     return build(sorted(now))
-
-
-def build(listed: list[bytes]) -> Snapshot:
-    """The zone of these records."""
-    builder = Builder(ORIGIN, LENIENT)
-    batch = Batch()
-    batch.records = list(listed)
-    builder.add(batch)
-    while builder.step():
-        pass
-    return builder.snapshot()
 
 
 labels = st.sampled_from([b"a", b"b", b"c", b"*", b"\0", b"zz"])
