@@ -144,6 +144,7 @@ class Core:
         self.signatures = Signatures(
             limits.answer_memory // SHARE, limits.online_signatures, clock.monotonic, clock.wall
         )
+        self.parents = ParentWatch(clock, rng, limits.ds_queries_out)
         self.signers = Signers(
             journal,
             self.publisher,
@@ -155,7 +156,7 @@ class Core:
             self._turn,
             lambda: self.refresher.policy,
             self.signatures,
-            ParentWatch(clock, rng),
+            self.parents,
         )
         self.publisher.signer = self.signers
         self.signers.ask_secondaries = self.downstream.changed
@@ -363,6 +364,7 @@ class Core:
         sender = self.outgoing.sender
         sender.idle, sender.total = limits.idle_timeout, limits.total_timeout
         self.downstream.apply(limits)
+        self.parents.resize(limits.ds_queries_out)
         self.file_news = FileNews()
         added, removed, changed = self._apply_zones(config)
         self.answers.apply(limits.answer_memory)
