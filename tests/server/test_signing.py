@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -313,5 +315,82 @@ def test_the_parent_is_asked_and_its_ds_makes_the_zone_active(tmp_path: Path) ->
         await world.pass_days(core, zone, 2)
         assert keys_of(zone).state is ZoneState.PENDING
         assert any("put this DS at the parent" in each for each in signing_of(zone).todo)
+
+    world.session(run)
+
+
+def sign_elsewhere(world: SignedWorld, directory: Path, serial: int) -> None:
+    """The zone's file as dnssec-signzone makes it, with keys of its own in `directory`."""
+    directory.mkdir(exist_ok=True)
+    if not list(directory.glob("K*.key")):
+        for options in (["-f", "KSK"], []):
+            run = ["dnssec-keygen", "-q", "-a", "13", "-K", str(directory), *options, "example.com"]
+            subprocess.run(run, check=True, capture_output=True)
+    world.edit(serial)
+    start, end = (
+        time.strftime("%Y%m%d%H%M%S", time.gmtime(world.time.wall() + by))
+        for by in (-3600, 30 * DAY)
+    )
+    zone = world.directory / "zone"
+    options = ["-P", "-S", "-K", str(directory), "-s", start, "-e", end, "-o", "example.com"]
+    run = ["dnssec-signzone", "-q", *options, "-f", str(zone), str(zone)]
+    subprocess.run(run, check=True, capture_output=True, cwd=world.directory)
+
+
+PRE_SIGNED = SIGNED.replace("live-signed", "pre-signed")
+
+
+def test_what_others_have_signed_is_served_as_it_comes_until_their_keys_are_here(
+    tmp_path: Path,
+) -> None:
+    world = SignedWorld(tmp_path, PRE_SIGNED)
+    sign_elsewhere(world, tmp_path / "elsewhere", 1)
+
+    async def run(core: Core, zone: Zone) -> None:
+        world.write(SIGNED)
+        await core.reload()
+        await until(lambda: zone.signing is not None and not zone.busy)
+        assert "it comes signed by other keys" in signing_of(zone).error
+        sign_elsewhere(world, tmp_path / "elsewhere", 2)
+        await core.read_file(zone)
+        assert zone.serial == 2
+        assert zone.snapshot is not None
+        assert zone.snapshot is zone.content
+        theirs = set(zone.snapshot.rrset(APEX, DNSKEY))
+        for file in (tmp_path / "elsewhere").glob("K*.key"):
+            pair = core.signers.store.read_files(file)
+            core.signers.store.take_in(zone.origin, pair)
+        world.time.now += 61
+        await world.settle(core, zone)
+        assert not signing_of(zone).error
+        assert zone.serial == 3
+        assert {split(r)[4] for r in zone.snapshot.rrset(APEX, DNSKEY)} == {
+            split(r)[4] for r in theirs
+        }
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(run)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_others_have_signed_is_signed_anew_where_the_parent_has_no_ds(
+    tmp_path: Path, there: bool
+) -> None:
+    world = SignedWorld(tmp_path, SIGNED + 'parent = ["192.0.2.53:53"]\n')
+    sign_elsewhere(world, tmp_path / "elsewhere", 1)
+    if there:
+        world.parent.has = frozenset((bytes((1, 2, 13, 2)) + bytes(32),))
+
+    async def run(core: Core, zone: Zone) -> None:
+        await world.settle(core, zone)
+        assert zone.snapshot is not None
+        keys = len(zone.snapshot.rrset(APEX, DNSKEY))
+        if there:
+            assert "the parent has a DS with tag 258 that is of no key" in signing_of(zone).error
+            assert (zone.serial, keys) == (1, 2)
+        else:
+            assert not signing_of(zone).error
+            assert (zone.serial, keys_of(zone).state) == (2, ZoneState.PENDING)
+            check_signatures(zone.snapshot, world.time.wall())
 
     world.session(run)

@@ -29,7 +29,7 @@ from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands, lifecycle, looks
 from xfer.dnssec.expiry import Expiries
 from xfer.dnssec.keys import SEP, SigningKey, tag_of
-from xfer.dnssec.keystate import ZoneKeys, ZoneState
+from xfer.dnssec.keystate import Role, ZoneKeys
 from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.parent import ds_text
 from xfer.dnssec.publication import publication
@@ -134,43 +134,37 @@ class Signers:
         compact = policy.denial is not DenialChoice.WHITE_LIES
         return OnlineSigner(zone.origin, terms.zsks, compact, lasting, self.signatures)
 
-    async def change(self, zone: Zone, change: Change, *, first: bool = False) -> None:
-        """Do what an operator wants of the zone's keys, and what follows from it. first: also where
-        it has none yet; `change` is given a state as after the end of signing then.
+    async def change(self, zone: Zone, change: Change) -> None:
+        """Do what an operator wants of the zone's keys, and what follows from it.
 
         Raises StepRefused, with nothing changed; Refused where the zone is not signed here.
         """
         async with self.turn(zone):
-            signing, keys, *_ = await self._changed(zone, change, first)
+            signing, keys, *_ = await self._changed(zone, change)
             mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
             await self.executor.run(self.journal.set_mark, mark)
             signing.keys = keys
             await self.follow(zone)
 
-    async def try_change(
-        self, zone: Zone, change: Change, *, first: bool = False
-    ) -> lifecycle.Step:
+    async def try_change(self, zone: Zone, change: Change) -> lifecycle.Step:
         """What `change` would bring about at once; raises as `change` does."""
-        _, keys, policy, now, facts = await self._changed(zone, change, first)
+        _, keys, policy, now, facts = await self._changed(zone, change)
         return lifecycle.advance(keys, policy, now, facts)
 
     async def _changed(
-        self, zone: Zone, change: Change, first: bool
+        self, zone: Zone, change: Change
     ) -> tuple[Signing, ZoneKeys, DnssecPolicy, float, Facts]:
         signing, content = zone.signing, zone.content
         if zone.removed or signing is None:
             raise Refused(
                 f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
             )
-        known = signing.keys
-        if known is None and first and not signing.damaged:
-            known = ZoneKeys(zone.origin, ZoneState.DELETED)
-        if content is None or known is None:
+        if content is None or signing.keys is None:
             why = signing.damaged or signing.error or "it has no version yet"
             raise Refused(f"{zone.name} has no keys yet: {why}")
         policy, now = policy_of(zone), self.clock.wall()
         facts = await self._facts(zone, signing, content)
-        return signing, change(known, policy, now, facts), policy, now, facts
+        return signing, change(signing.keys, policy, now, facts), policy, now, facts
 
     def look_soon(self, zone: Zone) -> None:
         """Look at the zone in the background, after what runs."""
@@ -240,6 +234,8 @@ class Signers:
             return None
         now = self.clock.wall()
         policy = policy_of(zone)
+        if signing.keys is None and is_signed(content):
+            await self._take_over(zone, signing, content, policy, now)
         step = await self._advanced(zone, signing, content, policy, now)
         signing.todo = step.todo
         keys, terms = step.zone, await self._terms(zone, signing, step.zone, policy)
@@ -306,7 +302,7 @@ class Signers:
         facts = await self._facts(zone, signing, content)
         keys = signing.keys
         if keys is None:
-            keys = await self._begun(zone, content, policy, now, facts)
+            keys = commands.enable(zone.origin, now, facts, policy)
         for _ in range(ROUNDS):
             step = lifecycle.advance(keys, policy, now, facts)
             if not step.generate:
@@ -321,28 +317,40 @@ class Signers:
                 keys = commands.add_made(keys, new, pair.key.public, now, policy)
         raise XferError(f"expected keys to be complete after {ROUNDS} rounds, got still more")
 
-    async def _begun(
-        self, zone: Zone, content: Snapshot, policy: DnssecPolicy, now: float, facts: Facts
-    ) -> ZoneKeys:
-        """The state of keys with which signing begins. Raises StepRefused.
+    async def _take_over(
+        self, zone: Zone, signing: Signing, content: Snapshot, policy: DnssecPolicy, now: float
+    ) -> None:
+        """Begin to sign what was signed elsewhere. Raises StepRefused.
 
-        What comes signed by others, and may have their DS at the parent, is only taken over with
-        their keys: under others alone no validator would take the zone.
+        There may be a DS of its keys at the parent; then no validator would take it under others.
+        So it is taken over with its own keys, or where there is no DS; until then it is served as
+        it comes.
         """
-        served: tuple[commands.OwnKey, ...] = ()
-        if is_signed(content):
-            loaded = await self.executor.run(self.store.load, zone.origin)
-            there = {split(record)[4] for record in content.rrset(APEX, DNSKEY)}
-            served = own_keys(pair.key for pair in loaded.keys.values() if pair.key.public in there)
-            if not served and facts.ds is None:
+        facts = await self._facts(zone, signing, content)
+        loaded = await self.executor.run(self.store.load, zone.origin)
+        held = [pair.key for pair in loaded.keys.values() if pair.key.public in facts.foreign]
+        try:
+            if not held and facts.ds is None:
                 raise StepRefused(
                     f"sign {zone.name} here",
                     "it comes signed by other keys, and nobody has said that the parent has no DS "
                     "of them",
-                    f"import its keys (`xfer dnssec import {zone.name} FILES`), or let the policy's "
-                    "`parent` say that there is no DS, or have it come unsigned",
+                    f"import its keys (`xfer dnssec import {zone.name} FILES`), or let the "
+                    "policy's `parent` say that there is no DS, or have it come unsigned",
                 )
-        return commands.enable(zone.origin, now, facts, policy, served=served)
+            signing.keys = commands.enable(zone.origin, now, facts, policy, served=own_keys(held))
+        except StepRefused:
+            await self._pass_on(zone, content)
+            self._parent_look(zone, signing, ZoneKeys(zone.origin), policy, now)
+            raise
+
+    async def _pass_on(self, zone: Zone, content: Snapshot) -> None:
+        """Serve what came as it is."""
+        if zone.snapshot is None or zone.snapshot.root != content.root:
+            source = "as it came, signed by others"
+            candidate = Candidate(content, (), source, KIND, confirmed=False)
+            with self.journal.write_ahead(zone.snapshot) as ahead:
+                await self.publisher.serve(zone, candidate, ahead)
 
     async def _facts(self, zone: Zone, signing: Signing, content: Snapshot) -> Facts:
         status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
@@ -566,9 +574,7 @@ def own_keys(keys: Iterable[SigningKey]) -> tuple[commands.OwnKey, ...]:
     found = list(keys)
     alone = all(key.flags & SEP for key in found)
     top = Role.CSK if alone else Role.KSK
-    return tuple(
-        commands.OwnKey(top if key.flags & SEP else Role.ZSK, key.public) for key in found
-    )
+    return tuple(commands.OwnKey(top if key.flags & SEP else Role.ZSK, key.public) for key in found)
 
 
 def waits(keys: ZoneKeys) -> bool:
