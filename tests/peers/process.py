@@ -73,6 +73,7 @@ class PrimaryZone:
 
     Who signs with one of `keys` may transfer; without keys everybody may. `notify` are told of
     new versions. Who signs with one of `updaters` may send dynamic updates (BIND and Knot).
+    policy: xfer signs the zone itself, by that [dnssec_policy.NAME] in its `extra`.
     """
 
     name: str
@@ -81,6 +82,7 @@ class PrimaryZone:
     keys: Sequence[TsigKey] = ()
     notify: Sequence[Remote] = ()
     updaters: Sequence[TsigKey] = ()
+    policy: str = ""
 
 
 @attrs.frozen
@@ -88,7 +90,7 @@ class SecondaryZone:
     """A zone pulled from `primaries`, passed on like a `PrimaryZone`.
 
     NOTIFY is accepted from the primaries and from `allow_notify` (addresses; unsigned, or signed
-    with any of `keys` or the primaries' keys).
+    with any of `keys` or the primaries' keys). policy: as for a `PrimaryZone`.
     """
 
     name: str
@@ -96,6 +98,7 @@ class SecondaryZone:
     keys: Sequence[TsigKey] = ()
     notify: Sequence[Remote] = ()
     allow_notify: Sequence[str] = ()
+    policy: str = ""
 
 
 Zone = PrimaryZone | SecondaryZone

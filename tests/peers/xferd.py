@@ -19,8 +19,8 @@ class Xferd(Server):
     """`xfer serve` of this working tree; `pure` runs the kernel's sources, `extra` is more TOML,
     `server` more of its [server] table.
 
-    Give `config` to write the whole configuration yourself; `{listen}`, `{journal}` and
-    `{control}` in it are replaced.
+    Keys of zones that it signs are in `keys` in its directory. Give `config` to write the whole
+    configuration yourself; `{listen}`, `{journal}` and `{control}` in it are replaced.
     """
 
     program = "xfer"
@@ -60,7 +60,7 @@ class Xferd(Server):
     def _config(self) -> str:
         tables = [
             '[server]\nlisten = ["{listen}"]\njournal = "{journal}"\ncontrol = "{control}"\n'
-            + self.server,
+            f'keys = "{self.directory}/keys"\n' + self.server,
             *(
                 _table("tsig", name=k.name, algorithm=k.algorithm, secret=k.secret)
                 for k in self.keys_in_use()
@@ -102,6 +102,8 @@ class Xferd(Server):
             "allow_transfer": allowed,
             "secondaries": [peer(other) for other in zone.notify],
         }
+        if zone.policy:
+            items |= {"dnssec": "live-signed", "dnssec_policy": zone.policy}
         if isinstance(zone, PrimaryZone):
             items |= {"role": "primary", "file": str(self.zone_file(zone.name))}
         else:
