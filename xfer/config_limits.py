@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import attrs
 
 from xfer import config_parse as parse
@@ -223,6 +225,13 @@ class Limits:
         parse.integer(0, 64),
         "pairs of processes that parse and pack large transfers; 0: threads do",
         1,
+    )
+    signing_processes: int = setting(
+        parse.integer(0, 256),
+        "processes that sign where a version needs more than some 2,000 signatures; they end when "
+        "none was needed for 30 s; 0: the daemon signs, on one core",
+        os.cpu_count() or 1,
+        "one a core",
     )
     shutdown_grace: float = setting(
         parse.seconds(0, 3600), "seconds that running transfers get to finish on SIGTERM", 10.0

@@ -54,6 +54,7 @@ from xfer.server.settings import (
     retention,
 )
 from xfer.server.signing import Signers
+from xfer.server.signpool import SignPool
 from xfer.server.soa_probe import SoaProber
 from xfer.server.statistics import Statistics
 from xfer.server.status import Outcome, ReloadOutcome
@@ -157,6 +158,7 @@ class Core:
             lambda: self.refresher.policy,
             self.signatures,
             self.parents,
+            SignPool(nursery, limits.signing_processes),
         )
         self.publisher.signer = self.signers
         self.signers.ask_secondaries = self.downstream.changed

@@ -22,6 +22,7 @@ RESTART_LIMITS = (
     "control_body",
     "import_body",
     "parser_processes",
+    "signing_processes",
     "tcp_clients",
     "tcp_idle_timeout",
     "udp_batch",
