@@ -6,7 +6,8 @@ import argparse
 import sys
 import time
 
-from tests.rollovers.mutants import MUTANTS, caught
+from tests.rollovers.moving import Pair
+from tests.rollovers.mutants import MUTANTS, PAIR_MUTANTS, caught
 from tests.rollovers.scenarios import SCENARIOS, Scenario
 
 
@@ -29,6 +30,27 @@ def lived(scenario: Scenario, years: float, seed: int) -> tuple[str, list[str]]:
     )
 
 
+def _two_signers() -> int:
+    """Two signers together for a while, then one; and each wait between them left out."""
+    failures = 0
+    for stay in (0, 400):
+        for seed in (1, 2):
+            pair = Pair(seed, stay=stay)
+            verdict = pair.run(30 + stay)
+            failures += len(verdict.bogus) + (not pair.finished())
+            rolled = pair.counts["old zsk lifetime"] + pair.counts["new zsk lifetime"]
+            print(
+                f"two signers for {stay:3} days, then one {len(verdict.bogus):5} bogus of "
+                f"{verdict.moments} moments, {verdict.combinations} combinations; {rolled} ZSKs "
+                f"replaced, {sum(pair.early.values())} early steps refused"
+            )
+    for name, timing, together in PAIR_MUTANTS:
+        seen = len(Pair(timing=timing, stay=together).run(30 + together).bogus)
+        failures += not seen
+        print(f"{name:24} between signers: {seen} bogus moments" + ("" if seen else " NOT CAUGHT"))
+    return failures
+
+
 def main() -> int:
     """Exit status 0 where nothing is bogus that should not be, and every mutant was caught."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,6 +69,8 @@ def main() -> int:
             for why in wrong:
                 print(f"    WRONG: {why}", flush=True)
             failures += len(wrong)
+    if not given.only:
+        failures += _two_signers()
     print("\neach wait and rule left out:")
     for mutant in MUTANTS:
         for name in mutant.scenarios:

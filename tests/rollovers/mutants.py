@@ -127,7 +127,7 @@ def _ds_believed(world: World, facts: Facts) -> Facts:
 
 
 def _one_path_is_enough(
-    ds: frozenset[str], keyset: Keyset, signers: frozenset[str], joining: bool
+    ds: frozenset[str], keyset: Keyset, signers: frozenset[str], elsewhere: bool
 ) -> str:
     """RFC 6840 §5.11's lenient validator, to which no algorithm has to be complete."""
     chain = ds & keyset.keys & keyset.signers
@@ -144,6 +144,30 @@ def _cache_is_now(zone: ZoneKeys) -> Served:
 
 
 _served_of = Served.of
+
+
+class NotShared(Timing):
+    """A ZSK signs as soon as the other signer has it, not the caches of those who ask that one."""
+
+    def shared_gone(self, since: float) -> float:
+        return since
+
+
+class NoOldSignerWait(Timing):
+    """The old signer's DNSKEYs go out as soon as its DS has left the parent."""
+
+    def ds_gone(self, past: PastDs) -> float:
+        return past.at
+
+    def old_signer_gone(self, past: PastDs) -> float:
+        return past.at
+
+
+class NoDelegationWait(Timing):
+    """The old signer's DS is taken as soon as its servers have left the delegation."""
+
+    def delegation_gone(self, at: float, ttl: int, zone_ttl: int) -> float:
+        return at
 
 
 @attrs.frozen
@@ -215,6 +239,16 @@ MUTANTS = (
     Mutant("DS asked for before", (SLOW_HUMAN,), rule=(Served, "of", _nothing_was_asked)),
     Mutant("old DS in caches", (KSK, CSK), rule=(Served, "of", _cache_is_now)),
 )
+
+
+PAIR_MUTANTS: tuple[tuple[str, MakeTiming, float], ...] = (
+    ("ZSK shared", _skips(NotShared), 200),
+    ("1.5 × DS TTL", _skips(NoOldSignerWait), 0),
+    ("delegation", _skips(NoDelegationWait), 0),
+    ("zone TTL", _skips(NoZoneTtl), 200),
+    ("DS TTL", _skips(NoDsTtl), 0),
+)
+"""Waits left out while two signers are at work: name, timings, days with two signers."""
 
 
 def caught(mutant: Mutant, scenario: str, seed: int, years: float) -> tuple[float, int]:

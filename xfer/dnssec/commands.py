@@ -13,6 +13,7 @@ import attrs
 
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import ds, observing
+from xfer.dnssec.keys import tag_of
 from xfer.dnssec.keystate import (
     FOREIGN,
     Goal,
@@ -46,12 +47,8 @@ def moment(at: float) -> str:
 
 
 def ident_of(public: bytes) -> str:
-    """The ident of DNSKEY rdata (RFC 4034 Appendix B; not for algorithm 1)."""
-    total = 0
-    for at, octet in enumerate(public):
-        total += octet if at & 1 else octet << 8
-    tag = (total + (total >> 16)) & 0xFFFF
-    return f"{public[3]:03}+{tag:05}"
+    """The ident of DNSKEY rdata."""
+    return f"{public[3]:03}+{tag_of(public):05}"
 
 
 def _checked(zone: ZoneKeys, key: OwnKey, step: str) -> str:
@@ -89,7 +86,13 @@ def enable(
         raise StepRefused(step, f"it is {before.state.value}", "cancel that with `cancel-disable`")
     zone = before if before is not None else ZoneKeys(origin)
     zone = attrs.evolve(
-        zone, state=ZoneState.PENDING, joining=joining, leaving=False, multi_signer=joining
+        zone,
+        state=ZoneState.PENDING,
+        joining=joining,
+        leaving=False,
+        multi_signer=joining,
+        delegated_at=None,
+        moved_at=None,
     )
     keys = []
     for key in served:
@@ -105,7 +108,7 @@ def enable(
     present = zone.ds if facts.ds is None else ds.whose(zone, facts.ds.rdata)
     strangers = [ident for ident in sorted(present) if ident.startswith(FOREIGN)]
     if strangers and not own(present) and not joining:
-        tags = ", ".join(ident[len(FOREIGN) + 4 : len(FOREIGN) + 9] for ident in strangers)
+        tags = ", ".join(str(int(i[len(FOREIGN) + 4 : len(FOREIGN) + 9])) for i in strangers)
         raise StepRefused(
             step,
             f"the parent has a DS with tag {tags} that is of no key here, so every validator would "
@@ -289,14 +292,14 @@ def delete(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Zo
         raise StepRefused(step, "that is done already")
     if zone.state in SIGNED:
         raise StepRefused(step, f"it is {zone.state.value}", "`xfer dnssec disable` it")
-    # The delegation has moved: no DS that is there now leads to our answers.
-    leads = own(zone.ds) if zone.leaving else zone.ds
+    # Where nobody is sent to our servers, another signer's DS is no matter.
+    leads = own(zone.ds) if zone.leaving or zone.joining else zone.ds
     if leads:
         tags = ", ".join(sorted(leads))
         raise StepRefused(
             step, f"the parent has a DS of it ({tags})", "take that from the parent first"
         )
-    if zone.past_ds:
+    if any(own(past.what) for past in zone.past_ds) or (zone.past_ds and not zone.joining):
         # What leaves the parent last is what caches hold longest.
         at = max(
             max(timing.ds_gone(past), timing.old_signer_gone(past))
@@ -318,7 +321,12 @@ def delete(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Zo
         )
     keys = tuple(attrs.evolve(key, goal=Goal.LEAVE) for key in zone.keys)
     return attrs.evolve(
-        zone, state=ZoneState.DELETED, keys=keys, foreign=(), joining=False, multi_signer=False
+        zone,
+        state=ZoneState.DELETED,
+        keys=keys,
+        foreign=(),
+        joining=False,
+        multi_signer=False,
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
+from xfer.dnssec.keys import tag_of
 from xfer.dnssec.keystate import FOREIGN, KeyState, ZoneKeys
 from xfer.wire import names
 
@@ -42,6 +43,12 @@ def foreign_ident(rdata: bytes) -> str:
     """What stands for a DS that is of no key of ours; at least 4 octets of rdata."""
     tag = int.from_bytes(rdata[:2], "big")
     return f"{FOREIGN}{rdata[2]:03}+{tag:05}:{hashlib.sha256(rdata).hexdigest()[:16]}"
+
+
+def foreign_dnskey(rdata: bytes) -> str:
+    """What stands for a DNSKEY that is of no key of ours; at least 4 octets of rdata."""
+    digest = hashlib.sha256(rdata).hexdigest()[:16]
+    return f"{FOREIGN}{rdata[3]:03}+{tag_of(rdata):05}:{digest}"
 
 
 def whose(zone: ZoneKeys, rdata: Iterable[bytes]) -> frozenset[str]:

@@ -93,6 +93,9 @@ def decoded(data: object) -> ZoneKeys:
         joining=_flag("joining", fields["joining"]),
         leaving=_flag("leaving", fields["leaving"]),
         multi_signer=_flag("multi_signer", fields["multi_signer"]),
+        delegated_at=_maybe(_time)("delegated_at", fields["delegated_at"]),
+        moved_at=_maybe(_time)("moved_at", fields["moved_at"]),
+        moved_ttl=_ttl("moved_ttl", fields["moved_ttl"]),
         shown=_text("shown", fields["shown"]),
     )
     _check(zone)
@@ -227,6 +230,7 @@ def _keyset(where: str, value: object) -> Keyset:
         _idents(f"{where}.keys", fields["keys"]),
         _idents(f"{where}.signers", fields["signers"]),
         _ttl(f"{where}.ttl", fields["ttl"]),
+        _idents(f"{where}.foreign", fields["foreign"]),
     )
 
 

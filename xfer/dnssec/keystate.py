@@ -132,7 +132,8 @@ class KeyState:
 
 @attrs.frozen
 class Keyset:
-    """A DNSKEY RRset as served: our keys in it, those that sign it, its TTL. Empty: none is served.
+    """A DNSKEY RRset as served: our keys in it, those that sign it, its TTL, and stand-ins for the
+    keys of other signers in it. Empty: none is served.
 
     TTL of the empty one: for how long caches remember that there is none (RFC 2308).
     """
@@ -140,6 +141,7 @@ class Keyset:
     keys: frozenset[str] = NOTHING
     signers: frozenset[str] = NOTHING
     ttl: int = 0
+    foreign: frozenset[str] = NOTHING
 
 
 @attrs.frozen
@@ -182,8 +184,7 @@ class PastDs:
 
 @attrs.frozen
 class ForeignKey:
-    """A DNSKEY of another signer of the zone that the operator had us publish: rdata, since when,
-    and whether its signer has left."""
+    """A DNSKEY of another signer of the zone that the operator had us publish, and since when."""
 
     public: bytes
     made: float
@@ -208,8 +209,10 @@ class ZoneKeys:
     since when, None while it is not published. asked: sets that were wanted before and that a slow
     parent may still put in. requests: see Request. joining: our servers are not delegated to yet,
     another signer's are. leaving: the delegation has moved away from our servers. multi_signer:
-    other signers are asked for the zone as well (RFC 8901). shown: fingerprint of the publication
-    that is served, "" before the first.
+    other signers are asked for the zone as well (RFC 8901). delegated_at: since when our servers
+    are in the delegation beside another signer's; moved_at, moved_ttl: since when the signer that
+    goes (the other one, or we where `leaving`) is in it no more, and TTL of the NS until then.
+    shown: fingerprint of the publication that is served, "" before the first.
     """
 
     origin: bytes
@@ -235,6 +238,9 @@ class ZoneKeys:
     joining: bool = False
     leaving: bool = False
     multi_signer: bool = False
+    delegated_at: float | None = None
+    moved_at: float | None = None
+    moved_ttl: int = 0
     shown: str = ""
 
     def key(self, ident: str) -> KeyState | None:

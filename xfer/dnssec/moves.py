@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy, KskRollover
+from xfer.dnssec.ds import foreign_dnskey
 from xfer.dnssec.keystate import (
     NOTHING,
     Keyset,
@@ -42,7 +43,7 @@ def moved(
     served = Served.of(zone)
     done: list[tuple[str, str]] = []
     while True:
-        for change in changes(zone, policy, now, timing):
+        for change in changes(zone, policy, now, facts, timing):
             if not served.allows(change.wanted, change.keyset, change.signers):
                 zone = changed(zone, change, facts)
                 done.append((change.ident, change.says))
@@ -83,7 +84,9 @@ def changed(zone: ZoneKeys, change: Change, facts: Facts) -> ZoneKeys:
     return zone
 
 
-def changes(zone: ZoneKeys, policy: DnssecPolicy, now: float, timing: Timing) -> Iterator[Change]:
+def changes(
+    zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts, timing: Timing
+) -> Iterator[Change]:
     """Everything that could be changed next, the best first; none that changes nothing."""
     if zone.state is ZoneState.DELETED:
         if zone.signed or zone.signers:
@@ -92,7 +95,7 @@ def changes(zone: ZoneKeys, policy: DnssecPolicy, now: float, timing: Timing) ->
     for signers, ident, says in _signings(zone, now, timing):
         if signers != zone.signers:
             yield Change(zone.keyset, signers, zone.wanted, ident, says)
-    for keyset, ident, says in _keysets(zone, policy):
+    for keyset, ident, says in _keysets(zone, policy, facts):
         if keyset != zone.keyset:
             yield Change(keyset, zone.signers, zone.wanted, ident, says)
     for wanted, ident, says in _wishes(zone, policy):
@@ -130,7 +133,9 @@ def _signings(
             yield signers, key.ident, f"the zone is signed by {_listed(signers)}"
 
 
-def _keysets(zone: ZoneKeys, policy: DnssecPolicy) -> Iterator[tuple[Keyset, str, str]]:
+def _keysets(
+    zone: ZoneKeys, policy: DnssecPolicy, facts: Facts
+) -> Iterator[tuple[Keyset, str, str]]:
     now = zone.keyset
     ttl = policy.dnskey_ttl
     leaving = [key for key in zone.leaving_keys() if key.ident in now.keys]
@@ -142,18 +147,27 @@ def _keysets(zone: ZoneKeys, policy: DnssecPolicy) -> Iterator[tuple[Keyset, str
         keys, signers = now.keys - old, now.signers - old
         verb = f"takes the place of {_listed(old)}" if old else "comes in"
         yield (
-            Keyset(keys | {key.ident}, signers | signing, ttl),
+            Keyset(keys | {key.ident}, signers | signing, ttl, now.foreign),
             key.ident,
             f"DNSKEY {key.ident} {verb}",
         )
     for key in leaving:
         yield (
-            Keyset(now.keys - {key.ident}, now.signers - {key.ident}, ttl),
+            Keyset(now.keys - {key.ident}, now.signers - {key.ident}, ttl, now.foreign),
             key.ident,
             f"DNSKEY {key.ident} goes out",
         )
     if now.keys:
+        foreign = foreign_keys(zone, facts)
+        yield attrs.evolve(now, foreign=foreign), "", "other signers' DNSKEYs come or go"
         yield attrs.evolve(now, ttl=ttl), "", f"the DNSKEY RRset has a TTL of {ttl} s"
+
+
+def foreign_keys(zone: ZoneKeys, facts: Facts) -> frozenset[str]:
+    """Stand-ins for the other signers' keys that are to be in the DNSKEY RRset: those that we were
+    given and those in the content."""
+    given = {key.public for key in zone.foreign} | facts.foreign
+    return frozenset(foreign_dnskey(public) for public in given)
 
 
 def _double_ds(zone: ZoneKeys, new: KeyState, policy: DnssecPolicy) -> frozenset[str]:

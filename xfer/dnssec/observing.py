@@ -141,8 +141,7 @@ def with_ds(
             past = (*past, PastDs(zone.ds, at, timing.ds_ttl(zone.ds_ttl)))
         zone = attrs.evolve(zone, ds=found, ds_ttl=0, past_ds=past)
     known = zone.ds_ttl if ttl is None else max(zone.ds_ttl, ttl)
-    joining = zone.joining and not own(found)
-    return attrs.evolve(zone, ds_at=at, ds_ttl=known, joining=joining)
+    return attrs.evolve(zone, ds_at=at, ds_ttl=known)
 
 
 def answered(zone: ZoneKeys) -> ZoneKeys:

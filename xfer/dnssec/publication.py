@@ -57,7 +57,8 @@ def publication(zone: ZoneKeys, policy: DnssecPolicy) -> Publication:
     if not zone.signed:
         return Publication(True, (), NOTHING, NOTHING, (), (), policy.dnskey_ttl)
     dnskeys = {key.public for key in zone.keys if key.ident in zone.keyset.keys}
-    dnskeys |= {key.public for key in zone.foreign}
+    given = {key.public for key in zone.foreign}
+    dnskeys |= {public for public in given if ds.foreign_dnskey(public) in zone.keyset.foreign}
     cds, cdnskeys = _for_parent(zone, policy)
     return Publication(
         False,
@@ -74,13 +75,11 @@ def _for_parent(
     zone: ZoneKeys, policy: DnssecPolicy
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
     """Rdata of CDS and CDNSKEY: of the keys whose DS is wanted, or the delete form (RFC 8078 §4)
-    where none may stay. A zone that shares its name with other signers never asks for deletion:
-    that would take their DS as well."""
-    if not policy.cds:
+    where none may stay. None at all where there are other signers: CDS replaces the whole DS set,
+    theirs as well (RFC 8901 §7), so there the DS are changed by hand."""
+    if not policy.cds or zone.multi_signer or zone.joining or zone.leaving:
         return (), ()
     if zone.state in (ZoneState.PENDING_DISABLED, ZoneState.DISABLED):
-        if zone.multi_signer or zone.leaving:
-            return (), ()
         return (ds.DELETE_CDS,), (ds.DELETE_CDNSKEY,)
     keys = [key for key in zone.keys if key.ident in zone.wanted]
     return (

@@ -29,16 +29,16 @@ def algorithm_of(ident: str) -> str:
     return ident[:3]
 
 
-def holds(ds: frozenset[str], keyset: Keyset, signers: frozenset[str], joining: bool) -> str:
+def holds(ds: frozenset[str], keyset: Keyset, signers: frozenset[str], elsewhere: bool) -> str:
     """Why a validator that has these would call the zone bogus; "" where it would not.
 
-    joining: a DS set that is all of other signers is not asked for our answers.
+    elsewhere: our servers are not delegated to while the DS set is all of other signers.
     """
     if not ds:
         return ""
     ours = own(ds)
     if not ours:
-        return "" if joining else "the DS at the parent is of no key of ours"
+        return "" if elsewhere else "the DS at the parent is of no key of ours"
     if not keyset.keys:
         return "there is a DS, and no DNSKEY"
     for algorithm in sorted({algorithm_of(ident) for ident in ours}):
@@ -63,7 +63,7 @@ class Served:
     ds: frozenset[frozenset[str]]
     keysets: frozenset[Keyset]
     signers: frozenset[frozenset[str]]
-    joining: bool
+    elsewhere: bool
 
     @classmethod
     def of(cls, zone: ZoneKeys) -> Served:
@@ -77,7 +77,8 @@ class Served:
         sets = {zone.ds, *zone.asked, *(past.what for past in zone.past_ds)}
         if zone.wanted_serial is not None:
             sets.add(zone.wanted)
-        return cls(frozenset(sets), frozenset(keysets), frozenset(signers), zone.joining)
+        elsewhere = zone.joining or zone.leaving
+        return cls(frozenset(sets), frozenset(keysets), frozenset(signers), elsewhere)
 
     def allows(self, wanted: frozenset[str], keyset: Keyset, signers: frozenset[str]) -> str:
         """Why these must not be published beside what is in caches; "" where they may."""
@@ -86,7 +87,7 @@ class Served:
         for ds in self.ds | {wanted}:
             for old in keysets:
                 for by in signed:
-                    broken = holds(ds, old, by, self.joining)
+                    broken = holds(ds, old, by, self.elsewhere)
                     if broken:
                         return broken
         return ""

@@ -138,6 +138,12 @@ class Timing:
         """When the DNSKEYs of a signer may go whose DS left: 1.5 × its TTL (REQUIREMENTS A28)."""
         return past.at + max(1.5 * past.ttl, self.ds_gone(past) - past.at)
 
+    def delegation_gone(self, at: float, ttl: int, zone_ttl: int) -> float:
+        """When nobody asks, or holds an answer of, servers that left the delegation at `at`.
+
+        ttl: the larger one of the NS RRsets of parent and zone; zone_ttl: of any record."""
+        return at + self.policy.parent_propagation + ttl + zone_ttl + self.retire_safety
+
     def lead(self) -> float:
         """How long before it is to be used a key is published."""
         policy = self.policy

@@ -1,0 +1,46 @@
+"""Two signers of one zone, together and from one to the other (REQUIREMENTS A27, A28)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rollovers.moving import DS_TTL, Pair
+from tests.rollovers.mutants import PAIR_MUTANTS
+from tests.rollovers.world import START, MakeTiming
+from xfer.config_dnssec import DAY
+
+STEPS = ("servers added", "servers moved", "leave", "old key out", "delete")
+
+
+@pytest.mark.parametrize("stay", [0, 100], ids=["at once", "after 100 days together"])
+def test_a_zone_moves_from_one_signer_to_the_other_and_stays_secure(stay: int) -> None:
+    pair = Pair(stay=stay)
+    verdict = pair.run(30 + stay)
+    assert verdict.bogus == []
+    assert pair.finished()
+    assert [pair.counts[step] for step in STEPS] == [1] * len(STEPS)
+    # Each of them was refused before, whenever it could have been thought of.
+    early = [pair.early[step] for step in STEPS if step != "servers moved"]
+    assert min(early) > 10, pair.early
+    if stay:
+        assert min(pair.counts["old zsk lifetime"], pair.counts["new zsk lifetime"]) >= 3
+
+
+def test_old_keys_go_one_and_a_half_ds_ttl_after_the_old_ds() -> None:
+    pair = Pair()
+    left = gone = 0.0
+    while not gone and pair.now < START + 30 * DAY:
+        pair.run(1 / 48)
+        if pair.moved and not left and len(pair.at_parent) == 1:
+            left = pair.now
+        if pair.counts["old key out"]:
+            gone = pair.now
+    assert left
+    assert 0 <= gone - left - 1.5 * DS_TTL <= 3600
+
+
+@pytest.mark.parametrize(("name", "timing", "stay"), PAIR_MUTANTS, ids=[m[0] for m in PAIR_MUTANTS])
+def test_a_wait_that_is_left_out_between_signers_is_seen(
+    name: str, timing: MakeTiming, stay: float
+) -> None:
+    assert Pair(timing=timing, stay=stay / 2).run(30 + stay / 2).bogus

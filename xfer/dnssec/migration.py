@@ -1,0 +1,344 @@
+"""Other signers of a zone: their keys beside ours, and the way from one signer to another.
+
+RFC 8901 model 2 (each signer has its own KSK and ZSK, and publishes the others' ZSKs), and moving a
+zone without going insecure (REQUIREMENTS A28). The signer that comes says `join`, the one that goes
+`leave`; both walk the same stages, each seen from its side:
+
+    KEYS_THERE       they publish our ZSK
+        │
+    KEYS_HERE        we publish theirs
+        │
+    DS_ADDED         the parent has the DS of both
+        │
+    SERVERS_ADDED    both signers' servers are in the delegation (multi-signer zones stay here)
+        │
+    SERVERS_MOVED    only the new signer's servers are
+        │
+    DS_TAKEN         the parent has the new signer's DS alone
+        │
+    KEYS_TAKEN       the old signer's DNSKEYs are out, 1.5 × the TTL of its DS later
+        │
+      DONE
+
+Between two stages caches have to forget: DNSKEY TTL after the first two, DS TTL after the third,
+NS TTL and the zone's after the fifth. `stage` says which one is next and when; the commands refuse
+what is too early.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from xfer.config_dnssec import DnssecPolicy
+from xfer.dnssec import observing
+from xfer.dnssec.commands import moment
+from xfer.dnssec.ds import foreign_dnskey
+from xfer.dnssec.keys import tag_of
+from xfer.dnssec.keystate import FOREIGN, ForeignKey, ZoneKeys, ZoneState, own
+from xfer.dnssec.lifecycle import SIGNED, timing_of
+from xfer.dnssec.timing import FOREVER, Facts, Timing
+from xfer.errors import StepRefused
+from xfer.wire import names
+
+
+class Stage(enum.Enum):
+    """What has to happen next in a migration, in this order."""
+
+    KEYS_THERE = "keys-there"
+    KEYS_HERE = "keys-here"
+    DS_ADDED = "ds-added"
+    SERVERS_ADDED = "servers-added"
+    SERVERS_MOVED = "servers-moved"
+    DS_TAKEN = "ds-taken"
+    KEYS_TAKEN = "keys-taken"
+    DONE = "done"
+
+
+ORDER = tuple(Stage)
+
+
+@attrs.frozen
+class Next:
+    """Where a migration is: the stage that is not reached yet, what to do for it, and until when
+    it has to wait (None: it can be done now, or depends on something else)."""
+
+    stage: Stage
+    says: str
+    at: float | None = None
+
+
+def _current(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+    timing = timing_of(zone, policy)
+    return observing.observed(observing.clamped(zone, now), now, facts, timing)
+
+
+def stage(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Next:
+    """Where the zone is on its way between signers."""
+    zone = _current(zone, policy, now, facts)
+    timing = timing_of(zone, policy)
+    if not (zone.multi_signer or zone.joining or zone.leaving):
+        return Next(Stage.DONE, "the zone has one signer")
+    return (
+        _keys_there(zone, now, timing)
+        or _keys_here(zone, timing)
+        or _ds_added(zone, now, timing)
+        or _servers(zone, now, timing)
+        or _ds_taken(zone, now, timing)
+        or _keys_taken(zone, now, timing)
+        or Next(Stage.DONE, "the zone has one signer")
+    )
+
+
+def _keys_there(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
+    if zone.moved_at is not None:
+        return None
+    for key in zone.serving():
+        if not key.role.signs_zone:
+            continue
+        if key.shared is None:
+            return Next(
+                Stage.KEYS_THERE,
+                f"have the other signer publish our DNSKEY {key.ident}, then confirm that",
+            )
+        if timing.shared_gone(key.shared) > now:
+            at = timing.shared_gone(key.shared)
+            return Next(Stage.KEYS_THERE, _until("old DNSKEY RRsets of the other signer", at), at)
+    if not any(key.role.signs_zone for key in zone.serving()):
+        return Next(Stage.KEYS_THERE, "wait until our keys are made")
+    return None
+
+
+def _keys_here(zone: ZoneKeys, timing: Timing) -> Next | None:
+    if zone.moved_at is not None:
+        return None
+    if not zone.keyset.foreign:
+        return Next(Stage.KEYS_HERE, "give us the other signer's DNSKEYs to publish")
+    lacking = [past for past in zone.past_keysets if not zone.keyset.foreign <= past.what.foreign]
+    if lacking:
+        at = max(timing.keyset_gone(past) for past in lacking)
+        if at == FOREVER:
+            return Next(Stage.KEYS_HERE, "wait until all secondaries have our new DNSKEY RRset")
+        return Next(Stage.KEYS_HERE, _until("our old DNSKEY RRsets", at), at)
+    return None
+
+
+def _ds_added(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
+    if zone.moved_at is not None:
+        return None
+    foreign = zone.ds - own(zone.ds)
+    if not own(zone.ds):
+        if not zone.wanted:
+            return Next(Stage.DS_ADDED, "wait until our DS may be put at the parent")
+        return Next(Stage.DS_ADDED, "put our DS at the parent beside the other signer's")
+    if not foreign:
+        return Next(Stage.DS_ADDED, "put the other signer's DS at the parent beside ours")
+    lacking = [past for past in zone.past_ds if not own(past.what) or past.what == own(past.what)]
+    at = max((timing.ds_gone(past) for past in lacking), default=0.0)
+    if at > now:
+        return Next(Stage.DS_ADDED, _until("DS sets of one signer alone", at), at)
+    return None
+
+
+def _servers(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
+    origin = names.to_text(zone.origin)
+    if zone.delegated_at is None and zone.moved_at is None:
+        return Next(
+            Stage.SERVERS_ADDED,
+            f"add the new signer's servers to the NS of {origin}, in both zones and at the parent, "
+            "then confirm that",
+        )
+    if zone.moved_at is None:
+        return Next(
+            Stage.SERVERS_MOVED,
+            f"take the old signer's servers from the NS of {origin}, in both zones and at the "
+            "parent, then confirm that; or stay with two signers",
+        )
+    return None
+
+
+def _ds_taken(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
+    assert zone.moved_at is not None
+    left = zone.ds & own(zone.ds) if zone.leaving else zone.ds - own(zone.ds)
+    if not left:
+        return None
+    at = timing.delegation_gone(zone.moved_at, zone.moved_ttl, zone.zone_ttl)
+    if at > now:
+        return Next(Stage.DS_TAKEN, _until("the old signer's NS and answers", at), at)
+    whose = "our" if zone.leaving else "the old signer's"
+    return Next(Stage.DS_TAKEN, f"take {whose} DS from the parent: {', '.join(sorted(left))}")
+
+
+def _keys_taken(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
+    at = old_keys_until(zone, timing)
+    if at > now:
+        return Next(Stage.KEYS_TAKEN, _until("the old signer's DS", at), at)
+    if zone.leaving and zone.state is not ZoneState.DELETED:
+        return Next(Stage.KEYS_TAKEN, "have the new signer take out our DNSKEYs, then delete")
+    if not zone.leaving and zone.keyset.foreign:
+        return Next(Stage.KEYS_TAKEN, "take out the old signer's DNSKEYs")
+    return None
+
+
+def _until(what: str, at: float) -> str:
+    return f"wait until {moment(at)}: caches may hold {what} until then"
+
+
+def old_keys_until(zone: ZoneKeys, timing: Timing) -> float:
+    """Until when the DNSKEYs of the signer that goes are needed: 1.5 × the TTL of its DS after that
+    left the parent; FOREVER while it is there; 0 where no cache can know one."""
+
+    def theirs(idents: frozenset[str]) -> frozenset[str]:
+        return own(idents) if zone.leaving else idents - own(idents)
+
+    if theirs(zone.ds):
+        return FOREVER
+    pasts = [past for past in zone.past_ds if theirs(past.what)]
+    return max((timing.old_signer_gone(past) for past in pasts), default=0.0)
+
+
+def share(zone: ZoneKeys, ident: str, now: float) -> ZoneKeys:
+    """The zone after every other signer was seen with that key of ours in its DNSKEY RRset, at all
+    of its servers."""
+    step = f"take DNSKEY {ident} as published by the other signers"
+    key = zone.key(ident)
+    if key is None or not key.role.signs_zone:
+        raise StepRefused(step, "that is no key of ours that signs the zone")
+    keys = tuple(
+        attrs.evolve(one, shared=now) if one.ident == ident and one.shared is None else one
+        for one in zone.keys
+    )
+    return attrs.evolve(zone, keys=keys, multi_signer=True)
+
+
+def add_foreign(zone: ZoneKeys, public: bytes, now: float, policy: DnssecPolicy) -> ZoneKeys:
+    """The zone with a DNSKEY of another signer to publish and to keep."""
+    step = "publish another signer's DNSKEY"
+    if len(public) < 5 or public[2] != 3 or not public[0] & 1 or public[1] & 0x80:
+        raise StepRefused(step, "expected the rdata of a zone's DNSKEY that is not revoked")
+    if zone.state not in SIGNED:
+        raise StepRefused(step, f"the zone is {zone.state.value}", "`enable` it")
+    if public[3] != policy.algorithm:
+        raise StepRefused(
+            step,
+            f"it is of algorithm {public[3]}, and we sign with {policy.algorithm}: validators want "
+            "answers signed by each algorithm of the DNSKEY RRset (RFC 8901 §5)",
+            "let both signers use one algorithm",
+        )
+    if any(key.public == public for key in zone.keys):
+        raise StepRefused(step, "it is our own")
+    if any(key.public == public for key in zone.foreign):
+        raise StepRefused(step, "it is published already")
+    foreign = (*zone.foreign, ForeignKey(public, now))
+    return attrs.evolve(zone, foreign=foreign, multi_signer=True)
+
+
+def remove_foreign(
+    zone: ZoneKeys, public: bytes, policy: DnssecPolicy, now: float, facts: Facts
+) -> ZoneKeys:
+    """The zone without a DNSKEY of another signer: one that its signer has replaced, or the last
+    one of a signer that has left delegation, parent and caches."""
+    step = f"take out the other signer's DNSKEY {tag_of(public)}"
+    if all(key.public != public for key in zone.foreign):
+        raise StepRefused(step, "it is none that we were given", "see `xfer dnssec status`")
+    zone = _current(zone, policy, now, facts)
+    timing = timing_of(zone, policy)
+    rest = tuple(key for key in zone.foreign if key.public != public)
+    heirs = [key for key in rest if key.public[1] == public[1]]
+    if heirs:
+        _heir_known(zone, heirs, timing, step)
+    else:
+        _signer_gone(zone, timing, now, step)
+    others = bool(rest) or bool(facts.foreign)
+    return attrs.evolve(
+        zone,
+        foreign=rest,
+        multi_signer=others,
+        delegated_at=zone.delegated_at if others else None,
+        moved_at=zone.moved_at if others else None,
+    )
+
+
+def _heir_known(zone: ZoneKeys, heirs: list[ForeignKey], timing: Timing, step: str) -> None:
+    """Refuse while no other key of that signer is known to all caches."""
+    gone = []
+    for heir in heirs:
+        one = foreign_dnskey(heir.public)
+        lacking = [past for past in zone.past_keysets if one not in past.what.foreign]
+        known = one in zone.keyset.foreign
+        gone.append(max(map(timing.keyset_gone, lacking), default=0.0) if known else FOREVER)
+    at = min(gone)
+    if at == FOREVER:
+        raise StepRefused(step, "not all secondaries have the key that replaces it", "wait")
+    if at > 0:
+        raise StepRefused(step, _until("DNSKEY RRsets without its successor", at), at=at)
+
+
+def _signer_gone(zone: ZoneKeys, timing: Timing, now: float, step: str) -> None:
+    """Refuse while validators may have to do with the signer whose key it is."""
+    if zone.joining:
+        return  # Nobody is sent to our servers, so nobody needs what they say of the other's key.
+    if zone.delegated_at is not None and zone.moved_at is None:
+        raise StepRefused(
+            step,
+            "the other signer's servers are asked for the zone",
+            "take them from the NS, and confirm that",
+        )
+    at = old_keys_until(attrs.evolve(zone, leaving=False), timing)
+    if at == FOREVER:
+        raise StepRefused(
+            step, "the other signer's DS is at the parent", "take that from the parent first"
+        )
+    if zone.moved_at is not None:
+        at = max(at, timing.delegation_gone(zone.moved_at, zone.moved_ttl, zone.zone_ttl))
+    if at > now:
+        raise StepRefused(
+            step,
+            f"caches may hold the other signer's DS, and need this key, until {moment(at)}",
+            "wait until then",
+            at,
+        )
+
+
+def servers_added(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+    """The zone after the new signer's servers were added to the NS RRset."""
+    _reached(zone, policy, now, facts, Stage.SERVERS_ADDED, "add the new signer's servers")
+    return attrs.evolve(zone, delegated_at=now, joining=False)
+
+
+def servers_moved(
+    zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts, ttl: int, *, leaving: bool
+) -> ZoneKeys:
+    """The zone after the old signer's servers (leaving: ours) were taken from the NS RRset, whose
+    TTL (the larger of parent's and zone's) was `ttl`."""
+    _reached(zone, policy, now, facts, Stage.SERVERS_MOVED, "move the servers")
+    return attrs.evolve(zone, moved_at=now, moved_ttl=ttl, leaving=leaving)
+
+
+def leave(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+    """The zone on its way out: pending-disabled, our DS to leave the parent. Only after our servers
+    have left the delegation and the caches."""
+    step = "take our DS from the parent"
+    if not zone.leaving:
+        raise StepRefused(step, "our servers are in the delegation", "move the servers first")
+    _reached(zone, policy, now, facts, Stage.DS_TAKEN, step)
+    return attrs.evolve(zone, state=ZoneState.PENDING_DISABLED, requests=())
+
+
+def _reached(
+    zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts, wanted: Stage, step: str
+) -> None:
+    found = stage(zone, policy, now, facts)
+    if found.stage is Stage.DONE:
+        raise StepRefused(step, found.says, "give us the other signer's DNSKEYs first")
+    if ORDER.index(found.stage) > ORDER.index(wanted):
+        raise StepRefused(step, "that is done already", found.says)
+    if found.stage is not wanted or found.at is not None:
+        raise StepRefused(step, "it is too early", found.says, found.at)
+
+
+def other_ds(zone: ZoneKeys) -> tuple[int, ...]:
+    """Key tags of the DS at the parent that are of other signers."""
+    found = (i for i in zone.ds if i.startswith(FOREIGN))
+    return tuple(sorted(int(i[len(FOREIGN) + 4 : len(FOREIGN) + 9]) for i in found))
