@@ -36,11 +36,12 @@ def agree(octets: bytes) -> None:
     assert (plain.name, plain.rtype) == (request.question.name.lower(), request.question.rtype)
     assert plain.rd == request.rd
     assert octets[12 : plain.end - 4].lower() == plain.name
+    assert plain.rtype != 128  # FORMERR (RFC 9824 §3.5)
     edns = request.edns
     assert plain.edns == (edns is not None)
     if edns is not None:
         assert edns.version == 0
-        assert (plain.do, plain.payload) == (edns.do, edns.payload)
+        assert (plain.do, plain.co, plain.payload) == (edns.do, edns.co, edns.payload)
         expected = [] if plain.cookie is None else [(10, plain.cookie)]
         assert edns.options == expected
 

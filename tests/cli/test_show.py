@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from tests.control.engine import EXAMPLE
-from xfer.cli.show import print_limited, print_zone
+from xfer.cli.show import print_limited, print_signed, print_zone
 from xfer.control.values import to_json
 
 
@@ -26,3 +26,15 @@ def test_a_zone_says_how_often_it_was_asked(capsys: pytest.CaptureFixture[str]) 
     print_zone(to_json(attrs.evolve(EXAMPLE, queries=12345)))
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert ["queries", "12,345 since the start"] in lines
+
+
+def test_signatures_are_worth_a_line_where_the_limit_kept_some_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_signed({"made": 5})
+    assert capsys.readouterr().out == ""
+    print_signed({"made": 12000, "refused": 1})
+    assert capsys.readouterr().out.strip() == (
+        "signing    1 answers were above limits.online_signatures since the start, 12,000 "
+        "signatures were made"
+    )

@@ -63,6 +63,14 @@ def test_requests_are_labelled() -> None:
     assert samples["xfer_rate_limited_total", (("action", "dropped"),)] == 0
 
 
+def test_signatures_are_counted_by_what_became_of_them() -> None:
+    statistics = Statistics()
+    statistics.count_signed({"made": 2, "refused": 1})
+    samples = parsed(exposition(status(statistics.report(lambda origin: None, 0))))
+    for result, count in (("made", 2), ("again", 0), ("refused", 1)):
+        assert samples["xfer_online_signatures_total", (("result", result),)] == count
+
+
 def test_the_histogram_is_cumulative() -> None:
     samples = parsed(exposition(status(counted())))
     buckets = {

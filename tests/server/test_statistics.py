@@ -106,6 +106,7 @@ def test_what_another_process_counted_adds_up(
                 counted.count(kind, rcode, tcp)
                 counted.count_zone(b"\1a\0")
                 counted.count_limited("dropped")
+                counted.count_signed({"made": kind})
                 counted.took(0.25)
     ours.absorb(others.drain())
     assert report(ours) == report(together)

@@ -32,11 +32,20 @@ options = st.lists(st.tuples(st.integers(0, 65535), st.binary(max_size=40)), max
 def test_opt_reads_as_it_was_written(
     version: int, payload: int, do: bool, given_options: list[tuple[int, bytes]], rcode: int
 ) -> None:
-    record = Edns(version, payload, do, given_options).build(rcode)
+    co = do and rcode & 1 == 0
+    record = Edns(version, payload, do, given_options, co=co).build(rcode)
     edns = read_opt(record, 0)
-    assert (edns.version, edns.payload, edns.do) == (version, payload, do)
+    assert (edns.version, edns.payload, edns.do, edns.co) == (version, payload, do, co)
     assert edns.options == given_options
     assert edns.rcode_high == rcode >> 4
+
+
+@pytest.mark.parametrize("flags", [0, 0x8000, 0x4000, 0xC000])
+def test_co_counts_with_do_only(flags: int) -> None:
+    query = dns.message.make_query("example.com.", "A", use_edns=0, ednsflags=flags)
+    edns = parse_request(query.to_wire()).edns
+    assert edns is not None
+    assert (edns.do, edns.co) == (flags >= 0x8000, flags == 0xC000)
 
 
 def test_dnspython_reads_our_opt() -> None:

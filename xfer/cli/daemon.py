@@ -42,6 +42,7 @@ def status(
         print_limited,
         print_refused,
         print_schedule,
+        print_signed,
         print_zone,
         print_zones,
     )
@@ -69,6 +70,7 @@ def status(
             server = asked.get("/server")
             print_refused(server["refused"])
             print_limited(server["queries"]["limited"])
+            print_signed(server["queries"]["signed"])
 
 
 def why(

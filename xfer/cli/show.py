@@ -69,6 +69,15 @@ def print_limited(limited: dict[str, int]) -> None:
         typer.echo(f"\nlimited    answers above [rrl] since the start: {', '.join(told)}")
 
 
+def print_signed(signed: dict[str, int]) -> None:
+    """What answers needed signed since the start, where the limit kept something back."""
+    if signed.get("refused"):
+        typer.echo(
+            f"\nsigning    {signed['refused']:,} answers were above limits.online_signatures since "
+            f"the start, {signed.get('made', 0):,} signatures were made"
+        )
+
+
 def print_schedule(planned: list[dict[str, Any]]) -> None:
     """What is planned next, one line each, soonest first."""
     now = time.time()

@@ -87,6 +87,14 @@ def _queries(status: ServerStatus) -> Iterator[Metric]:
     for action in ("dropped", "truncated", "badcookie"):
         limited.add_metric([action], queries.limited.get(action, 0))
     yield limited
+    signed = CounterMetricFamily(
+        "xfer_online_signatures",
+        "Signatures that answers needed when they were asked for.",
+        labels=["result"],
+    )
+    for result in ("made", "again", "refused"):
+        signed.add_metric([result], queries.signed.get(result, 0))
+    yield signed
     service = queries.service
     sums, so_far = [], 0
     for bound, count in zip((*service.bounds, float("inf")), service.counts, strict=True):

@@ -59,10 +59,17 @@ class Signatures:
     _old: dict[bytes, Made] = attrs.field(factory=dict, init=False)
     _octets: int = attrs.field(default=0, init=False)  # of the young ones
     _older: int = attrs.field(default=0, init=False)
+    _last: tuple[bytes, Made | None] = attrs.field(default=(b"", None), init=False)
     _seen: set[int] = attrs.field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._left = self.rate
+
+    def drain(self) -> dict[str, int]:
+        """What became of signatures that were asked for since the last time."""
+        counts = {"made": self.made, "again": self.again, "refused": self.refused}
+        self.made = self.again = self.refused = 0
+        return {result: count for result, count in counts.items() if count}
 
     @property
     def size(self) -> int:
@@ -81,9 +88,12 @@ class Signatures:
         found = self._young.get(key)
         if found is None:
             found = self._old.pop(key, None)
+            if found is not None:
+                self._add(key, found)
+            elif key == self._last[0]:
+                found = self._last[1]
             if found is None:
                 return None
-            self._add(key, found)
         if not found.from_ <= self.wall() < found.until:
             return None
         self.again += 1
@@ -97,6 +107,7 @@ class Signatures:
         if not bounded and key not in self._young:
             first = hash(key)
             if first not in self._seen:
+                self._last = key, made  # an answer that does not fit is made twice
                 if len(self._seen) * _TYPICAL >= self.memory * _SPARSE:
                     self._seen.clear()
                 self._seen.add(first)

@@ -84,7 +84,7 @@ class Answers:
         """Hand what was counted to the statistics."""
         kinds, zones = self.fast.drain()
         buckets = [0] * (len(BOUNDS) + 1)
-        self._dispatcher.statistics.absorb((kinds, zones, buckets, 0.0, {}))
+        self._dispatcher.statistics.absorb((kinds, zones, buckets, 0.0, {}, {}))
 
     def took(self, seconds: float, number: int) -> None:
         """A batch of so many took so long; those that took the long way are timed there."""

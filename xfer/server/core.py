@@ -322,6 +322,7 @@ class Core:
     def queries(self) -> Statistics:
         """What was asked since the start."""
         self.answers.count()
+        self.dispatcher.statistics.count_signed(self.signatures.drain())
         return self.dispatcher.statistics
 
     # -- reload and end

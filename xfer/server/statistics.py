@@ -36,7 +36,7 @@ _WORDS = {
     OTHER_OPCODE: "opcode",
 }
 
-Drained = tuple[dict[int, int], dict[bytes, int], list[int], float, dict[str, int]]
+Drained = tuple[dict[int, int], dict[bytes, int], list[int], float, dict[str, int], dict[str, int]]
 
 
 @attrs.frozen
@@ -68,12 +68,15 @@ class QueryStatus:
     """What was asked since the start.
 
     limited: answers kept back by the rate limit, by what came of them ("dropped", "truncated",
-    "badcookie"); zones: queries by zone, of those asked first; zones_more: queries of all others.
+    "badcookie"); signed: signatures that answers needed when they were asked for, by whether they
+    were "made", given "again" or "refused" (`limits.online_signatures`); zones: queries by zone, of
+    those asked first; zones_more: queries of all others.
     """
 
     asked: tuple[Asked, ...] = ()
     service: ServiceTime = attrs.Factory(ServiceTime)
     limited: dict[str, int] = attrs.Factory(dict)
+    signed: dict[str, int] = attrs.Factory(dict)
     zones: dict[str, int] = attrs.Factory(dict)
     zones_more: int = 0
 
@@ -81,13 +84,14 @@ class QueryStatus:
 class Statistics:
     """Counters since the start; those of other processes are added with `absorb`."""
 
-    __slots__ = ("_asked", "_buckets", "_limited", "_seconds", "_turn", "zones")
+    __slots__ = ("_asked", "_buckets", "_limited", "_seconds", "_signed", "_turn", "zones")
 
     def __init__(self) -> None:
         self._asked: dict[int, int] = {}
         self._buckets = [0] * (len(BOUNDS) + 1)
         self._seconds = 0.0
         self._limited: dict[str, int] = {}
+        self._signed: dict[str, int] = {}
         self._turn = 0
         self.zones: dict[bytes, int] = {}  # origin → queries, in order of the first
 
@@ -113,6 +117,11 @@ class Statistics:
         """One answer above the rate limit. action: "dropped", "truncated" or "badcookie"."""
         self._limited[action] = self._limited.get(action, 0) + 1
 
+    def count_signed(self, counts: dict[str, int]) -> None:
+        """Signatures that were asked for, by what became of them, as `QueryStatus` has them."""
+        for result, count in counts.items():
+            self._signed[result] = self._signed.get(result, 0) + count
+
     def timed(self) -> bool:
         """Whether the next request is to be timed."""
         self._turn = turn = self._turn + 1 & SAMPLED - 1
@@ -125,14 +134,22 @@ class Statistics:
 
     def drain(self) -> Drained:
         """All of it as plain values that another process can `absorb`; then it starts again."""
-        drained = self._asked, self.zones, self._buckets, self._seconds, self._limited
-        self._asked, self.zones, self._limited = {}, {}, {}
+        drained = (
+            self._asked,
+            self.zones,
+            self._buckets,
+            self._seconds,
+            self._limited,
+            self._signed,
+        )
+        self._asked, self.zones, self._limited, self._signed = {}, {}, {}, {}
         self._buckets, self._seconds = [0] * (len(BOUNDS) + 1), 0.0
         return drained
 
     def absorb(self, drained: Drained) -> None:
         """Add what another process has counted."""
-        asked, zones, buckets, seconds, limited = drained
+        asked, zones, buckets, seconds, limited, signed = drained
+        self.count_signed(signed)
         for key, count in asked.items():
             self._asked[key] = self._asked.get(key, 0) + count
         for origin, count in zones.items():
@@ -173,6 +190,7 @@ class Statistics:
             tuple(Asked(*labels, count) for labels, count in sorted(asked.items())),
             ServiceTime(BOUNDS, tuple(self._buckets), self._seconds),
             dict(self._limited),
+            dict(self._signed),
             zones,
             more,
         )

@@ -36,7 +36,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xfer.answer.cookies import Cookies
 from xfer.answer.denial import Denial
@@ -51,6 +51,9 @@ from xfer.server.values import Frames, frame
 from xfer.wire.records import DS
 from xfer.zone.block import Block
 from xfer.zone.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from xfer.dnssec.online import OnlineSigner
 
 COMMAND = f"from {__name__} import main; main()"
 """For `python -c`; the arguments are the socket to the daemon and the UDP sockets."""
@@ -76,6 +79,7 @@ class Zones:
         self._blocks: dict[bytes, Block] = {}  # that came for a version that is not made yet
         self._denials: dict[bytes, Denial] = {}
         self._signatures: Signatures | None = None  # made when a zone needs it
+        self._signers: dict[bytes, tuple[tuple[Any, ...], OnlineSigner]] = {}
         self._memory = 0
         self._rate = 0
 
@@ -134,6 +138,7 @@ class Zones:
         if online is not None:
             denial = self._online(snapshot, online)
         else:
+            self._signers.pop(origin, None)
             denial = Denial(snapshot, self._denials.get(origin))
         while denial.step():
             yield
@@ -144,13 +149,21 @@ class Zones:
             before.lease.end()
 
     def _online(self, snapshot: Snapshot, packed: tuple[Any, ...]) -> Denial:
-        """Proofs that are signed as they are asked for; cryptography is loaded with the first."""
+        """Proofs that are signed as they are asked for; cryptography is loaded with the first, and
+        keys are checked only where they are others, which takes long."""
         from xfer.dnssec.online import OnlineSigner
 
         if self._signatures is None:
             self._signatures = Signatures(self._memory, self._rate, time.monotonic, time.time)
-        signer = OnlineSigner.unpacked(snapshot.origin, packed, self._signatures)
-        return OnlineDenial(snapshot, signer.sign, signer.compact)
+        had = self._signers.get(snapshot.origin)
+        if had is None or had[0] != packed:
+            signer = OnlineSigner.unpacked(snapshot.origin, packed, self._signatures)
+            had = self._signers[snapshot.origin] = packed, signer
+        return OnlineDenial(snapshot, had[1].sign, had[1].compact)
+
+    def signed(self) -> dict[str, int]:
+        """What was signed since the last time, as `Statistics.count_signed` wants it."""
+        return self._signatures.drain() if self._signatures is not None else {}
 
     def until(self, origin: bytes, until: float | None, open: bool) -> None:
         """It is served as long as that; open: whether anybody may ask."""
@@ -171,6 +184,7 @@ class Zones:
             service.lease.end()
             self.served[origin] = None
         self._denials.pop(origin, None)
+        self._signers.pop(origin, None)
 
 
 class Worker:
@@ -208,6 +222,7 @@ class Worker:
         if command == "count":
             kinds, zones = self.fast.drain()
             self.statistics.absorb((kinds, zones, *self.statistics.drain()[2:]))
+            self.statistics.count_signed(self.zones.signed())
             self.out += frame("counted", self.statistics.drain())
             return
         if command == "serve":
