@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
+from xfer.server.reasons import Weight, span
 from xfer.server.status import (
     FailureReport,
     Held,
@@ -19,7 +20,7 @@ from xfer.server.status import (
     ZoneState,
     ZoneStatus,
 )
-from xfer.server.why import Weight, reasons, span
+from xfer.server.why import reasons
 
 NOW = 10_000.0
 FAILED = FailureReport(

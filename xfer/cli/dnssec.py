@@ -64,7 +64,7 @@ def status(
     if as_json:
         print_json(found)
     else:
-        print_status(zone, found)
+        print_status(found)
 
 
 @app.command()
@@ -233,12 +233,6 @@ def import_(
         list[Path],
         typer.Argument(help="BIND's K*.key or K*.private; the other is beside it.", metavar="FILE"),
     ],
-    in_use: Annotated[
-        bool,
-        typer.Option(
-            "--in-use", help="They have signed the zone until now, elsewhere: go on with them."
-        ),
-    ] = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -246,7 +240,7 @@ def import_(
     control: ControlOption = None,
 ) -> None:
     """Take keys over from BIND's key files, which the daemon has to be able to read."""
-    body = {"files": [str(file.absolute()) for file in files], "in_use": in_use}
+    body = {"files": [str(file.absolute()) for file in files]}
     _order(zone, "/import", body, yes, dry_run, as_json, config, control)
 
 

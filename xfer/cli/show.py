@@ -130,6 +130,10 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
         for item in refused
         if item["zone"] == zone["name"] or (not item["zone"] and item["source"] in peers)
     ]
+    if zone["dnssec"] is not None:
+        from xfer.cli.show_dnssec import brief
+
+        rows += brief(zone["dnssec"], now)
     if zone["zonemd"]:
         rows.append(("zonemd", zone["zonemd"]))
     rows += [("warning", item) for item in zone["findings"]]

@@ -7,11 +7,11 @@ from typing import Any
 
 import typer
 
-from xfer.cli.common import note
+from xfer.cli.common import many, note
 from xfer.cli.show import when
 
 
-def print_status(zone: str, found: dict[str, Any]) -> None:
+def print_status(found: dict[str, Any]) -> None:
     """What `xfer dnssec status` prints."""
     for label, text in rows(found, time.time()):
         typer.echo(f"{label:<10} {text}")
@@ -19,13 +19,11 @@ def print_status(zone: str, found: dict[str, Any]) -> None:
 
 def rows(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
     """Label and text of each line about a zone's signing."""
-    state = f", {found['state']}" if found["state"] else ""
-    lines = [("dnssec", f"{found['mode']}{state}")]
+    lines = [("dnssec", _state(found))]
     if found["mismatch"]:
         lines.append(("mismatch", found["mismatch"]))
     if found["error"]:
-        since = "" if found["failed_at"] is None else f"since {when(found['failed_at'], now)}: "
-        lines.append(("error", since + found["error"]))
+        lines.append(("error", _error(found, now)))
     if not found["keys"] and not found["signed"]:
         return lines + _todo(found)
     if found["received_serial"] is not None:
@@ -42,6 +40,31 @@ def rows(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
     if found["next_look"] is not None:
         lines.append(("next look", when(found["next_look"], now)))
     return lines + _todo(found)
+
+
+def brief(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
+    """The lines that `xfer status ZONE` has of it."""
+    lines = [("dnssec", _state(found))]
+    if found["mismatch"]:
+        lines.append(("mismatch", found["mismatch"]))
+    if found["error"]:
+        lines.append(("error", _error(found, now)))
+    if found["signed"]:
+        lines.append(("ds", ds_text(found["ds"], now)))
+    if found["ends_at"] is not None:
+        lines.append(("signatures", f"the first ends {when(found['ends_at'], now)}"))
+    return lines + [("to do", item) for item in found["todo"]]
+
+
+def _state(found: dict[str, Any]) -> str:
+    keys = len(found["keys"])
+    state = f", {found['state']}" if found["state"] else ""
+    return f"{found['mode']}{state}" + (f", {many(keys, 'key')}" if keys else "")
+
+
+def _error(found: dict[str, Any], now: float) -> str:
+    since = "" if found["failed_at"] is None else f"since {when(found['failed_at'], now)}: "
+    return f"{since}{found['error']}"
 
 
 def _todo(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -82,7 +105,8 @@ def ds_text(ds: dict[str, Any], now: float) -> str:
         "not asked": "not known",
         "none": "none there, and none is to be",
     }
-    return tell[ds["match"]] + seen
+    failed = f"; the last look told nothing: {ds['error']}" if ds["error"] else ""
+    return tell[ds["match"]] + seen + failed
 
 
 def _held_up(item: dict[str, Any], now: float) -> str:

@@ -67,10 +67,9 @@ class RemoveKey(Plain):
 
 
 class Import(Plain):
-    """files: paths on this machine; in_use: the keys have signed the zone until now."""
+    """files: paths on this machine."""
 
     files: Annotated[list[FilePath], Field(min_length=1, max_length=MOST_KEYS)]
-    in_use: bool = False
 
 
 class Export(Plain):
@@ -157,7 +156,7 @@ def _add_orders(app: FastAPI, engine: EngineApi, base: str) -> None:
     async def import_keys(name: str, body: Import) -> JSONResponse:
         """Take keys over from BIND's key files on this machine."""
         files = [_path(file) for file in body.files]
-        return _answer(await engine.dnssec_import(absolute(name), body.order(), files, body.in_use))
+        return _answer(await engine.dnssec_import(absolute(name), body.order(), files))
 
     @app.post(base + "/export")
     async def export(name: str, body: Export) -> JSONResponse:

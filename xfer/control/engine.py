@@ -12,6 +12,7 @@ from typing import Protocol, TextIO
 
 from xfer.server.dnssec_status import DnssecOrder, DnssecStatus, KeyRecords, Ordered
 from xfer.server.edited import Conflict, Edited, EditText, RemovedZone, TooLarge
+from xfer.server.reasons import Reason, Weight
 from xfer.server.status import (
     FailureReport,
     NoContent,
@@ -34,7 +35,6 @@ from xfer.server.status import (
     ZoneState,
     ZoneStatus,
 )
-from xfer.server.why import Reason, Weight
 from xfer.zone.soa_fields import SoaChange, SoaFields
 
 __all__ = [
@@ -198,9 +198,7 @@ class EngineApi(Protocol):
     async def dnssec_remove_key(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
         """Forget a key that nobody can need."""
 
-    async def dnssec_import(
-        self, zone: str, order: Ordered, files: Sequence[Path], in_use: bool
-    ) -> DnssecOrder:
+    async def dnssec_import(self, zone: str, order: Ordered, files: Sequence[Path]) -> DnssecOrder:
         """Take keys over from BIND's key files. Raises KeyRefused."""
 
     async def dnssec_export(

@@ -30,12 +30,13 @@ class Outlook:
 class HeldUp:
     """A secondary that has not got a version that something waits for.
 
-    name: of the secondary; serial: of that version; until: when it is waited for no longer, because
-    it serves nothing older by then (SOA EXPIRE).
+    name: of the secondary; serial: of that version; since: when that was published; until: when it
+    is waited for no longer, because it serves nothing older by then (SOA EXPIRE).
     """
 
     name: str
     serial: int
+    since: float
     until: float
 
 
@@ -81,7 +82,7 @@ def held_up(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> t
             if not has(seen, serial) and until > now:
                 known = waited.get(seen.name)
                 if known is None or known.until < until:
-                    waited[seen.name] = HeldUp(seen.name, serial, until)
+                    waited[seen.name] = HeldUp(seen.name, serial, at, until)
     return tuple(waited[name] for name in sorted(waited))
 
 

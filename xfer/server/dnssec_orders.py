@@ -36,8 +36,12 @@ from xfer.server.keystore import KeyStore
 from xfer.server.signing import Change, Signers, policy_of
 from xfer.server.status import NoSuchKey, Refused
 from xfer.server.zones import Zone
+from xfer.wire.records import DNSKEY, split
+from xfer.zone.snapshot import APEX
 
 log = structlog.get_logger()
+
+FOREIGN_ROLE = "foreign"  # of a key that another signer of the zone has
 
 
 @attrs.define(eq=False)
@@ -102,10 +106,16 @@ class DnssecOrders:
         )
 
     def dnskey(self, zone: Zone) -> KeyRecords:
-        """The DNSKEY RRset that is published: our keys, and those that others had us publish."""
+        """The DNSKEY RRset as it is served, other signers' keys among ours."""
         keys = self._keys(zone)
-        ours = [key for key in keys.keys if key.ident in keys.keyset.keys]
-        return KeyRecords(zone.name, "DNSKEY", _dnskeys(zone, keys, ours))
+        served = zone.snapshot.rrset(APEX, DNSKEY) if zone.snapshot is not None else ()
+        ours = {key.public: key for key in keys.keys}
+        found = []
+        for record in served:
+            rdata = split(record)[4]
+            key = ours.get(rdata)
+            found.append(_dnskey(zone, rdata, split(record)[3], key, key is not None, True))
+        return KeyRecords(zone.name, "DNSKEY", tuple(found))
 
     def zsk(self, zone: Zone) -> KeyRecords:
         """The DNSKEYs that other signers of the zone have to publish: of our keys that sign it, or
@@ -116,7 +126,22 @@ class DnssecOrders:
             for key in keys.keys
             if key.role.signs_zone and (key.goal is Goal.SERVE or key.ident in keys.signers)
         ]
-        return KeyRecords(zone.name, "DNSKEY", _dnskeys(zone, keys, ours))
+        ttl = keys.keyset.ttl or policy_of(zone).dnskey_ttl
+        return KeyRecords(
+            zone.name,
+            "DNSKEY",
+            tuple(
+                _dnskey(
+                    zone,
+                    key.public,
+                    ttl,
+                    key,
+                    key.goal is Goal.SERVE,
+                    key.ident in keys.keyset.keys,
+                )
+                for key in ours
+            ),
+        )
 
     def _keys(self, zone: Zone) -> ZoneKeys:
         signing = zone.signing
@@ -251,28 +276,47 @@ class DnssecOrders:
             files += [f"{stem}.key", f"{stem}.private"]
         return files
 
-    async def import_keys(
-        self, zone: Zone, order: Ordered, paths: Sequence[Path], in_use: bool = False
-    ) -> DnssecOrder:
-        """Take keys over from BIND's files on this machine: by a rollover, or, where they have
-        signed the zone until now (in_use), as they are."""
+    async def import_keys(self, zone: Zone, order: Ordered, paths: Sequence[Path]) -> DnssecOrder:
+        """Take keys over from BIND's files on this machine: each takes the place of ours with its
+        role by a rollover.
+
+        Before the zone's signing has begun they are only kept: a zone that comes signed by them
+        goes on with them. Raises KeyRefused for files that hold no key of the zone.
+        """
         pairs = await self.executor.run(self._read, zone.origin, paths)
-        policy = policy_of(zone)
-        own = tuple(_own(pair, policy) for pair in pairs)
+        did = "import " + ", ".join(pair.key.ident for pair in pairs)
+        signing = zone.signing
+        if signing is None or (signing.keys is None and not signing.damaged):
+            return await self._keep(zone, order, did, pairs)
 
         def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
-            if in_use:
-                return commands.enable(zone.origin, now, facts, policy, keys, served=own)
-            for key in own:
-                keys = commands.add_imported(keys, key, now, policy)
+            for pair in pairs:
+                keys = commands.add_imported(keys, _own(pair, policy), now, policy)
             return keys
 
-        did = "import " + ", ".join(pair.key.ident for pair in pairs)
-        await self.signers.try_change(zone, change, first=in_use)
+        await self.signers.try_change(zone, change)
         if not order.dry_run:
-            for pair in pairs:
-                await self.executor.run(self.store.take_in, zone.origin, pair)
-        return await self._do(zone, order, did, change, first=in_use)
+            await self.executor.run(self._take_in, zone.origin, pairs)
+        return await self._do(zone, order, did, change)
+
+    async def _keep(
+        self, zone: Zone, order: Ordered, did: str, pairs: Sequence[KeyPair]
+    ) -> DnssecOrder:
+        """Keep keys of a zone whose signing has not begun, and look whether it can now."""
+        if not order.dry_run:
+            await self.executor.run(self._take_in, zone.origin, pairs)
+            self._log(zone, order, did)
+            await self.signers.look(zone)
+        says = (
+            f"the keys are kept; once {zone.name} is signed here, and if it came signed by them, "
+            "it goes on with them",
+        )
+        return DnssecOrder(zone.name, did, order.dry_run, self.status(zone), (), says)
+
+    def _take_in(self, origin: bytes, pairs: Iterable[KeyPair]) -> None:
+        """In a worker thread."""
+        for pair in pairs:
+            self.store.take_in(origin, pair)
 
     def _read(self, origin: bytes, paths: Sequence[Path]) -> list[KeyPair]:
         """In a worker thread: the keys of the files, none of which is of another zone."""
@@ -291,14 +335,12 @@ class DnssecOrders:
         did: str,
         change: Change,
         stake: Sequence[str] = (),
-        *,
-        first: bool = False,
     ) -> DnssecOrder:
         """stake: may be filled while the change is tried."""
-        step = await self.signers.try_change(zone, change, first=first)
+        step = await self.signers.try_change(zone, change)
         says = _says(self._before(zone), step)
         if not order.dry_run:
-            await self.signers.change(zone, change, first=first)
+            await self.signers.change(zone, change)
             self._log(zone, order, did)
         return DnssecOrder(zone.name, did, order.dry_run, self.status(zone), tuple(stake), says)
 
@@ -348,23 +390,20 @@ def _own(pair: KeyPair, policy: DnssecPolicy) -> OwnKey:
     return OwnKey(role, pair.key.public)
 
 
-def _dnskeys(zone: Zone, keys: ZoneKeys, ours: Iterable[KeyState]) -> tuple[KeyRecord, ...]:
-    found = []
-    ttl = keys.keyset.ttl or policy_of(zone).dnskey_ttl
-    for key in ours:
-        dnskey = dnskey_from(key.public)
-        found.append(
-            KeyRecord(
-                key.ident,
-                key.role.value,
-                dnskey.line(zone.origin, ttl),
-                dnskey.text,
-                dnskey.fields(),
-                key.goal is Goal.SERVE,
-                key.ident in keys.keyset.keys,
-            )
-        )
-    return tuple(found)
+def _dnskey(
+    zone: Zone, rdata: bytes, ttl: int, key: KeyState | None, wanted: bool, present: bool
+) -> KeyRecord:
+    """key: None for another signer's."""
+    dnskey = dnskey_from(rdata)
+    return KeyRecord(
+        key.ident if key is not None else commands.ident_of(rdata),
+        key.role.value if key is not None else FOREIGN_ROLE,
+        dnskey.line(zone.origin, ttl),
+        dnskey.text,
+        dnskey.fields(),
+        wanted,
+        present,
+    )
 
 
 def _says(before: ZoneKeys | None, step: lifecycle.Step) -> tuple[str, ...]:

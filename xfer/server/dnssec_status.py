@@ -54,13 +54,15 @@ class DnssecKey:
 @attrs.frozen
 class DsStatus:
     """The DS at the parent. wanted, present: idents of keys, "foreign:…" where it is of none here;
-    at: when it was last seen, or told us; asked: whether the parent is asked by us."""
+    at: when it was last seen, or told us; asked: whether the parent is asked by us; error: why the
+    last look there told nothing, "" where it did."""
 
     match: DsMatch
     wanted: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
     at: float | None = None
     asked: bool = False
+    error: str = ""
 
 
 @attrs.frozen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.config_keys import Dnssec
 from xfer.dnssec.algorithms import algorithm_text
@@ -57,16 +59,14 @@ def _with_keys(
     now: float,
     plain: DnssecStatus,
 ) -> DnssecStatus:
-    from attrs import evolve
-
     served = keys.signed and not signing.fresh
-    return evolve(
+    return attrs.evolve(
         plain,
         signed=served,
         state=keys.state,
         todo=(*signing.todo, *_todo(zone, keys, policy, now)),
         keys=tuple(key_of(keys, key, policy) for key in keys.keys),
-        ds=_ds(keys, policy),
+        ds=_ds(signing, keys, policy),
         denial=_denial(zone, signing, policy) if served else "",
         ends_at=signing.ends_at,
         renew_at=signing.renew_at,
@@ -99,7 +99,7 @@ def key_of(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> DnssecKey:
     )
 
 
-def _ds(keys: ZoneKeys, policy: DnssecPolicy) -> DsStatus:
+def _ds(signing: Signing, keys: ZoneKeys, policy: DnssecPolicy) -> DsStatus:
     present = own(keys.ds) if keys.multi_signer or keys.joining or keys.leaving else keys.ds
     if not keys.ds_at:
         match = DsMatch.NOT_ASKED
@@ -115,6 +115,7 @@ def _ds(keys: ZoneKeys, policy: DnssecPolicy) -> DsStatus:
         tuple(sorted(keys.ds)),
         keys.ds_at or None,
         bool(policy.parent),
+        signing.said.why if signing.said is not None else "",
     )
 
 

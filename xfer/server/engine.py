@@ -23,6 +23,7 @@ from xfer.server.dnssec_status import DnssecOrder, DnssecStatus, KeyRecords, Ord
 from xfer.server.edited import Edited, EditText, RemovedZone
 from xfer.server.editing import Order
 from xfer.server.history import Named
+from xfer.server.reasons import Reason
 from xfer.server.secondaries import with_lag
 from xfer.server.status import (
     NoContent,
@@ -39,7 +40,7 @@ from xfer.server.status import (
     ZoneStatus,
 )
 from xfer.server.tcp import TcpService
-from xfer.server.why import Reason, reasons
+from xfer.server.why import reasons
 from xfer.server.zones import Zone
 from xfer.wire import names
 from xfer.zone.soa_fields import SoaChange, SoaFields
@@ -252,10 +253,8 @@ class Engine:
     async def dnssec_remove_key(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
         return await self._dnssec.remove_key(self._zone(zone), order, key)
 
-    async def dnssec_import(
-        self, zone: str, order: Ordered, files: Sequence[Path], in_use: bool
-    ) -> DnssecOrder:
-        return await self._dnssec.import_keys(self._zone(zone), order, files, in_use)
+    async def dnssec_import(self, zone: str, order: Ordered, files: Sequence[Path]) -> DnssecOrder:
+        return await self._dnssec.import_keys(self._zone(zone), order, files)
 
     async def dnssec_export(
         self, zone: str, order: Ordered, directory: Path, keys: Sequence[str]

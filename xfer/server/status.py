@@ -195,6 +195,15 @@ class ZoneStatus:
     queries: int = 0  # since the start, transfers and NOTIFYs not among them
     dnssec: DnssecStatus | None = None  # None: unsigned, here and in the config
 
+    @property
+    def content_serial(self) -> int | None:
+        """The serial under which what is served came here: that of `serial`, unless it is signed
+        here."""
+        dnssec = self.dnssec
+        if dnssec is None or dnssec.state is None:
+            return self.serial
+        return dnssec.received_serial
+
 
 @attrs.frozen
 class Held:

@@ -7,11 +7,10 @@ broken, what is degraded, what happens next, and what is merely worth knowing.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Iterator, Sequence
 
-import attrs
-
+from xfer.server import why_dnssec
+from xfer.server.reasons import Reason, Weight, ago, due, span
 from xfer.server.status import (
     FailureReport,
     IxfrState,
@@ -24,24 +23,6 @@ from xfer.server.status import (
 from xfer.wire.serial import newer
 
 LATE = 60.0  # seconds after which a secondary that has not followed is worth a sentence
-
-
-class Weight(enum.Enum):
-    """How much a sentence matters; sentences are told in this order."""
-
-    STATE = "state"  # what is served
-    BROKEN = "broken"  # why it is not current
-    DEGRADED = "degraded"  # what works only because something else does
-    NEXT = "next"  # what happens next, and until when
-    NOTE = "note"
-
-
-@attrs.frozen
-class Reason:
-    """One sentence."""
-
-    weight: Weight
-    text: str
 
 
 def reasons(zone: ZoneStatus, refused: Sequence[RefusedSource], now: float) -> list[Reason]:
@@ -58,6 +39,7 @@ def reasons(zone: ZoneStatus, refused: Sequence[RefusedSource], now: float) -> l
         *_primaries(zone, now),
         *_next(zone, now),
         *_secondaries(zone, now),
+        *why_dnssec.reasons(zone, now),
         *_refused(zone, refused, now),
         *(Reason(Weight.NOTE, f"A check warns: {warning}.") for warning in zone.findings),
     ]
@@ -93,7 +75,8 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             f"Answers are SERVFAIL; serial {serial} is kept. {_checked(zone, now)}",
         )
         return
-    ahead = [item for item in zone.primaries if _ahead(item, serial)]
+    came_as = zone.content_serial
+    ahead = [item for item in zone.primaries if _ahead(item, came_as)]
     if zone.held is not None:
         return
     if zone.role == "primary":
@@ -104,7 +87,7 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             Weight.STATE,
             f"{name} serves serial {serial}, which has a primary's content under a serial of our "
             f"own ({_source(zone)}, published {ago(zone.published_at, now)}). A primary is "
-            f"followed once its serial passes {serial}; until then `xfer zone release {name} "
+            f"followed once its serial passes {came_as}; until then `xfer zone release {name} "
             "--follow` takes what it has by then.",
         )
     elif zone.made_here:
@@ -115,7 +98,7 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             Weight.STATE,
             f"{name} is not current: it serves serial {serial}, whose content was made here "
             f"({_source(zone)}, published {ago(zone.published_at, now)}), not by a primary. A "
-            f"primary is followed once its serial passes {serial}"
+            f"primary is followed once its serial passes {came_as}"
             f"{f' ({theirs})' if theirs else ''}; `xfer force-axfr {name}` takes theirs at once, "
             "but secondaries follow a lower or equal serial only after a transfer by hand.",
         )
@@ -184,7 +167,7 @@ def _errors(zone: ZoneStatus, now: float) -> Iterator[Reason]:
 
 
 def _primaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
-    serial = zone.serial
+    serial = zone.content_serial
     works = zone.error is None and zone.state is not ZoneState.EXPIRED
     for item in zone.primaries:
         who = f"Primary {item.peer} ({item.address})"
@@ -257,11 +240,11 @@ def _ixfr(item: PrimaryStatus, who: str, now: float) -> Iterator[Reason]:
 
 def _next(zone: ZoneStatus, now: float) -> Iterator[Reason]:
     if zone.next_action and zone.next_at is not None:
-        yield Reason(Weight.NEXT, f"Next: {zone.next_action}, {_due(zone.next_at, now)}.")
+        yield Reason(Weight.NEXT, f"Next: {zone.next_action}, {due(zone.next_at, now)}.")
     if zone.expires_at is not None and zone.expires_at > now:
         yield Reason(
             Weight.NEXT,
-            f"Unless a primary confirms it before, it expires {_due(zone.expires_at, now)}; "
+            f"Unless a primary confirms it before, it expires {due(zone.expires_at, now)}; "
             "answers are SERVFAIL from then on.",
         )
 
@@ -316,7 +299,7 @@ def _notify(item: SecondaryStatus, now: float) -> str:
             f"{item.tries} rounds: {item.notify_result}; `xfer notify` tries again"
         )
     if item.pending is not None:
-        following = "" if item.next_at is None else f"; next try {_due(item.next_at, now)}"
+        following = "" if item.next_at is None else f"; next try {due(item.next_at, now)}"
         result = f": {item.notify_result}" if item.notify_result else ""
         return f"{lead}NOTIFY for serial {item.pending} is not delivered{result}{following}"
     if item.notified_serial is not None:
@@ -357,8 +340,8 @@ def _failed(what: str, error: FailureReport, now: float) -> str:
     return f"{what}, {ago(error.at, now)}: {sentence}{hint}."
 
 
-def _ahead(item: PrimaryStatus, serial: int) -> bool:
-    return item.serial is not None and newer(item.serial, serial)
+def _ahead(item: PrimaryStatus, serial: int | None) -> bool:
+    return item.serial is not None and serial is not None and newer(item.serial, serial)
 
 
 def _requests(count: int) -> str:
@@ -373,30 +356,3 @@ def _ordinal(number: int) -> str:
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
-
-
-def ago(at: float | None, now: float) -> str:
-    """ "5 min ago", "at an unknown time"."""
-    if at is None:
-        return "at an unknown time"
-    return f"{span(now - at)} ago" if at <= now else f"in {span(at - now)}"
-
-
-def _due(at: float, now: float) -> str:
-    return f"in {span(at - now)}" if at > now else "now"
-
-
-def span(seconds: float) -> str:
-    """ "0.3 s", "5 min", "2 d 3 h"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    for size, unit, smaller, part in (
-        (86400, "d", "h", 3600),
-        (3600, "h", "min", 60),
-        (60, "min", "s", 1),
-    ):
-        if seconds >= size:
-            rest = int(seconds % size // part)
-            whole = f"{int(seconds // size)} {unit}"
-            return f"{whole} {rest} {smaller}" if rest and seconds < 10 * size else whole
-    return f"{seconds:.0f} s"
