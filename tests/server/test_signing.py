@@ -394,3 +394,19 @@ def test_what_others_have_signed_is_signed_anew_where_the_parent_has_no_ds(
             check_signatures(zone.snapshot, world.time.wall())
 
     world.session(run)
+
+
+def test_the_files_of_keys_that_have_gone_are_put_aside(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+    place = tmp_path / "keys" / "example.com"
+
+    async def run(core: Core, zone: Zone) -> None:
+        there = {file.name for file in place.glob("K*")}
+        (zsk,) = [key for key in keys_of(zone).keys if key.role is Role.ZSK]
+        await world.pass_days(core, zone, 25)
+        gone = {file.name for file in (place / "removed").glob("K*")}
+        assert gone == {f"Kexample.com.+{zsk.ident}{ending}" for ending in (".key", ".private")}
+        assert gone < there
+        assert len(list(place.glob("K*.key"))) == 2
+
+    world.session(run)

@@ -240,6 +240,7 @@ class Signers:
         signing.todo = step.todo
         keys, terms = step.zone, await self._terms(zone, signing, step.zone, policy)
         print_ = fingerprint(terms)
+        before = signing.keys
         served = None if signing.fresh else zone.snapshot
         same = served is not None and content.root == signing.made_of and print_ == signing.print
         if signing.renew_at is None and served is not None:
@@ -253,6 +254,7 @@ class Signers:
             signing.keys = keys
         for event in step.events:
             log.info("keys", zone=zone.name, kind=event.kind, key=event.key, says=event.says)
+        await self._put_away(zone, before, signing.keys or keys)
         if step.publish:  # what comes after that has its own time
             keys = signing.keys or keys
             step = lifecycle.advance(keys, policy, now, await self._facts(zone, signing, content))
@@ -266,6 +268,13 @@ class Signers:
             self.ask_secondaries(zone)
             times.append(now + ASK_AGAIN)
         return min((when for when in times if when is not None), default=None)
+
+    async def _put_away(self, zone: Zone, before: ZoneKeys | None, keys: ZoneKeys) -> None:
+        """Put aside the files of keys that have gone, which nothing that is stored names any more."""
+        needed = {key.ident for key in keys.keys}
+        for key in before.keys if before is not None else ():
+            if key.ident not in needed:
+                await self.executor.run(self.store.remove, zone.origin, key.ident, needed)
 
     def _parent_look(
         self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy, now: float
