@@ -257,6 +257,8 @@ class Content:
 
 def rrsets(group: list[bytes]) -> list[list[bytes]]:
     """The records of an owner name, RRset by RRset; one of RRSIGs is of one covered type."""
+    if len(group) == 1:
+        return [group]
     out: list[list[bytes]] = []
     prefix = b""
     for record in group:

@@ -15,7 +15,6 @@ from xfer.answer.nsec3 import SIZE, owner_of
 from xfer.dnssec.content import AUTHORITATIVE, OCCLUDED, Content, status_of
 from xfer.dnssec.portion import Owners
 from xfer.dnssec.rrsig import Old, Preparer
-from xfer.wire.names import wire_of
 from xfer.wire.records import DS, NSEC3, key_end, make
 from xfer.zone.snapshot import APEX, Snapshot
 
@@ -100,7 +99,7 @@ class Hashed:
     def sign(self, record: bytes, old: Old) -> None:
         """Have one of its records signed."""
         key = record[: key_end(record)]
-        self._preparer.rrset(key, wire_of(key, self._preparer.origin), NSEC3, [record], old)
+        self._preparer.rrset(key, self._preparer.wire(key), NSEC3, [record], old)
 
     def take(self, entries: list[bytes], following: bytes, old: Old) -> None:
         """Have the records of sorted entries signed; following: the hash behind the last."""

@@ -17,6 +17,7 @@ from xfer.wire.records import CDNSKEY, CDS, DNSKEY, DS, NS, NSEC, RRSIG, key_end
 from xfer.zone.snapshot import APEX
 
 _RRSIG: Final = bytes((0, RRSIG))
+_LENGTH: Final = [bytes((length,)) for length in range(64)]
 # RRsets by key, type and covered type.
 Old = dict[bytes, list[bytes]]
 _NONE: Final[Old] = {}
@@ -107,6 +108,8 @@ class Preparer:
         self.negative_seconds = negative_ttl
         self._negative_ttl = four(negative_ttl)
         self._nsec = nsec
+        self._key = b""
+        self._wire = b""
         self._bitmaps: dict[bytes, bytes] = {}
         self.records: list[bytes] = []
         self.data: list[bytes] = []
@@ -123,7 +126,7 @@ class Preparer:
         if status == OCCLUDED:
             self.records.extend(group)
             return
-        wire = wire_of(key, self.origin)
+        wire = self.wire(key)
         end = len(key)
         for rrset in rrsets(group):
             rtype = rrset[0][end] << 8 | rrset[0][end + 1]
@@ -132,10 +135,22 @@ class Preparer:
             else:
                 self.records.extend(rrset)
         if self._nsec:
-            rdata = wire_of(after if after else APEX, self.origin)
+            rdata = self.wire(after if after else APEX)
             rdata += self.types(end, group, status, True, True)
             record = key + bytes((0, NSEC)) + self._negative_ttl + rdata
             self.rrset(key, wire, NSEC, [record], old)
+
+    def wire(self, key: bytes) -> bytes:
+        """The wire name of an owner key; the last one is known, as it is asked for twice."""
+        if key != self._key:
+            self._key = key
+            end = key.find(b"\0")
+            # Most names are one label below the apex, without an octet that is escaped.
+            if end > 0 and end == len(key) - 2 and b"\1" not in key:
+                self._wire = _LENGTH[end] + key[:end] + self.origin
+            else:
+                self._wire = wire_of(key, self.origin)
+        return self._wire
 
     def types(self, end: int, group: list[bytes], status: int, signed: bool, nsec: bool) -> bytes:
         """The bitmap of an owner name with these records, of a key of `end` octets.
