@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import subprocess
 import time
@@ -24,6 +25,7 @@ from tests.answer.online import LASTING, sign
 from tests.peers.knot import Knot
 from tests.peers.process import PrimaryZone
 from tests.peers.unbound import Unbound
+from tests.peers.xferd import Xferd
 from tests.server.fakes import zone_config
 from xfer.dnssec.keys import SigningKey, make_key
 from xfer.dnssec.online import OnlineSigner
@@ -185,3 +187,65 @@ def _shown(answer: dns.message.Message) -> list[str]:
                     text = text.replace(" NXNAME", "")
                 lines.append(f"{rrset.name} {ttl} {rrset.rdtype.name} {text}".lower())
     return sorted(lines)
+
+
+def config_of(directory: Path, denial: str, workers: int) -> str:
+    return (
+        '[server]\nlisten = ["{listen}"]\njournal = "{journal}"\ncontrol = "{control}"\n'
+        f'keys = "{directory}/keys"\nworkers = {workers}\n'
+        f'[limits]\nonline_signatures = 0\n[dnssec_policy.online]\ndenial = "{denial}"\n'
+        f'[[zone]]\nname = "example.com"\nrole = "primary"\nfile = "{directory}/zone"\n'
+        'dnssec = "live-signed"\ndnssec_policy = "online"\n'
+    )
+
+
+@pytest.mark.parametrize(("denial", "workers"), [("compact", 2), ("white-lies", 0)])
+def test_a_daemon_and_its_worker_processes_sign_online(
+    denial: str, workers: int, tmp_path: Path
+) -> None:
+    (tmp_path / "zone").write_text(ZONE)
+    with Xferd(config=config_of(tmp_path, denial, workers), directory=tmp_path) as daemon:
+        daemon.wait_serving("example.com.", 1)
+        keys = _keys(daemon)
+        stubs = {"example.com.": (daemon.address, daemon.port)}
+        with Unbound(stubs, [f"example.com. DNSKEY {key}" for key in keys]) as unbound:
+            for name, rtype, missing in QUESTIONS:
+                answer = unbound.ask(absolute(name), rtype)
+                expected = missing and denial != "compact"
+                assert answer.rcode() == (dns.rcode.NXDOMAIN if expected else 0), (name, rtype)
+                assert answer.flags & dns.flags.AD, (name, rtype)
+            # A new version is answered with proofs of its own.
+            text = ZONE.replace("hostmaster 1 ", "hostmaster 2 ")
+            (tmp_path / "zone").write_text(text + "new.ent2 A 192.0.2.99\n")
+            daemon.reload("example.com.")
+            daemon.wait_serving("example.com.", 2)
+            for name, rtype, rcode in (("new.ent2", "A", 0), ("ent2", "A", 0), ("no2", "A", None)):
+                answer = unbound.ask(absolute(name), rtype)
+                assert answer.flags & dns.flags.AD, (name, rtype)
+                assert rcode is None or answer.rcode() == rcode
+            deadline = time.monotonic() + 20
+            while _signed(daemon).get("made", 0) < 10:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        transfer = dns.message.make_query("example.com.", "AXFR")
+        refused = dns.query.tcp(transfer, daemon.address, 10, daemon.port)
+        assert refused.rcode() == dns.rcode.REFUSED
+
+
+def _keys(daemon: Xferd) -> list[str]:
+    """The KSKs of the zone, as an anchor has them."""
+    query = dns.message.make_query("example.com.", "DNSKEY", want_dnssec=True, payload=1232)
+    answer = dns.query.udp(query, daemon.address, 10, daemon.port)
+    found = [
+        rdata.to_text()
+        for rrset in answer.answer
+        for rdata in rrset
+        if rrset.rdtype == dns.rdatatype.DNSKEY
+    ]
+    return [text for text in found if text.startswith("257 ")]
+
+
+def _signed(daemon: Xferd) -> dict[str, int]:
+    status = json.loads(daemon.cli("status", "--json").stdout)
+    found: dict[str, int] = status["server"]["queries"]["signed"]
+    return found
