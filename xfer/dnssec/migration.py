@@ -250,7 +250,7 @@ def remove_foreign(
         _heir_known(zone, heirs, timing, step)
     else:
         _signer_gone(zone, timing, now, step)
-    others = bool(rest) or bool(facts.foreign)
+    others = bool(rest) or bool(observing.strangers(zone, facts))
     return attrs.evolve(
         zone,
         foreign=rest,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy, KskRollover
+from xfer.dnssec import observing
 from xfer.dnssec.ds import foreign_dnskey
 from xfer.dnssec.keystate import (
     NOTHING,
@@ -166,7 +167,7 @@ def _keysets(
 def foreign_keys(zone: ZoneKeys, facts: Facts) -> frozenset[str]:
     """Stand-ins for the other signers' keys that are to be in the DNSKEY RRset: those that we were
     given and those in the content."""
-    given = {key.public for key in zone.foreign} | facts.foreign
+    given = {key.public for key in zone.foreign} | observing.strangers(zone, facts)
     return frozenset(foreign_dnskey(public) for public in given)
 
 

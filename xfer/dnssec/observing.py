@@ -90,6 +90,10 @@ def observed(zone: ZoneKeys, now: float, facts: Facts, timing: Timing) -> ZoneKe
         zone,
         zone_ttl=max(zone.zone_ttl, facts.zone_max_ttl),
         negative_ttl=max(zone.negative_ttl, facts.negative_ttl),
+        multi_signer=zone.joining
+        or zone.leaving
+        or bool(zone.foreign)
+        or bool(strangers(zone, facts)),
     )
     zone = _reached(zone, now, facts, timing)
     if facts.ds is not None and zone.ds_at <= facts.ds.at:
@@ -102,6 +106,11 @@ def observed(zone: ZoneKeys, now: float, facts: Facts, timing: Timing) -> ZoneKe
         past_signers=tuple(p for p in zone.past_signers if timing.signatures_gone(p) > now),
         past_ds=tuple(p for p in zone.past_ds if _ds_kept_until(p, timing) > now),
     )
+
+
+def strangers(zone: ZoneKeys, facts: Facts) -> frozenset[bytes]:
+    """DNSKEYs in the content that are none of ours."""
+    return facts.foreign - {key.public for key in zone.keys}
 
 
 def _ds_kept_until(past: PastDs, timing: Timing) -> float:

@@ -51,8 +51,8 @@ class Facts:
 
     zone_max_ttl: largest TTL of any record of the zone; negative_ttl: min(TTL, MINIMUM) of its SOA;
     expire: its SOA EXPIRE; all as of the content now. secondaries: all that are configured. ds:
-    None where it was not looked for, or the parent's servers do not agree. foreign: DNSKEY rdata of
-    other signers in the content.
+    None where it was not looked for, or the parent's servers do not agree. foreign: DNSKEY
+    rdata in the content.
     """
 
     zone_max_ttl: int

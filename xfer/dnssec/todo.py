@@ -5,6 +5,7 @@ from __future__ import annotations
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import ds
 from xfer.dnssec.keystate import FOREIGN, ZoneKeys, ZoneState, own
+from xfer.dnssec.observing import strangers
 from xfer.dnssec.timing import Facts
 from xfer.wire import names
 
@@ -52,7 +53,7 @@ def _how_to_confirm(zone: ZoneKeys) -> str:
 
 
 def _with_other_signers(zone: ZoneKeys, policy: DnssecPolicy, facts: Facts) -> list[str]:
-    foreign = sorted(facts.foreign | {key.public for key in zone.foreign})
+    foreign = sorted(strangers(zone, facts) | {key.public for key in zone.foreign})
     found = []
     if zone.multi_signer and zone.state in (ZoneState.PENDING, ZoneState.ACTIVE):
         for key in zone.serving():
