@@ -33,9 +33,13 @@ NOW = time.time()
 LENIENT = Policy({name: Grade.WARN for name, rule in RULES.items() if Grade.WARN in rule.grades})
 
 
-@functools.cache
-def key(algorithm: int = 13, sep: bool = False, number: int = 0) -> SigningKey:
+def key(algorithm: int, sep: bool = False, number: int = 0) -> SigningKey:
     """The same key for the same arguments."""
+    return _key(algorithm, sep, number)
+
+
+@functools.cache
+def _key(algorithm: int, sep: bool, number: int) -> SigningKey:
     return make_key(algorithm, sep)
 
 
