@@ -82,7 +82,7 @@ class SignedWorld(World):
         """run: once the zone is read, its file too."""
 
         async def main(core: Core) -> None:
-            core.signers.parents = self.parent  # type: ignore[assignment]
+            core.signers.watch.parents = self.parent  # type: ignore[assignment]
             await core.load_all()
             zone = zone_of(core)
             await until(lambda: core.loaded.is_set() and not zone.busy)

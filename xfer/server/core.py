@@ -53,6 +53,7 @@ from xfer.server.settings import (
     restart_keys,
     retention,
 )
+from xfer.server.sign_work import SignWork
 from xfer.server.signing import Signers
 from xfer.server.signpool import SignPool
 from xfer.server.soa_probe import SoaProber
@@ -146,19 +147,18 @@ class Core:
             limits.answer_memory // SHARE, limits.online_signatures, clock.monotonic, clock.wall
         )
         self.parents = ParentWatch(clock, rng, limits.ds_queries_out)
+        pool = SignPool(nursery, limits.signing_processes)
         self.signers = Signers(
             journal,
             self.publisher,
             KeyStore(config.server.keys),
             executor,
             clock,
-            rng,
             nursery,
             self._turn,
-            lambda: self.refresher.policy,
+            SignWork(journal, executor, rng, lambda: self.refresher.policy, pool),
             self.signatures,
             self.parents,
-            SignPool(nursery, limits.signing_processes),
         )
         self.publisher.signer = self.signers
         self.signers.ask_secondaries = self.downstream.changed

@@ -33,7 +33,8 @@ from xfer.server.dnssec_status import (
 from xfer.server.dnssec_told import told
 from xfer.server.executor import Executor
 from xfer.server.keystore import KeyStore
-from xfer.server.signing import Change, Signers, policy_of
+from xfer.server.signing import Change, Signers
+from xfer.server.signing_terms import policy_of
 from xfer.server.status import NoSuchKey, Refused
 from xfer.server.zones import Zone
 from xfer.wire.records import DNSKEY, split

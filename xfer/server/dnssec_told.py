@@ -16,7 +16,7 @@ from xfer.dnssec.outlook import deletable_at, held_up, outlook
 from xfer.dnssec.terms import Denial
 from xfer.dnssec.timing import Facts, Seen
 from xfer.server.dnssec_status import DnssecKey, DnssecStatus, DsMatch, DsStatus
-from xfer.server.signing import denial_of, policy_of
+from xfer.server.signing_terms import denial_of, policy_of
 from xfer.wire.records import soa_fields
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def key_of(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> DnssecKey:
 
 def _ds(signing: Signing, keys: ZoneKeys, policy: DnssecPolicy) -> DsStatus:
     present = own(keys.ds) if keys.multi_signer or keys.joining or keys.leaving else keys.ds
-    if not keys.ds_at:
+    if not keys.ds_at or (not policy.parent and _told_before(keys) and present != keys.wanted):
         match = DsMatch.NOT_ASKED
     elif present == keys.wanted:
         match = DsMatch.MATCHES if keys.wanted else DsMatch.NONE
@@ -117,6 +117,11 @@ def _ds(signing: Signing, keys: ZoneKeys, policy: DnssecPolicy) -> DsStatus:
         bool(policy.parent),
         signing.said.why if signing.said is not None else "",
     )
+
+
+def _told_before(keys: ZoneKeys) -> bool:
+    """Whether what is known of the parent is older than what is wanted there."""
+    return keys.wanted_at is not None and keys.ds_at < keys.wanted_at
 
 
 def _facts(zone: Zone) -> Facts:

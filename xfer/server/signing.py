@@ -12,10 +12,7 @@ and is tried again.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
@@ -26,35 +23,40 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
-from xfer.dnssec import commands, lifecycle, looks
-from xfer.dnssec.expiry import Expiries
-from xfer.dnssec.keys import SEP, SigningKey, tag_of
-from xfer.dnssec.keystate import Role, ZoneKeys
+from xfer.dnssec import commands, lifecycle
+from xfer.dnssec.keys import SigningKey
+from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.online import Lasting, OnlineSigner
-from xfer.dnssec.parent import ds_text
 from xfer.dnssec.publication import publication
 from xfer.dnssec.recipe import negative_ttl
 from xfer.dnssec.signatures import Signatures
-from xfer.dnssec.signing import ChangeSigner, Denial, Portion, Signed, Signer, Terms, WholeSigner
-from xfer.dnssec.signing import sign as sign_portion
+from xfer.dnssec.signing import Terms
 from xfer.dnssec.timing import Facts, Seen
 from xfer.errors import JournalDamaged, StepRefused, XferError
 from xfer.journal import Journal, Mark
 from xfer.server import signed
+from xfer.server.ds_watch import DsWatch
 from xfer.server.executor import Executor
 from xfer.server.keystore import KeyStore
 from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.reminders import Reminders
 from xfer.server.serials import last_given, next_serial
+from xfer.server.sign_work import SignWork
 from xfer.server.signed import Signing
-from xfer.server.signpool import SignPool
+from xfer.server.signing_terms import (
+    denial_of,
+    fingerprint,
+    is_signed,
+    own_keys,
+    policy_of,
+    taken_tags,
+    waits,
+)
 from xfer.server.status import Refused
 from xfer.server.zones import Content, Zone
-from xfer.wire.records import DNSKEY, RRSIG, SOA, soa_fields, split
+from xfer.wire.records import DNSKEY, soa_fields, split
 from xfer.wire.serial import newer
-from xfer.zone.changeset import diff
-from xfer.zone.check import Policy
 from xfer.zone.snapshot import APEX, Snapshot
 
 log = structlog.get_logger()
@@ -62,8 +64,6 @@ log = structlog.get_logger()
 Change = Callable[[ZoneKeys, DnssecPolicy, float, Facts], ZoneKeys]
 KIND: Final = "signed"  # of the versions that are made here
 RETRY: Final = 60.0  # seconds after a look that failed
-STEPS: Final = 64  # steps of a signer between two looks at what came back
-AHEAD: Final = 4  # portions that wait to be signed, for each that is being signed
 ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
 ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover of all of them two
 
@@ -74,28 +74,26 @@ def _nobody(_: Zone) -> None:
 
 @attrs.define(eq=False)
 class Signers:
-    """turn: holds a zone for itself; checks: the policy for what is published; signatures: made as
-    answers are; parents: asks for DS; ask_secondaries: for the serials that a zone's secondaries
-    have."""
+    """turn: holds a zone for itself; signatures: made as answers are; parents: asks for DS;
+    ask_secondaries: for the serials that a zone's secondaries have."""
 
     journal: Journal
     publisher: Publisher
     store: KeyStore
     executor: Executor
     clock: Clock
-    rng: random.Random
     nursery: trio.Nursery
     turn: Callable[[Zone], AbstractAsyncContextManager[None]]
-    checks: Callable[[], Policy]
+    work: SignWork
     signatures: Signatures
     parents: ParentWatch
-    pool: SignPool
     ask_secondaries: Callable[[Zone], None] = _nobody
-    at_once: int = attrs.field(factory=lambda: os.cpu_count() or 1)
     reminders: Reminders = attrs.field(init=False)
+    watch: DsWatch = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.reminders = Reminders(self.clock, self.look_soon)
+        self.watch = DsWatch(self.parents, self.nursery, self.clock, self.look_soon)
 
     # -- when
 
@@ -124,7 +122,8 @@ class Signers:
             terms = await self._terms(zone, signing, signing.keys, policy_of(zone))
         except XferError:
             return None
-        return self._online(zone, terms) if fingerprint(terms) == signing.print else None
+        same = fingerprint(terms, policy_of(zone).denial) == signing.print
+        return self._online(zone, terms) if same else None
 
     def _online(self, zone: Zone, terms: Terms) -> OnlineSigner | None:
         if terms.unsigned or terms.denial.kind != "none":
@@ -239,12 +238,12 @@ class Signers:
         step = await self._advanced(zone, signing, content, policy, now)
         signing.todo = step.todo
         keys, terms = step.zone, await self._terms(zone, signing, step.zone, policy)
-        print_ = fingerprint(terms)
+        print_ = fingerprint(terms, policy.denial)
         before = signing.keys
         served = None if signing.fresh else zone.snapshot
         same = served is not None and content.root == signing.made_of and print_ == signing.print
         if signing.renew_at is None and served is not None:
-            await self._look_up_expiry(signing, served, terms)
+            await self.work.look_up_expiry(signing, served, terms)
         due = signing.renew_at is not None and signing.renew_at <= now
         if step.publish or not same or due:
             await self._publish(zone, signing, content, keys, terms, now)
@@ -262,7 +261,7 @@ class Signers:
         times = [
             step.next_at,
             signing.renew_at,
-            self._parent_look(zone, signing, keys, policy, now),
+            self.watch.look(zone, signing, keys, policy, now),
         ]
         if waits(keys) and zone.config.secondaries:
             self.ask_secondaries(zone)
@@ -270,39 +269,11 @@ class Signers:
         return min((when for when in times if when is not None), default=None)
 
     async def _put_away(self, zone: Zone, before: ZoneKeys | None, keys: ZoneKeys) -> None:
-        """Put aside the files of keys that have gone, which nothing that is stored names any more."""
+        """Put aside the files of keys that nothing that is stored names any more."""
         needed = {key.ident for key in keys.keys}
         for key in before.keys if before is not None else ():
             if key.ident not in needed:
                 await self.executor.run(self.store.remove, zone.origin, key.ident, needed)
-
-    def _parent_look(
-        self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy, now: float
-    ) -> float | None:
-        """Ask the parent for the DS where it is time; when it is time again."""
-        if signing.asking:
-            return None
-        settled = signing.said is None or signing.said.seen is not None
-        when = looks.next_look(keys, policy, signing.asked_at, settled, now)
-        if when is None or when > now:
-            return when
-        signing.asking = True
-        self.nursery.start_soon(self._ask_parent, zone, signing, policy)
-        return None
-
-    async def _ask_parent(self, zone: Zone, signing: Signing, policy: DnssecPolicy) -> None:
-        said = await self.parents.ask(zone.origin, policy)
-        before = signing.said
-        signing.asking, signing.asked_at, signing.said = False, self.clock.wall(), said
-        if said.seen is not None:
-            signing.ds = said.seen
-        if before is None or (before.why, before.seen and before.seen.rdata) != (
-            said.why,
-            said.seen and said.seen.rdata,
-        ):
-            told = said.why or ds_text(said.seen.rdata if said.seen is not None else frozenset())
-            log.info("parent", zone=zone.name, says=told)
-        self.look_soon(zone)
 
     async def _advanced(
         self, zone: Zone, signing: Signing, content: Snapshot, policy: DnssecPolicy, now: float
@@ -350,7 +321,7 @@ class Signers:
             signing.keys = commands.enable(zone.origin, now, facts, policy, served=own_keys(held))
         except StepRefused:
             await self._pass_on(zone, content)
-            self._parent_look(zone, signing, ZoneKeys(zone.origin), policy, now)
+            self.watch.look(zone, signing, ZoneKeys(zone.origin), policy, now)
             raise
 
     async def _pass_on(self, zone: Zone, content: Snapshot) -> None:
@@ -425,23 +396,18 @@ class Signers:
         """Sign what is due and serve it; the state of the keys is committed with it."""
         started = self.clock.monotonic()
         serial = await self._serial(zone, content, now)
-        served = None if signing.fresh else zone.snapshot
-        signer = await self.executor.run(
-            self._signer, zone, signing, served, content, terms, serial, now
-        )
-        await self._sign(signer, terms.keys)
-        snapshot = signer.snapshot()
+        made = await self.work.make(zone, signing, content, terms, serial, now)
         keys = lifecycle.published(keys, policy_of(zone), serial, now)
-        print_ = fingerprint(terms)
+        print_ = fingerprint(terms, policy_of(zone).denial)
         source = f"signed here, content {content.serial}" if terms.apex else "signatures taken out"
         candidate = Candidate(
-            snapshot,
+            made.snapshot,
             (),
             source,
             KIND,
             marks=(signed.mark_of(zone.origin, keys, content.root, print_),),
             confirmed=False,
-            changes=signer.changeset() if isinstance(signer, ChangeSigner) else None,
+            changes=made.changes,
             online=self._online(zone, terms),
         )
         serial_from = zone.serial
@@ -449,107 +415,16 @@ class Signers:
             await self.publisher.serve(zone, candidate, ahead)
         signing.keys, signing.made_of, signing.print = keys, content.root, print_
         signing.terms, signing.base = terms, content
-        await self._look_up_expiry(signing, snapshot, terms)
+        await self.work.look_up_expiry(signing, made.snapshot, terms)
         log.info(
             "signed",
             zone=zone.name,
             serial_from=serial_from,
             serial_to=serial,
-            records=snapshot.count,
-            signatures=signer.made,
+            records=made.snapshot.count,
+            signatures=made.signatures,
             seconds=round(self.clock.monotonic() - started, 6),
         )
-
-    def _signer(
-        self,
-        zone: Zone,
-        signing: Signing,
-        served: Snapshot | None,
-        content: Snapshot,
-        terms: Terms,
-        serial: int,
-        now: float,
-    ) -> Signer:
-        """In a worker thread: what makes the next version."""
-        checks = self.checks()
-        if served is None:
-            return WholeSigner(content, terms, serial, now, self.rng, zone.snapshot, checks)
-        same_terms = signing.print == fingerprint(terms)
-        old_terms = signing.terms or (terms if same_terms else None)
-        changes = None
-        if content.root != signing.made_of:
-            before = self._made_of(zone, signing, content)
-            if before is None:
-                old_terms = None
-            else:
-                changes = diff(before, content)
-        return ChangeSigner(
-            served,
-            content,
-            changes,
-            old_terms,
-            terms,
-            serial,
-            now,
-            self.rng,
-            renew=policy_of(zone).signatures_at_once,
-            memory=signing.memory,
-            policy=checks,
-        )
-
-    def _made_of(self, zone: Zone, signing: Signing, content: Snapshot) -> Snapshot | None:
-        """The content that the served version was made of; None where it is not kept any more."""
-        if signing.base is not None and signing.base.root == signing.made_of:
-            return signing.base
-        for version in self.journal.versions(zone.origin, zone.content_chain):
-            if version.root == signing.made_of:
-                return self.journal.load(version, content)
-        return None
-
-    async def _sign(self, signer: Signer, keys: tuple[SigningKey, ...]) -> None:
-        """Do the work of a signer: its steps in one thread at a time, signatures in several, or in
-        processes where there are many."""
-        came: list[Signed] = []
-        news = trio.Event()
-        limit = trio.CapacityLimiter(self.at_once)
-        ahead = AHEAD * max(self.at_once, self.pool.most)
-
-        async def one(portion: Portion) -> None:
-            done = await job.sign(signer.recipe, portion)
-            if done is None:
-                async with limit:
-                    done = await self.executor.run(
-                        sign_portion, signer.recipe, signer.signs, portion
-                    )
-            came.append(done)
-            news.set()
-
-        with self.pool.job(keys) as job:
-            async with trio.open_nursery() as nursery:
-                while True:
-                    news = trio.Event()
-                    for part in came:
-                        signer.give(part)
-                    came.clear()
-                    more = await self.executor.run(_steps, signer)
-                    for portion in signer.take():
-                        nursery.start_soon(one, portion)
-                    if signer.waiting > ahead or (not more and signer.waiting):
-                        if not came:
-                            await news.wait()
-                    elif not more:
-                        return
-
-    async def _look_up_expiry(self, signing: Signing, served: Snapshot, terms: Terms) -> None:
-        """Note when the first signature of what is served has to be renewed."""
-        if terms.unsigned:
-            signing.renew_at = signing.ends_at = None
-            return
-        expiries = Expiries(served, signing.expiries)
-        await self.executor.run(_finish, expiries)
-        signing.expiries = expiries
-        signing.ends_at = expiries.soonest
-        signing.renew_at = expiries.soonest - terms.refresh
 
     async def _serial(self, zone: Zone, content: Snapshot, now: float) -> int:
         """Of the next version: the content's own where secondaries follow that."""
@@ -560,69 +435,3 @@ class Signers:
         if newer(content.serial, last):
             return content.serial
         return next_serial(zone.config.serial, last, now)
-
-
-def _finish(expiries: Expiries) -> None:
-    """In a worker thread."""
-    while expiries.step():
-        pass
-
-
-def _steps(signer: Signer) -> bool:
-    """In a worker thread: some steps; whether there may be more at once."""
-    return all(signer.step() for _ in range(STEPS))
-
-
-def is_signed(content: Snapshot) -> bool:
-    """Whether it came with signatures of its own."""
-    return bool(content.rrset(APEX, RRSIG, SOA))
-
-
-def own_keys(keys: Iterable[SigningKey]) -> tuple[commands.OwnKey, ...]:
-    """Keys that have signed a zone, in their roles; where there is no other, a KSK is a CSK."""
-    found = list(keys)
-    alone = all(key.flags & SEP for key in found)
-    top = Role.CSK if alone else Role.KSK
-    return tuple(commands.OwnKey(top if key.flags & SEP else Role.ZSK, key.public) for key in found)
-
-
-def waits(keys: ZoneKeys) -> bool:
-    """Whether keys wait for secondaries to have a version."""
-    changes = [(past.at, past.everywhere) for past in keys.past_keysets]
-    changes += [(past.at, past.everywhere) for past in keys.past_signers]
-    changes.append((keys.wanted_at, keys.wanted_everywhere))
-    return any(at is not None and everywhere is None for at, everywhere in changes)
-
-
-def taken_tags(keys: ZoneKeys) -> list[int]:
-    """Tags of other signers' keys that the zone publishes."""
-    return [tag_of(foreign.public) for foreign in keys.foreign]
-
-
-def policy_of(zone: Zone) -> DnssecPolicy:
-    """The policy of its config; the default where the config has it signed no more."""
-    return zone.config.policy or DnssecPolicy()
-
-
-def denial_of(zone: Zone, policy: DnssecPolicy) -> Denial:
-    """How its next version proves what is not there."""
-    choice = policy.denial
-    if choice is DenialChoice.AUTO:
-        shared = zone.config.secondaries or zone.config.allow_transfer
-        choice = DenialChoice.NSEC if shared else DenialChoice.COMPACT
-    if choice is DenialChoice.NSEC3:
-        return Denial("nsec3", policy.nsec3_iterations, policy.nsec3_salt, policy.nsec3_opt_out)
-    return Denial("nsec" if choice is DenialChoice.NSEC else "none")
-
-
-def fingerprint(terms: Terms) -> str:
-    """What tells terms apart by which versions would differ; holds nothing secret."""
-    told = hashlib.sha256()
-    for records in (terms.apex, terms.presigned):
-        for record in records:
-            told.update(len(record).to_bytes(4, "big") + record)
-        told.update(b"\0\0\0\0")
-    told.update(",".join(key.ident for key in terms.ksks).encode() + b";")
-    told.update(",".join(key.ident for key in terms.zsks).encode() + b";")
-    told.update(repr((terms.denial, terms.zonemd, terms.unsigned)).encode())
-    return told.hexdigest()[:32]

@@ -1,0 +1,72 @@
+"""What config, content and the state of keys say together of how a zone is signed. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from xfer.config_dnssec import DenialChoice, DnssecPolicy
+from xfer.dnssec import commands
+from xfer.dnssec.keys import SEP, SigningKey, tag_of
+from xfer.dnssec.keystate import Role, ZoneKeys
+from xfer.dnssec.signing import Denial, Terms
+from xfer.server.zones import Zone
+from xfer.wire.records import RRSIG, SOA
+from xfer.zone.snapshot import APEX, Snapshot
+
+
+def is_signed(content: Snapshot) -> bool:
+    """Whether it came with signatures of its own."""
+    return bool(content.rrset(APEX, RRSIG, SOA))
+
+
+def own_keys(keys: Iterable[SigningKey]) -> tuple[commands.OwnKey, ...]:
+    """Keys that have signed a zone, in their roles; where there is no other, a KSK is a CSK."""
+    found = list(keys)
+    alone = all(key.flags & SEP for key in found)
+    top = Role.CSK if alone else Role.KSK
+    return tuple(commands.OwnKey(top if key.flags & SEP else Role.ZSK, key.public) for key in found)
+
+
+def waits(keys: ZoneKeys) -> bool:
+    """Whether keys wait for secondaries to have a version."""
+    changes = [(past.at, past.everywhere) for past in keys.past_keysets]
+    changes += [(past.at, past.everywhere) for past in keys.past_signers]
+    changes.append((keys.wanted_at, keys.wanted_everywhere))
+    return any(at is not None and everywhere is None for at, everywhere in changes)
+
+
+def taken_tags(keys: ZoneKeys) -> list[int]:
+    """Tags of other signers' keys that the zone publishes."""
+    return [tag_of(foreign.public) for foreign in keys.foreign]
+
+
+def policy_of(zone: Zone) -> DnssecPolicy:
+    """The policy of its config; the default where the config has it signed no more."""
+    return zone.config.policy or DnssecPolicy()
+
+
+def denial_of(zone: Zone, policy: DnssecPolicy) -> Denial:
+    """How its next version proves what is not there."""
+    choice = policy.denial
+    if choice is DenialChoice.AUTO:
+        shared = zone.config.secondaries or zone.config.allow_transfer
+        choice = DenialChoice.NSEC if shared else DenialChoice.COMPACT
+    if choice is DenialChoice.NSEC3:
+        return Denial("nsec3", policy.nsec3_iterations, policy.nsec3_salt, policy.nsec3_opt_out)
+    return Denial("nsec" if choice is DenialChoice.NSEC else "none")
+
+
+def fingerprint(terms: Terms, choice: DenialChoice) -> str:
+    """What tells terms apart by which versions, or the proofs that are made of them online, would
+    differ; holds nothing secret."""
+    told = hashlib.sha256()
+    for records in (terms.apex, terms.presigned):
+        for record in records:
+            told.update(len(record).to_bytes(4, "big") + record)
+        told.update(b"\0\0\0\0")
+    told.update(",".join(key.ident for key in terms.ksks).encode() + b";")
+    told.update(",".join(key.ident for key in terms.zsks).encode() + b";")
+    online = choice is DenialChoice.WHITE_LIES
+    told.update(repr((terms.denial, online, terms.zonemd, terms.unsigned)).encode())
+    return told.hexdigest()[:32]
