@@ -163,6 +163,11 @@ def _note(zone: dict[str, Any]) -> str:
     if zone["error"] is not None:
         sentence: str = zone["error"]["sentence"]
         return sentence
+    signing = zone["dnssec"]
+    if signing is not None and signing["error"]:
+        return f"signing fails: {signing['error']}"
+    if signing is not None and signing["mismatch"]:
+        return f"config and signing differ: see `xfer why {zone['name']}`"
     if zone["held"] is not None:
         return f"held with the content of serial {zone['held']['content_serial']}"
     if zone["raised"]:

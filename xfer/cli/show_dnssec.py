@@ -69,7 +69,8 @@ def _error(found: dict[str, Any], now: float) -> str:
 
 def _todo(found: dict[str, Any]) -> list[tuple[str, str]]:
     if not found["todo"]:
-        return [("to do", "nothing")] if found["signed"] else []
+        idle = found["signed"] and not (found["mismatch"] or found["error"])
+        return [("to do", "nothing")] if idle else []
     return [("to do", item) for item in found["todo"]]
 
 

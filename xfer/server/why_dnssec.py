@@ -110,8 +110,8 @@ def _secondaries(dnssec: DnssecStatus, now: float) -> Iterator[Reason]:
         yield Reason(
             Weight.DEGRADED,
             f"Keys wait for secondary {item.name}, which has not got serial {item.serial} "
-            f"for {span(now - item.since)}; it is waited for no longer {due(item.until, now)}, when "
-            "SOA EXPIRE has passed.",
+            f"for {span(now - item.since)}; it is waited for no longer {due(item.until, now)}, "
+            "when SOA EXPIRE has passed.",
         )
 
 
