@@ -76,7 +76,8 @@ class Limits:
     )
     answer_memory: int = setting(
         parse.size(0),
-        "memory for answers that are ready to be given again, of all zones together; 0: none",
+        "memory for answers that are ready to be given again, of all zones together, and an eighth "
+        "of that besides for signatures made online; 0: none",
         32 << 20,
         '"32 MiB"',
     )

@@ -17,14 +17,18 @@ from collections.abc import Callable
 from typing import Final
 
 import attrs
+import structlog
 
 from xfer.errors import SigningBusy
 
+log = structlog.get_logger()
+
 LIMIT_KEY: Final = "limits.online_signatures"
 SHARE: Final = 8  # of `limits.answer_memory`, one part in so many comes on top for signatures
+SECONDS_BETWEEN_LINES: Final = 60.0  # of the log
 RESERVED: Final = 0.25  # of the signatures, for names that exist
 _OVERHEAD: Final = 250  # octets that a remembered signature costs besides its own and its key's
-_SPARSE: Final = 8  # first times that are noted, for each signature that there is room for
+_SPARSE: Final = 8  # bits for first times, for each signature that there is room for
 _TYPICAL: Final = 500  # octets of a signature with all that it costs
 
 
@@ -60,10 +64,13 @@ class Signatures:
     _octets: int = attrs.field(default=0, init=False)  # of the young ones
     _older: int = attrs.field(default=0, init=False)
     _last: tuple[bytes, Made | None] = attrs.field(default=(b"", None), init=False)
-    _seen: set[int] = attrs.field(factory=set, init=False)
+    _seen: bytearray = attrs.field(factory=bytearray, init=False)  # bits, by hash
+    _set: int = attrs.field(default=0, init=False)
+    _told: float = attrs.field(default=float("-inf"), init=False)
 
     def __attrs_post_init__(self) -> None:
         self._left = self.rate
+        self._forget_firsts()
 
     def drain(self) -> dict[str, int]:
         """What became of signatures that were asked for since the last time."""
@@ -80,6 +87,7 @@ class Signatures:
         """Other limits."""
         self.memory, self.rate = memory, rate
         self._left = min(self._left, rate)
+        self._forget_firsts()
         if self.size > memory:
             self._young, self._old, self._octets, self._older = {}, {}, 0, 0
 
@@ -105,14 +113,20 @@ class Signatures:
         if self.memory == 0:
             return
         if not bounded and key not in self._young:
-            first = hash(key)
-            if first not in self._seen:
+            slot = hash(key) % (len(self._seen) << 3)
+            bit = 1 << (slot & 7)
+            if not self._seen[slot >> 3] & bit:
                 self._last = key, made  # an answer that does not fit is made twice
-                if len(self._seen) * _TYPICAL >= self.memory * _SPARSE:
-                    self._seen.clear()
-                self._seen.add(first)
+                self._seen[slot >> 3] |= bit
+                self._set += 1
+                if self._set >= len(self._seen) << 1:
+                    self._forget_firsts()
                 return
         self._add(key, made)
+
+    def _forget_firsts(self) -> None:
+        self._seen = bytearray(max(512, self.memory // _TYPICAL * _SPARSE >> 3))
+        self._set = 0
 
     def _add(self, key: bytes, made: Made) -> None:
         if key not in self._young:
@@ -131,6 +145,9 @@ class Signatures:
             floor = 0.0 if bounded else self.rate * RESERVED
             if self._left <= floor:
                 self.refused += 1
+                if now >= self._told + SECONDS_BETWEEN_LINES:
+                    self._told = now
+                    log.warning("signing limit reached", limit=LIMIT_KEY, a_second=self.rate)
                 raise SigningBusy(LIMIT_KEY)
             self._left -= cost
         self.made += 1

@@ -26,6 +26,7 @@ import structlog
 import trio
 
 from xfer.clock import Clock
+from xfer.dnssec.signatures import LIMIT_KEY, SECONDS_BETWEEN_LINES
 from xfer.server.answers import Answers
 from xfer.server.statistics import Statistics
 from xfer.server.status import WorkerStatus
@@ -150,6 +151,7 @@ class _Worker:
         self.state = State.STARTING
         self._starts = 0
         self._pid = 0  # of the last one
+        self._told_of = float("-inf")  # answers that it could not sign
         self._forget()
 
     def _forget(self) -> None:
@@ -294,6 +296,7 @@ class _Worker:
                     self._answer(*values)
                 elif kind == "counted":
                     every.statistics.absorb(*values)
+                    self._tell(values[0][-1].get("refused", 0))
                 else:
                     event = self._owed.popleft()
                     if event is not None:
@@ -301,6 +304,13 @@ class _Worker:
                     self._confirmed.set()
                 if number % every.batch == 0:
                     await trio.lowlevel.checkpoint()
+
+    def _tell(self, refused: int) -> None:
+        """A line of the log, not too often, for answers that it would have had to sign."""
+        now = self._all.clock.monotonic()
+        if refused and now >= self._told_of + SECONDS_BETWEEN_LINES:
+            self._told_of = now
+            log.warning("signing limit reached", limit=LIMIT_KEY, pid=self._pid, refused=refused)
 
     def _answer(self, index: int, data: bytes, peer: Any, ancillary: Any) -> None:
         """Answer what the process passed on, from the socket it came to."""
