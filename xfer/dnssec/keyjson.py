@@ -35,6 +35,7 @@ VERSION: Final = 1
 MOST: Final = 200
 """Entries of any list in the state: a zone has a handful of each."""
 _IDENT: Final = re.compile(rf"(?:\d{{3}}\+\d{{5}}|{FOREIGN}\d{{3}}\+\d{{5}}:[0-9a-f]{{16}})")
+_FINGERPRINT: Final = re.compile(r"(?:[0-9a-f]{16})?")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2}){1,4096}")
 
 T = TypeVar("T")
@@ -96,7 +97,7 @@ def decoded(data: object) -> ZoneKeys:
         delegated_at=_maybe(_time)("delegated_at", fields["delegated_at"]),
         moved_at=_maybe(_time)("moved_at", fields["moved_at"]),
         moved_ttl=_ttl("moved_ttl", fields["moved_ttl"]),
-        shown=_text("shown", fields["shown"]),
+        shown=_fingerprint("shown", fields["shown"]),
     )
     _check(zone)
     return zone
@@ -195,9 +196,9 @@ def _flag(where: str, value: object) -> bool:
     return value
 
 
-def _text(where: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > 64:
-        raise KeyStateDamaged(where, "a short text", _short(value))
+def _fingerprint(where: str, value: object) -> str:
+    if not isinstance(value, str) or _FINGERPRINT.fullmatch(value) is None:
+        raise KeyStateDamaged(where, "a fingerprint", _short(value))
     return value
 
 
