@@ -20,7 +20,8 @@ from xfer.clock import Clock
 from xfer.errors import Failure, XferError
 from xfer.journal import Journal, Mark, PeerState, Version
 from xfer.journal import ZoneState as SavedState
-from xfer.journal.versions import RECEIVED
+from xfer.journal.reading import Readable
+from xfer.journal.versions import PUBLISHED, RECEIVED
 from xfer.server import digests, dropped, primaries, rollback
 from xfer.server.downstream import Downstream
 from xfer.server.executor import Executor
@@ -188,43 +189,53 @@ class Loading:
         marks: list[Mark],
     ) -> None:
         self._reading.add(zone)
-        responder = None
-        signing = self._signing(zone, marks)
-        readable = received = online = None
         try:
-            readable = await self.executor.run(self.journal.latest_readable, zone.origin)
-            if signing is not None and self.signs is not None:
-                online = await self.signs.online(zone, signing)
-            if readable is not None:
-                responder = await responder_for(zone, readable.snapshot, self.executor, online)
-            if signing is not None:
-                received = await self.executor.run(
-                    self.journal.latest_readable, zone.origin, RECEIVED
-                )
-        except XferError as error:
-            log.error("version unreadable", zone=zone.name, error=str(error))
-            zone.damaged = (str(error),)
+            zone.signing = self._signing(zone, marks)
+            await self._read_served(zone)
+            self._restore(zone, state)
+            if zone.signing is not None:
+                await self._read_received(zone, zone.signing)
         finally:
             self._reading.discard(zone)
-        zone.signing = signing
-        damaged = [damage for one in (readable, received) if one for damage in one.damaged]
-        for damage in damaged:
-            log.error("version damaged", zone=zone.name, error=str(damage))
-        zone.damaged += tuple(map(str, damaged))
-        zone.online = online
-        if readable is not None:
-            zone.snapshot, zone.version = readable.snapshot, readable.version
-            zone.prepared(responder)
-        if received is not None:
-            zone.received = Content(received.snapshot, received.version)
-        elif signing is not None and signing.fresh and readable is not None:
-            # It was not signed until now: what it has served is what came.
-            zone.received = Content(readable.snapshot, readable.version)
         if zone.content is not None:
-            self._restore(zone, state)
             _restore_marks(zone, marks)
         self._know(zone, peers)
         self._end(zone)
+
+    async def _read_served(self, zone: Zone) -> None:
+        """What it served; from then on it is served again."""
+        readable = await self._readable(zone, PUBLISHED)
+        if readable is None:
+            return
+        online = None
+        if zone.signing is not None and self.signs is not None:
+            online = await self.signs.online(zone, zone.signing)
+        responder = await responder_for(zone, readable.snapshot, self.executor, online)
+        zone.online = online
+        zone.snapshot, zone.version = readable.snapshot, readable.version
+        zone.prepared(responder)
+
+    async def _read_received(self, zone: Zone, signing: Signing) -> None:
+        """What had come, of a zone that is signed here."""
+        readable = await self._readable(zone, RECEIVED)
+        if readable is not None:
+            zone.received = Content(readable.snapshot, readable.version)
+        elif signing.fresh and zone.snapshot is not None and zone.version is not None:
+            # It was not signed until now: what it has served is what came.
+            zone.received = Content(zone.snapshot, zone.version)
+
+    async def _readable(self, zone: Zone, chain: str) -> Readable | None:
+        """The newest version of a chain that can be read; what cannot is told."""
+        try:
+            found = await self.executor.run(self.journal.latest_readable, zone.origin, chain)
+        except XferError as error:
+            log.error("version unreadable", zone=zone.name, error=str(error))
+            zone.damaged += (str(error),)
+            return None
+        for damage in found.damaged if found is not None else ():
+            log.error("version damaged", zone=zone.name, error=str(damage))
+            zone.damaged += (str(damage),)
+        return found
 
     def _signing(self, zone: Zone, marks: Sequence[Mark]) -> Signing | None:
         return self.signs.known(zone, marks) if self.signs is not None else None
@@ -251,11 +262,11 @@ class Loading:
 
     def _restore(self, zone: Zone, saved: SavedState | None) -> None:
         """When a secondary zone expires, and what came of its last check."""
-        content, version = zone.content, zone.content_version
-        if not zone.secondary or content is None or version is None:
+        snapshot, version = zone.snapshot, zone.version
+        if not zone.secondary or snapshot is None or version is None:
             return
         wall = self.clock.wall()
-        limit = lifetime(content, None)
+        limit = lifetime(snapshot, None)
         expire_at = version.created + limit
         if saved is not None:
             failing = saved.failures > 0 or bool(saved.error_class)
