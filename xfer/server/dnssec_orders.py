@@ -75,9 +75,11 @@ class DnssecOrders:
         keys = self._keys(zone)
         found = []
         for key in keys.keys:
-            if not key.role.signs_keys or not (every or key.ident in keys.wanted):
+            if not key.role.signs_keys:
                 continue
             ds = ds_of(zone.origin, key.public, digest)
+            if not (every or key.ident in keys.wanted):
+                continue
             found.append(
                 KeyRecord(
                     key.ident,
