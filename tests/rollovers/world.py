@@ -23,7 +23,7 @@ from tests.rollovers.caches import (
     judged,
 )
 from xfer.config_dnssec import DAY, HOUR, DnssecPolicy
-from xfer.dnssec import commands, ds, keyjson, lifecycle, todo
+from xfer.dnssec import commands, ds, keyjson, lifecycle, observing, todo
 from xfer.dnssec.keystate import Role, ZoneKeys
 from xfer.dnssec.lifecycle import SIGNED
 from xfer.dnssec.publication import Publication, publication
@@ -88,7 +88,8 @@ class Climate:
     is asked; automatic: the parent takes the DS from CDS instead; by_hand: the parent is not looked
     at, the operator says what is there; outages: mean time between a secondary's outages, 0: none;
     outage: their (least, most) length; signing: seconds from a decision to the version; lag: the
-    most that a watched secondary lags now and then; down: mean time between absences of the daemon.
+    most that a watched secondary lags now and then; down: mean time between absences of the daemon;
+    crashes: share of versions with which it dies, before or after the commit.
     """
 
     slow: float = 0.0
@@ -101,6 +102,7 @@ class Climate:
     signing: float = 45.0
     lag: float = 6 * HOUR
     down: float = 0.0
+    crashes: float = 0.05
     ttls: tuple[int, ...] = (HOUR, DAY)
     negative_ttl: int = 1800
     ds_ttl: int = DAY
@@ -252,7 +254,9 @@ class World:
         self.todo = self._list(step)
         if step.publish:
             self.busy = True
-            self.after(self.climate.signing * self.random.random(), lambda: self._signed(step.zone))
+            wait = self.climate.signing * self.random.random()
+            ends = self._crashed if self.random.random() < self.climate.crashes else self._signed
+            self.after(wait, lambda: ends(step.zone))
             return
         self._keep(step.zone)
         self._act_on_todo()
@@ -288,7 +292,7 @@ class World:
     def _keep(self, zone: ZoneKeys) -> None:
         """What is kept is what a restart finds."""
         if self.looks % 7 == 0:
-            zone = keyjson.decoded(json.loads(json.dumps(keyjson.encoded(zone))))
+            zone = self._read_again(zone)
         self.zone = zone
 
     def _signed(self, zone: ZoneKeys) -> None:
@@ -297,6 +301,31 @@ class World:
         self._keep(lifecycle.published(zone, self.policy, self.serial, self.now))
         self._publish(publication(zone, self.policy), zone)
         self.look()
+
+    def _crashed(self, zone: ZoneKeys) -> None:
+        """The daemon dies before the version is committed, or after that and before anybody has
+        it; then it is off for a while."""
+        self.busy = False
+        away = self._between(1.0, 3 * HOUR)
+        self.down_until = self.now + away
+        committed = self.random.random() < 0.5
+        self.counts["crash after commit" if committed else "crash before commit"] += 1
+        if committed:
+            self.serial += 1
+            self.zone = lifecycle.published(zone, self.policy, self.serial, self.now)
+
+        def rise() -> None:
+            self.down_until = 0.0
+            assert self.zone is not None
+            self.zone = observing.resumed(self._read_again(self.zone), self.now)
+            if committed:
+                self._publish(publication(self.zone, self.policy), self.zone)
+            self.look()
+
+        self.after(away, rise)
+
+    def _read_again(self, zone: ZoneKeys) -> ZoneKeys:
+        return keyjson.decoded(json.loads(json.dumps(keyjson.encoded(zone))))
 
     def _publish(self, what: Publication, zone: ZoneKeys) -> None:
         public = {key.ident: key.public for key in zone.keys}
@@ -328,7 +357,7 @@ class World:
         def rise() -> None:
             self.down_until = 0.0
             if self.zone is not None:
-                self.zone = keyjson.decoded(json.loads(json.dumps(keyjson.encoded(self.zone))))
+                self.zone = observing.resumed(self._read_again(self.zone), self.now)
             self._later_down()
             self.look()
 
@@ -474,8 +503,7 @@ class World:
         self.ds.serve("parent-1", there, self.climate.ds_ttl, self.now)
 
         def arrive() -> None:
-            if self.at_parent == there:
-                self.ds.serve("parent-2", there, self.climate.ds_ttl, self.now)
+            self.ds.serve("parent-2", there, self.climate.ds_ttl, self.now)
 
         self.after(self.policy.parent_propagation, arrive)
 

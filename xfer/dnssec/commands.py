@@ -8,6 +8,7 @@ signers' keys and for moving a zone from one signer to another are in `migration
 from __future__ import annotations
 
 import datetime
+from typing import Final
 
 import attrs
 
@@ -30,6 +31,9 @@ from xfer.dnssec.lifecycle import ROLES, SIGNED, NewKey, timing_of, with_new, wi
 from xfer.dnssec.timing import Facts
 from xfer.errors import StepRefused
 from xfer.wire import names
+
+MOST_KEYS: Final = 40
+"""Keys of a zone, old ones included, with which no further one is made in an emergency."""
 
 
 @attrs.frozen
@@ -229,6 +233,10 @@ def roll_compromised(
         raise StepRefused(step, f"the zone has no such key; it has {known}")
     if key.compromised:
         raise StepRefused(step, "that is under way already")
+    if len(zone.keys) >= MOST_KEYS:
+        raise StepRefused(
+            step, f"the zone has {len(zone.keys)} keys", "wait until some are gone from caches"
+        )
     keys = tuple(
         attrs.evolve(one, compromised=True) if one.ident == ident else one for one in zone.keys
     )

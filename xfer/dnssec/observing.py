@@ -84,6 +84,25 @@ def clock_set(zone: ZoneKeys, by: float) -> ZoneKeys:
     )
 
 
+def resumed(zone: ZoneKeys, now: float) -> ZoneKeys:
+    """The same after a restart: what not every secondary had by then may have reached nobody
+    before, so its waits begin now."""
+
+    def again(at: float | None, everywhere: float | None) -> float | None:
+        return at if at is None or everywhere is not None else max(at, now)
+
+    return attrs.evolve(
+        zone,
+        past_keysets=tuple(
+            attrs.evolve(past, at=again(past.at, past.everywhere)) for past in zone.past_keysets
+        ),
+        past_signers=tuple(
+            attrs.evolve(past, at=again(past.at, past.everywhere)) for past in zone.past_signers
+        ),
+        wanted_at=again(zone.wanted_at, zone.wanted_everywhere),
+    )
+
+
 def observed(zone: ZoneKeys, now: float, facts: Facts, timing: Timing) -> ZoneKeys:
     """The zone with what the facts tell, without what no cache can hold any more."""
     zone = attrs.evolve(
