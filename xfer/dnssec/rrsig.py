@@ -17,6 +17,7 @@ from xfer.wire.records import CDNSKEY, CDS, DNSKEY, DS, NS, NSEC, RRSIG, key_end
 from xfer.zone.snapshot import APEX
 
 _RRSIG: Final = bytes((0, RRSIG))
+_SIZES: Final = [bytes((size >> 8, size & 255)) for size in range(512)]
 _LENGTH: Final = [bytes((length,)) for length in range(64)]
 # RRsets by key, type and covered type.
 Old = dict[bytes, list[bytes]]
@@ -98,7 +99,7 @@ class Preparer:
         self._labels = len(labels(origin))
         self._ksks = ksks if ksks else zsks
         self._zsks = zsks
-        self._inception = four(inception)
+        self._tails = [four(inception) + signer for signer in self._signers]
         self._expiration = expiration
         self._jitter = jitter
         self._seed = seed
@@ -110,12 +111,16 @@ class Preparer:
         self._nsec = nsec
         self._key = b""
         self._wire = b""
+        self._next_key = b""
+        self._next_wire = b""
+        self._depth: int = 0  # labels of that name, without an asterisk
+        self._ends = b""  # when signatures at that name end, b"" where it was not worked out
+        self._fronts: list[dict[bytes, list[bytes]]] = [{} for _ in range(128)]  # by labels
         self._bitmaps: dict[bytes, bytes] = {}
         self.records: list[bytes] = []
         self.data: list[bytes] = []
         self.keys: list[int] = []
         self._heads: list[bytes] = []
-        self.made = 0  # signatures asked for in all
 
     def owner(self, key: bytes, group: list[bytes], status: int, after: bytes, old: Old) -> None:
         """Take all records of an owner name, which are published.
@@ -135,22 +140,35 @@ class Preparer:
             else:
                 self.records.extend(rrset)
         if self._nsec:
-            rdata = self.wire(after if after else APEX)
+            rdata = self._following(after if after else APEX)
             rdata += self.types(end, group, status, True, True)
             record = key + bytes((0, NSEC)) + self._negative_ttl + rdata
             self.rrset(key, wire, NSEC, [record], old)
 
     def wire(self, key: bytes) -> bytes:
-        """The wire name of an owner key; the last one is known, as it is asked for twice."""
+        """The wire name of an owner key, which is kept together with what depends on it."""
         if key != self._key:
             self._key = key
-            end = key.find(b"\0")
-            # Most names are one label below the apex, without an octet that is escaped.
-            if end > 0 and end == len(key) - 2 and b"\1" not in key:
-                self._wire = _LENGTH[end] + key[:end] + self.origin
-            else:
-                self._wire = wire_of(key, self.origin)
+            self._ends = b""
+            self._wire = self._next_wire if key == self._next_key else self._wire_of(key)
+            self._depth = self._labels + key.count(b"\0") - 1
+            if self._wire[:2] == b"\1*":
+                self._depth -= 1
         return self._wire
+
+    def _following(self, key: bytes) -> bytes:
+        """The wire name of the next name of the chain; most often it is asked for next."""
+        if key != self._next_key:
+            self._next_key = key
+            self._next_wire = self._wire_of(key)
+        return self._next_wire
+
+    def _wire_of(self, key: bytes) -> bytes:
+        end = key.find(b"\0")
+        # Most names are one label below the apex, without an octet that is escaped.
+        if end > 0 and end == len(key) - 2 and b"\1" not in key:
+            return _LENGTH[end] + key[:end] + self.origin
+        return wire_of(key, self.origin)
 
     def types(self, end: int, group: list[bytes], status: int, signed: bool, nsec: bool) -> bytes:
         """The bitmap of an owner name with these records, of a key of `end` octets.
@@ -192,40 +210,53 @@ class Preparer:
             wanted = self._zsks
         if not wanted:
             return
-        kind = first[end - 2 : end]
-        ttl = first[end : end + 4]
-        depth = key.count(b"\0") - 1 + self._labels
-        if wire[:2] == b"\1*":
-            depth -= 1
+        if key != self._key:
+            self.wire(key)
+        what = first[end - 2 : end + 4]  # type and TTL
+        fronts = self._fronts[self._depth].get(what)
+        if fronts is None:
+            fronts = self._known_fronts(what)
         have: list[bytes] = []
         if old:
             was = old.get(first[:end])
             if was is not None and was == rrset:
-                signatures = old.get(key + _RRSIG + kind)
+                signatures = old.get(key + _RRSIG + what[:2])
                 if signatures is not None:
                     have = signatures
         body = b""
-        expiration = b""
-        middle = bytes((depth,)) + ttl
         for i in wanted:
-            front = kind + self._idents[i] + middle
-            signer = self._signers[i]
+            front = fronts[i + 1]
             if have:
-                kept = self._fitting(have, key + _RRSIG + kind + ttl + front, signer)
+                kept = self._fitting(have, key + _RRSIG + what + front, self._signers[i])
                 if kept:
                     self.records.append(kept)
                     continue
             if not body:
-                body = _body(wire, kind, ttl, rrset, end + 4)
-                ends = self._expiration
-                if self._jitter > 0:
-                    ends -= (crc32(key, self._seed) & 0xFFFFFFFF) % (self._jitter + 1)
-                expiration = four(ends)
-            head = front + expiration + self._inception + signer
-            self._heads.append(key + _RRSIG + kind + ttl + head)
+                body = _body(wire + fronts[0], rrset, end + 4)
+                if not self._ends:
+                    ends = self._expiration
+                    if self._jitter > 0:
+                        ends -= (crc32(key, self._seed) & 0xFFFFFFFF) % (self._jitter + 1)
+                    self._ends = four(ends)
+            head = b"".join([front, self._ends, self._tails[i]])
+            self._heads.append(b"".join([key, _RRSIG, what, head]))
             self.data.append(head + body)
             self.keys.append(i)
-            self.made += 1
+
+    def _known_fronts(self, what: bytes) -> list[bytes]:
+        """What begins each record as it is signed, behind its owner: type, class, TTL; then by key
+        what begins the rdata of the RRSIG, up to where it ends. what: type and TTL."""
+        kind = what[:2]
+        ttl = what[2:]
+        middle = bytes((self._depth,)) + ttl
+        fronts = [kind + b"\0\1" + ttl]
+        for ident in self._idents:
+            fronts.append(kind + ident + middle)
+        known = self._fronts[self._depth]
+        if len(known) >= 1_000:
+            known.clear()
+        known[what] = fronts
+        return fronts
 
     def _fitting(self, have: list[bytes], start: bytes, signer: bytes) -> bytes:
         at = len(start)
@@ -253,16 +284,19 @@ class Preparer:
         return records
 
 
-def _body(wire: bytes, kind: bytes, ttl: bytes, rrset: list[bytes], start: int) -> bytes:
-    """An RRset as it is signed (RFC 4034 §3.1.8.1); start: where rdata begins in its records."""
-    front = wire + kind + b"\0\1" + ttl
+def _body(front: bytes, rrset: list[bytes], start: int) -> bytes:
+    """An RRset as it is signed (RFC 4034 §3.1.8.1); front: owner, type, class, TTL; start: where
+    rdata begins in its records."""
     if len(rrset) == 1:
-        size = len(rrset[0]) - start
-        return front + bytes((size >> 8, size & 255)) + rrset[0][start:]
+        rdata = rrset[0][start:]
+        return b"".join([front, _size(len(rdata)), rdata])
     parts: list[bytes] = []
     for record in rrset:
-        size = len(record) - start
         parts.append(front)
-        parts.append(bytes((size >> 8, size & 255)))
+        parts.append(_size(len(record) - start))
         parts.append(record[start:])
     return b"".join(parts)
+
+
+def _size(octets: int) -> bytes:
+    return _SIZES[octets] if octets < 512 else bytes((octets >> 8, octets & 255))
