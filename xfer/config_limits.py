@@ -85,8 +85,8 @@ class Limits:
         parse.integer(0, 10_000_000),
         "signatures that each process makes a second for answers of zones with compact or "
         "white-lies denial, in those of algorithm 13 (14: 10, RSA: 12, 16: 8 of them); a quarter "
-        "is kept for names that exist. Beyond that, clients are sent to TCP, and get SERVFAIL "
-        "there; 0: any number",
+        "is kept for names that exist, another for clients that come over TCP. Beyond that, "
+        "clients are sent to TCP, and get SERVFAIL there; 0: any number",
         5000,
     )
     ixfr_share: float = setting(

@@ -21,7 +21,7 @@ import dns.rdataset
 import dns.rdatatype
 import dns.rrset
 
-from xfer.answer.online import NXNAME, OnlineDenial
+from xfer.answer.online import EXISTS, NXNAME, OnlineDenial
 from xfer.answer.respond import Responder
 from xfer.dnssec.keys import SigningKey, make_key
 from xfer.dnssec.online import Lasting, OnlineSigner
@@ -90,7 +90,7 @@ def sign(plain: Snapshot, keys: Sequence[SigningKey], wall: float = NOW) -> Snap
         key, rtype, *_ = split(rrset[0])
         if any(key.startswith(cut[:-1]) and (key != cut or rtype != DS) for cut in cuts):
             continue
-        out += signer.sign(rrset, True)
+        out += signer.sign(rrset, EXISTS)
     return Snapshot(plain.origin, [Block.make(sorted(out), plain.spelling())])
 
 

@@ -6,6 +6,7 @@ import dns.name
 import pytest
 
 from tests.answer.online import LASTING, NOW, Clock
+from xfer.answer.online import EXISTS, OVER_UDP
 from xfer.dnssec.keys import make_key, verify
 from xfer.dnssec.online import OnlineSigner, cost_of, labels_of
 from xfer.dnssec.signatures import Signatures
@@ -20,7 +21,7 @@ A = [make(b"www\0\0", 1, 300, bytes(4))]
 def test_a_signature_holds_as_long_as_the_policy_says() -> None:
     key, clock = make_key(13, True), Clock()
     signer = OnlineSigner(ORIGIN, [key], True, LASTING, Signatures(0, 0, clock, clock))
-    (record,) = signer.sign(A, True)
+    (record,) = signer.sign(A, EXISTS)
     owner, rtype, covered, ttl, rdata = split(record)
     assert (owner, rtype, covered, ttl) == (b"www\0\0", RRSIG, 1, 300)
     assert rdata[:8] == b"\0\1\x0d\3" + (300).to_bytes(4, "big")
@@ -36,8 +37,8 @@ def test_signatures_of_other_keys_are_not_given() -> None:
     clock = Clock()
     shared = Signatures(1 << 16, 0, clock, clock)
     signers = [OnlineSigner(ORIGIN, [make_key(13, True)], True, LASTING, shared) for _ in range(2)]
-    assert signers[0].sign(A, True) != signers[1].sign(A, True)
-    assert signers[0].sign(A, True) == signers[0].sign(A, True)
+    assert signers[0].sign(A, EXISTS) != signers[1].sign(A, EXISTS)
+    assert signers[0].sign(A, EXISTS) == signers[0].sign(A, EXISTS)
     assert shared.drain() == {"made": 2, "again": 2}
     assert shared.drain() == {}
 
@@ -49,12 +50,12 @@ def test_the_dearer_a_signature_the_fewer_there_are() -> None:
     assert cost_of(make_key(8, True, bits=3072)) == pytest.approx(40.5)
     signatures = Signatures(0, 20, clock, clock)
     signer = OnlineSigner(ORIGIN, keys[:2], True, LASTING, signatures)
-    assert len(signer.sign(A, True)) == 2
-    signer.sign(A, True)
+    assert len(signer.sign(A, EXISTS)) == 2
+    signer.sign(A, EXISTS)
     with pytest.raises(SigningBusy, match=r"limits\.online_signatures"):
-        signer.sign(A, True)
+        signer.sign(A, EXISTS)
     clock.now += 1
-    signer.sign(A, False)
+    signer.sign(A, OVER_UDP)
 
 
 @pytest.mark.parametrize("name", [".", "a.", "*.", "*.a.", "a.*.b.", "x.y.z."])

@@ -88,7 +88,7 @@ def test_both_ways_sign_the_same() -> None:
 def test_beyond_the_limit_tcp_is_asked_for_and_fails_there() -> None:
     _, dispatcher = served(rate=4)
     answers = Answers(dispatcher, dispatcher.clock, lambda work: None, 1 << 20)
-    replies = [answers.answer(query(f"{n}.example.com."), str(CLIENT), 0) for n in range(4)]
+    replies = [answers.answer(query(f"{n}.example.com."), str(CLIENT), 0) for n in range(3)]
     last = read(replies[-1])
     assert last.flags & dns.flags.TC
     assert last.flags & dns.flags.AA
@@ -97,6 +97,8 @@ def test_beyond_the_limit_tcp_is_asked_for_and_fails_there() -> None:
     again = read(dispatcher.handle(wire, CLIENT, False).reply)
     assert again.flags & dns.flags.TC
     assert not again.authority
+    assert nsec(read(dispatcher.handle(wire, CLIENT, True).reply))
+    wire = query("last.example.com.")
     failed = read(dispatcher.handle(wire, CLIENT, True).reply)
     assert (failed.rcode(), extended(failed)) == (dns.rcode.SERVFAIL, 0)
     assert "limits.online_signatures" in str(failed.options[0])

@@ -50,7 +50,7 @@ class Denial:
     methods are of no use before. Where there is no NSEC3, the first step says False.
 
     online: whether proofs are made when somebody asks, and are no records of the version; compact:
-    and as RFC 9824 has it (`xfer.answer.online`).
+    and as RFC 9824 has it (`xfer.answer.online`); over_tcp: and for somebody who asks over TCP.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Denial:
         self.kind = Kind.NONE
         self.online = False
         self.compact = False
+        self.over_tcp = False
         self.snapshot = snapshot
         self._chain: Chain | None = None
         self._hashes: dict[bytes, bytes] = {}

@@ -25,8 +25,11 @@ from xfer.wire.records import DS, NS, NSEC, NSEC3, RRSIG, make, soa_fields, spli
 from xfer.zone.snapshot import APEX, Snapshot
 
 NXNAME: Final = 128
-# The RRSIG records of an RRset. The flag: whether it is one of those that the zone's size bounds.
-Sign = Callable[[list[bytes], bool], list[bytes]]
+# The RRSIG records of an RRset, for one of the reasons below.
+Sign = Callable[[list[bytes], int], list[bytes]]
+EXISTS: Final = 0  # its name is one that the zone has, of which there are only so many
+OVER_TCP: Final = 1  # any name may be asked for, but by somebody who really is there
+OVER_UDP: Final = 2  # any name, by anybody
 
 _MAX_NAME: Final = 255
 _MAX_LABEL: Final = 63
@@ -94,13 +97,17 @@ class OnlineDenial(Denial):
                 following = _first_below(wire, self.snapshot.origin)
         proof = [make(name, NSEC, self._ttl, following + bitmap_of(types))]
         if signed:
-            proof += self._sign(proof, source == name)
+            proof += self._signed(proof, source == name)
         return proof
 
     def signatures(self, name: bytes, records: list[bytes]) -> list[bytes]:
         """Those of what a wildcard gives, as if the name had it (RFC 9824 §3.3)."""
         given = [name + record[len(split(record)[0]) :] for record in records]
-        return self._sign(given, False)
+        return self._signed(given, False)
+
+    def _signed(self, records: list[bytes], exists: bool) -> list[bytes]:
+        reason = EXISTS if exists else OVER_TCP if self.over_tcp else OVER_UDP
+        return self._sign(records, reason)
 
     def _match(self, name: bytes) -> list[bytes]:
         """The NSEC3 record of a name that exists, signed."""
@@ -120,7 +127,7 @@ class OnlineDenial(Denial):
         after = number + 1 if number < _LAST else 0
         rdata = bytes((SHA1, 0, 0, 0, 0, SIZE)) + after.to_bytes(SIZE, "big") + bitmap
         proof = [make(owner_of(first), NSEC3, self._ttl, rdata)]
-        return proof + self._sign(proof, bounded)
+        return proof + self._signed(proof, bounded)
 
 
 def types_of(snapshot: Snapshot, name: bytes) -> list[int]:

@@ -33,16 +33,21 @@ class Responder:
         self.denial = denial
         self.reader = Reader(snapshot)
 
-    def respond(self, request: Request, limit: int, edns: Edns | None) -> bytes:
+    def respond(self, request: Request, limit: int, edns: Edns | None, tcp: bool = False) -> bytes:
         """The answer to a query at or below the apex.
 
         limit: octets for the whole message, room for a TSIG already taken off; edns: what our OPT
-        says, None without one. Raises SigningBusy where it would have to be signed and may not be.
+        says, None without one; tcp: whether it was asked over TCP. Raises SigningBusy where it
+        would have to be signed and may not be.
         """
         question = request.question
         do = edns is not None and edns.do
         co = edns is not None and edns.co
-        answer = look_up(self.reader, question.name, question.rtype, do, self.denial, co)
+        self.denial.over_tcp = tcp
+        try:
+            answer = look_up(self.reader, question.name, question.rtype, do, self.denial, co)
+        finally:
+            self.denial.over_tcp = False
         return render(request, answer, limit, edns)
 
 

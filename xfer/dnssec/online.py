@@ -63,8 +63,8 @@ class OnlineSigner:
         # What tells its signatures from those of other keys and zones.
         self._heads = origin + b"".join(struct.pack("!BH", key.algorithm, key.tag) for key in keys)
 
-    def sign(self, records: list[bytes], bounded: bool) -> list[bytes]:
-        """The RRSIG records of an RRset; bounded: whether it is of a name that the zone has.
+    def sign(self, records: list[bytes], reason: int) -> list[bytes]:
+        """The RRSIG records of an RRset; reason: one of those in `xfer.answer.online`.
 
         records: all of it, of one owner, type and TTL, in canonical order. Raises SigningBusy.
         """
@@ -73,11 +73,11 @@ class OnlineSigner:
         found = shared.get(key)
         if found is not None:
             return list(found)
-        shared.take(self._cost, bounded)
+        shared.take(self._cost, reason)
         now = shared.wall()
         made = self._make(records, int(now))
         until = now + self._lasting.refresh / 2
-        shared.put(key, Made(made, now - self._lasting.inception, until), bounded)
+        shared.put(key, Made(made, now - self._lasting.inception, until), reason)
         return list(made)
 
     def _make(self, records: list[bytes], now: int) -> tuple[bytes, ...]:

@@ -8,7 +8,8 @@ due. So what is given has always half of the refresh time left, where versions c
 Whoever asks for names that do not exist makes us sign; so a process makes no more than so many
 signatures a second, counted in those of algorithm 13 (`xfer.dnssec.online.COSTS`). A quarter of
 them is for what exists, whose number the zone bounds: no flood of random names stops NODATA and
-referrals.
+referrals. A second one is for that and for clients that come over TCP, where everybody is sent who
+gets no signature over UDP: no flood from forged addresses stops those.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final
 import attrs
 import structlog
 
+from xfer.answer.online import EXISTS
 from xfer.errors import SigningBusy
 
 log = structlog.get_logger()
@@ -26,7 +28,7 @@ log = structlog.get_logger()
 LIMIT_KEY: Final = "limits.online_signatures"
 SHARE: Final = 8  # of `limits.answer_memory`, one part in so many comes on top for signatures
 SECONDS_BETWEEN_LINES: Final = 60.0  # of the log
-RESERVED: Final = 0.25  # of the signatures, for names that exist
+RESERVED: Final = 0.25  # of the signatures: that are for what exists, and again for TCP
 _OVERHEAD: Final = 250  # octets that a remembered signature costs besides its own and its key's
 _SPARSE: Final = 8  # bits for first times, for each signature that there is room for
 _TYPICAL: Final = 500  # octets of a signature with all that it costs
@@ -107,12 +109,12 @@ class Signatures:
         self.again += 1
         return found.signatures
 
-    def put(self, key: bytes, made: Made, bounded: bool) -> None:
-        """Remember it; what is not bounded only when it comes for the second time in a while, so
-        that a flood of names that nobody asks for twice drives nothing out."""
+    def put(self, key: bytes, made: Made, reason: int) -> None:
+        """Remember it; of names that the zone has not, only when it comes for the second time in a
+        while, so that a flood of names that nobody asks for twice drives nothing out."""
         if self.memory == 0:
             return
-        if not bounded and key not in self._young:
+        if reason != EXISTS and key not in self._young:
             slot = hash(key) % (len(self._seen) << 3)
             bit = 1 << (slot & 7)
             if not self._seen[slot >> 3] & bit:
@@ -136,13 +138,13 @@ class Signatures:
             self._old, self._older = self._young, self._octets
             self._young, self._octets = {}, 0
 
-    def take(self, cost: float, bounded: bool) -> None:
+    def take(self, cost: float, reason: int) -> None:
         """Count signatures that are about to be made. Raises SigningBusy where they may not be."""
         if self.rate > 0:
             now = self.monotonic()
             self._left = min(self.rate, self._left + self.rate * max(0.0, now - self._filled))
             self._filled = now
-            floor = 0.0 if bounded else self.rate * RESERVED
+            floor = self.rate * RESERVED * reason
             if self._left <= floor:
                 self.refused += 1
                 if now >= self._told + SECONDS_BETWEEN_LINES:

@@ -214,7 +214,7 @@ class Dispatcher:
         edns = edns_for(request, self.payload, zone.expires_in(now))
         limit = self._room(request, signer, tcp)
         try:
-            return Handled(zone.responder(snapshot).respond(request, limit, edns))
+            return Handled(zone.responder(snapshot).respond(request, limit, edns, tcp))
         except SigningBusy as error:
             if tcp:
                 return self._error(message, request, SERVFAIL, EDE_OTHER, str(error))
