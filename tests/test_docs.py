@@ -60,6 +60,9 @@ COMMANDS = {
     "dnssec import",
     "dnssec export",
     "dnssec remove-key",
+    "dnssec migrate",
+    "dnssec foreign add",
+    "dnssec foreign remove",
     "tsig generate",
 }
 

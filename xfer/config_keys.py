@@ -222,6 +222,12 @@ class ZoneTable:
         None,
         "the defaults of [dnssec_policy.NAME]",
     )
+    other_signers: tuple[Endpoint, ...] = setting(
+        parse.several(parse.endpoint),
+        "servers of the zone's other signers (RFC 8901), asked for what they publish: "
+        "`xfer dnssec migrate` checks each step by that",
+        (),
+    )
     template: str | None = setting(parse.text, "template whose keys apply here", None, "none")
     file: str | None = setting(
         parse.text,

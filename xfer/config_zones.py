@@ -14,6 +14,7 @@ import attrs
 
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.config_keys import Dnssec, Role, SerialPolicy, ZonesFromTable, ZoneTable
+from xfer.config_parse import Endpoint
 from xfer.config_read import Raw, Reader, nearest
 from xfer.errors import WireError
 from xfer.idn import absolute, wire_name
@@ -28,7 +29,7 @@ class ZoneConfig:
 
     file: the zone file of a primary zone; declared_in: the config file that names the zone;
     allow_query: empty for anyone; serial: how versions made here get theirs; policy: of a
-    live-signed zone, None of others.
+    live-signed zone, None of others; other_signers: servers of those who sign it as well.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ZoneConfig:
     allow_query: tuple[Acl, ...] = ()
     serial: SerialPolicy = SerialPolicy.INCREMENT
     policy: DnssecPolicy | None = None
+    other_signers: tuple[Endpoint, ...] = ()
 
     @property
     def signed_here(self) -> bool:
@@ -205,6 +207,7 @@ class _Builder:
             serial=table.serial,
             allow_query=allow_query,
             policy=policy,
+            other_signers=table.other_signers,
         )
 
     def _policy(self, raw: Raw, table: ZoneTable) -> DnssecPolicy | None:

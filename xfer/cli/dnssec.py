@@ -139,7 +139,7 @@ def enable(
     control: ControlOption = None,
 ) -> None:
     """Sign a zone again whose signing was ended; `dnssec = "live-signed"` begins it."""
-    _order(zone, "/enable", {"joining": joining}, yes, dry_run, as_json, config, control)
+    do_order(zone, "/enable", {"joining": joining}, yes, dry_run, as_json, config, control)
 
 
 @app.command()
@@ -153,7 +153,7 @@ def disable(
     control: ControlOption = None,
 ) -> None:
     """Begin to end a zone's signing: its DS has to leave the parent first."""
-    _order(zone, "/disable", {"cancel": cancel}, yes, dry_run, as_json, config, control)
+    do_order(zone, "/disable", {"cancel": cancel}, yes, dry_run, as_json, config, control)
 
 
 @app.command()
@@ -166,7 +166,7 @@ def delete(
     control: ControlOption = None,
 ) -> None:
     """Serve a disabled zone without DNSSEC, once no cache holds its DS."""
-    _order(zone, "/delete", {}, yes, dry_run, as_json, config, control)
+    do_order(zone, "/delete", {}, yes, dry_run, as_json, config, control)
 
 
 @app.command()
@@ -194,7 +194,7 @@ def roll(
     if compromised and what.lower() == "algorithm":
         raise usage("expected the role of the compromised key, got algorithm")
     body = {"what": what.lower(), "compromised": compromised, "key": key}
-    _order(zone, "/roll", body, yes, dry_run, as_json, config, control)
+    do_order(zone, "/roll", body, yes, dry_run, as_json, config, control)
 
 
 @app.command()
@@ -210,7 +210,7 @@ def ds_seen(
     control: ControlOption = None,
 ) -> None:
     """Say that all of the parent's servers have the DS, and no other of this zone."""
-    _order(zone, "/ds-seen", {"keys": key or []}, yes, dry_run, as_json, config, control)
+    do_order(zone, "/ds-seen", {"keys": key or []}, yes, dry_run, as_json, config, control)
 
 
 @app.command()
@@ -223,7 +223,7 @@ def ds_gone(
     control: ControlOption = None,
 ) -> None:
     """Say that none of the parent's servers has a DS of this zone's keys any more."""
-    _order(zone, "/ds-gone", {}, yes, dry_run, as_json, config, control)
+    do_order(zone, "/ds-gone", {}, yes, dry_run, as_json, config, control)
 
 
 @app.command("import")
@@ -241,7 +241,7 @@ def import_(
 ) -> None:
     """Take keys over from BIND's key files, which the daemon has to be able to read."""
     body = {"files": [str(file.absolute()) for file in files]}
-    _order(zone, "/import", body, yes, dry_run, as_json, config, control)
+    do_order(zone, "/import", body, yes, dry_run, as_json, config, control)
 
 
 @app.command()
@@ -260,7 +260,7 @@ def export(
 ) -> None:
     """Copy private keys as BIND's key files; they belong to the daemon's user."""
     body = {"directory": str(output.absolute()), "keys": key or []}
-    _order(zone, "/export", body, yes, dry_run, as_json, config, control)
+    do_order(zone, "/export", body, yes, dry_run, as_json, config, control)
 
 
 @app.command()
@@ -274,7 +274,7 @@ def remove_key(
     control: ControlOption = None,
 ) -> None:
     """Forget a key that nobody can need; its files are put aside."""
-    _order(zone, "/remove-key", {"key": key}, yes, dry_run, as_json, config, control)
+    do_order(zone, "/remove-key", {"key": key}, yes, dry_run, as_json, config, control)
 
 
 # -- inside
@@ -303,7 +303,7 @@ def _records(
     raise typer.Exit(FAILED)
 
 
-def _order(
+def do_order(
     zone: str,
     rest: str,
     body: dict[str, Any],

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import xfer
-from xfer.cli import daemon, dnssec, journal, local, pull, tsig, zone
+from xfer.cli import daemon, dnssec, journal, local, migrate, pull, tsig, zone
 
 app = typer.Typer(
     name="xfer",
@@ -48,6 +48,8 @@ for command in (
 ):
     app.command(name=command.__name__.replace("_", "-"))(command)
 app.add_typer(zone.app)
+dnssec.app.command()(migrate.migrate)
+dnssec.app.add_typer(migrate.foreign)
 app.add_typer(dnssec.app)
 app.add_typer(journal.app)
 app.add_typer(tsig.app)

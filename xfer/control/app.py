@@ -31,6 +31,7 @@ from xfer.control.engine import (
     Refused,
 )
 from xfer.control.metrics import MEDIA_TYPE, exposition
+from xfer.control.migrate import add_migration
 from xfer.control.values import Problem, to_json
 from xfer.errors import (
     ConfigError,
@@ -87,6 +88,7 @@ def make_app(
     _add_routes(app, engine)
     add_editing(app, engine, BASE)
     add_dnssec(app, engine, BASE)
+    add_migration(app, engine, BASE)
     return app
 
 

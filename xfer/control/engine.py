@@ -10,7 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from xfer.server.dnssec_status import DnssecOrder, DnssecStatus, KeyRecords, Ordered
+from xfer.server.dnssec_status import (
+    DnssecOrder,
+    DnssecStatus,
+    KeyRecords,
+    MigrationStatus,
+    Ordered,
+)
 from xfer.server.edited import Conflict, Edited, EditText, RemovedZone, TooLarge
 from xfer.server.reasons import Reason, Weight
 from xfer.server.status import (
@@ -205,6 +211,29 @@ class EngineApi(Protocol):
         self, zone: str, order: Ordered, directory: Path, keys: Sequence[str]
     ) -> DnssecOrder:
         """Copy keys, all where none is named, as BIND's key files. Raises KeyRefused."""
+
+    async def migration_status(self, zone: str) -> MigrationStatus:
+        """Where the zone is between two signers, after asking both and the parent."""
+
+    async def migration_join(self, zone: str, order: Ordered) -> DnssecOrder:
+        """Begin to sign a zone that another signer serves. This and what follows raises
+        StepRefused for what is too early."""
+
+    async def migration_next(
+        self, zone: str, order: Ordered, step: str, servers: Sequence[str]
+    ) -> DnssecOrder:
+        """Take the next step; step: the one that is meant, "" for any; servers: names in NS."""
+
+    async def migration_leave(
+        self, zone: str, order: Ordered, servers: Sequence[str]
+    ) -> DnssecOrder:
+        """Our servers, by these names, have left the zone's NS: leave it to its other signer."""
+
+    async def foreign_add(self, zone: str, order: Ordered, text: str) -> DnssecOrder:
+        """Publish DNSKEYs of another signer, lines of a zone file. Raises KeyRefused."""
+
+    async def foreign_remove(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
+        """Take out a DNSKEY of another signer, by its ident or tag."""
 
     async def removed_zones(self, limit: int) -> list[RemovedZone]:
         """Up to `limit` zones that left the config and are still kept; those that go first."""

@@ -301,6 +301,24 @@ def _signer_gone(zone: ZoneKeys, timing: Timing, now: float, step: str) -> None:
         )
 
 
+def join(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+    """The zone as one that another signer serves now, and that we come to. Only where no validator
+    can have to do with what we serve: no DS of ours is, or was, at the parent."""
+    step = "join the zone's signer"
+    zone = _current(zone, policy, now, facts)
+    if zone.state not in SIGNED:
+        raise StepRefused(step, f"the zone is {zone.state.value}", "`enable` it")
+    if zone.joining:
+        raise StepRefused(step, "that is under way", stage(zone, policy, now, facts).says)
+    if own(zone.ds) or any(own(past.what) for past in zone.past_ds):
+        raise StepRefused(
+            step,
+            "validators go by a DS of ours, so the zone's servers are here already",
+            "give us the other signer's DNSKEYs (`xfer dnssec foreign add`)",
+        )
+    return attrs.evolve(zone, joining=True, multi_signer=True)
+
+
 def servers_added(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
     """The zone after the new signer's servers were added to the NS RRset."""
     _reached(zone, policy, now, facts, Stage.SERVERS_ADDED, "add the new signer's servers")

@@ -27,6 +27,7 @@ from xfer.server.changes import Changes
 from xfer.server.dispatch import Dispatcher
 from xfer.server.downstream import Downstream
 from xfer.server.editing import Editor, Rules
+from xfer.server.elsewhere import Elsewhere
 from xfer.server.executor import Executor
 from xfer.server.file_news import FileNews
 from xfer.server.handled import Handled, Notified, Sent
@@ -147,6 +148,7 @@ class Core:
             limits.answer_memory // SHARE, limits.online_signatures, clock.monotonic, clock.wall
         )
         self.parents = ParentWatch(clock, rng, limits.ds_queries_out)
+        self.elsewhere = Elsewhere(rng)
         pool = SignPool(nursery, limits.signing_processes)
         self.signers = Signers(
             journal,

@@ -149,3 +149,34 @@ class DnssecOrder:
     stake: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class MigrationSide:
+    """What one server said. side: "signer" or "parent"; ours, theirs: idents of the DNSKEYs that it
+    publishes, of our keys and others; ns: the zone's NS there; error: why it told nothing."""
+
+    side: str
+    server: str
+    ours: tuple[str, ...] = ()
+    theirs: tuple[str, ...] = ()
+    ns: tuple[str, ...] = ()
+    error: str = ""
+
+
+@attrs.frozen
+class MigrationStatus:
+    """Where a zone is between two signers.
+
+    stage: what comes next (`xfer.dnssec.migration.Stage`), says: what to do for it; at: not before
+    that time; direction: "joining", "leaving", "together" with another signer, or "alone"; sides:
+    what everybody said when asked just now; lacking: what does not go together, a sentence each.
+    """
+
+    zone: str
+    stage: str
+    says: str
+    at: float | None
+    direction: str
+    sides: tuple[MigrationSide, ...] = ()
+    lacking: tuple[str, ...] = ()

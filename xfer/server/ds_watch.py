@@ -43,6 +43,12 @@ class DsWatch:
         self.nursery.start_soon(self._ask, zone, signing, policy)
         return None
 
+    async def ask(self, zone: Zone, signing: Signing, policy: DnssecPolicy) -> None:
+        """Ask the parent for the DS now, where anybody is known to ask."""
+        if policy.parent:
+            signing.asking = True
+            await self._ask(zone, signing, policy)
+
     async def _ask(self, zone: Zone, signing: Signing, policy: DnssecPolicy) -> None:
         said = await self.parents.ask(zone.origin, policy)
         before = signing.said

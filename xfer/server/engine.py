@@ -19,10 +19,17 @@ from xfer.peers import Peer
 from xfer.server.comments import of_blocks
 from xfer.server.core import Core
 from xfer.server.dnssec_orders import DnssecOrders
-from xfer.server.dnssec_status import DnssecOrder, DnssecStatus, KeyRecords, Ordered
+from xfer.server.dnssec_status import (
+    DnssecOrder,
+    DnssecStatus,
+    KeyRecords,
+    MigrationStatus,
+    Ordered,
+)
 from xfer.server.edited import Edited, EditText, RemovedZone
 from xfer.server.editing import Order
 from xfer.server.history import Named
+from xfer.server.migrating import Migrations
 from xfer.server.reasons import Reason
 from xfer.server.secondaries import with_lag
 from xfer.server.status import (
@@ -54,6 +61,7 @@ class Engine:
         self._tcp = tcp
         self._history = core.history
         self._dnssec = DnssecOrders(core.signers, core.signers.store, core.executor, core.clock)
+        self._migrations = Migrations(core.signers, self._dnssec, core.elsewhere, core.clock)
 
     def busy(self) -> bool:
         return self._core.active > 0
@@ -260,6 +268,28 @@ class Engine:
         self, zone: str, order: Ordered, directory: Path, keys: Sequence[str]
     ) -> DnssecOrder:
         return await self._dnssec.export(self._zone(zone), order, directory, keys)
+
+    async def migration_status(self, zone: str) -> MigrationStatus:
+        return await self._migrations.status(self._zone(zone))
+
+    async def migration_join(self, zone: str, order: Ordered) -> DnssecOrder:
+        return await self._migrations.join(self._zone(zone), order)
+
+    async def migration_next(
+        self, zone: str, order: Ordered, step: str, servers: Sequence[str]
+    ) -> DnssecOrder:
+        return await self._migrations.next(self._zone(zone), order, step, servers)
+
+    async def migration_leave(
+        self, zone: str, order: Ordered, servers: Sequence[str]
+    ) -> DnssecOrder:
+        return await self._migrations.leave(self._zone(zone), order, servers)
+
+    async def foreign_add(self, zone: str, order: Ordered, text: str) -> DnssecOrder:
+        return await self._migrations.add_foreign(self._zone(zone), order, text)
+
+    async def foreign_remove(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
+        return await self._migrations.remove_foreign(self._zone(zone), order, key)
 
     async def reload(self) -> ReloadOutcome:
         outcome = await self._core.reload()

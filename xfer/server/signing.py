@@ -23,9 +23,9 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
-from xfer.dnssec import commands, lifecycle
+from xfer.dnssec import commands, lifecycle, migration
 from xfer.dnssec.keys import SigningKey
-from xfer.dnssec.keystate import ZoneKeys
+from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.publication import publication
 from xfer.dnssec.recipe import negative_ttl
@@ -144,6 +144,32 @@ class Signers:
             await self.executor.run(self.journal.set_mark, mark)
             signing.keys = keys
             await self.follow(zone)
+
+    async def join(self, zone: Zone, *, dry_run: bool = False) -> None:
+        """Begin to sign a zone that another signer serves now (`xfer.dnssec.migration`).
+
+        Raises StepRefused; Refused where the zone is not to be signed here, or has nothing to sign.
+        """
+        async with self.turn(zone):
+            signing, content = zone.signing, zone.content
+            if zone.removed or signing is None or content is None or signing.damaged:
+                why = signing.damaged if signing is not None else ""
+                raise Refused(f"{zone.name} cannot be signed here yet: {why or 'see `xfer why`'}")
+            policy, now = policy_of(zone), self.clock.wall()
+            facts = await self._facts(zone, signing, content)
+            if signing.keys is None or signing.keys.state is ZoneState.DELETED:
+                keys = commands.enable(zone.origin, now, facts, policy, signing.keys, joining=True)
+            else:
+                keys = migration.join(signing.keys, policy, now, facts)
+            if not dry_run:
+                signing.keys = keys
+                await self.follow(zone)
+
+    async def ask_parent(self, zone: Zone) -> None:
+        """Ask the parent for the zone's DS now, and take what it says into account."""
+        if zone.signing is not None:
+            await self.watch.ask(zone, zone.signing, policy_of(zone))
+            await self.look(zone)
 
     async def try_change(self, zone: Zone, change: Change) -> lifecycle.Step:
         """What `change` would bring about at once; raises as `change` does."""

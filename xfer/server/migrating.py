@@ -1,0 +1,372 @@
+"""Orders of a migration between two signers of a zone: asking everybody, then the next step.
+
+The way is that of `xfer.dnssec.migration`. Before anything is done, the other signer's servers and
+the parent's are asked what they publish (`xfer.server.elsewhere`), and a step counts only where all
+of them say what it needs (`xfer.dnssec.agreement`). The keys of the other signer that we publish
+come from the operator or in the zone's content, never from these answers, which nobody has signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+import structlog
+
+from xfer.clock import Clock
+from xfer.config_dnssec import DnssecPolicy
+from xfer.dnssec import agreement, commands, lifecycle, migration, observing
+from xfer.dnssec.ds_values import dnskey_from_text
+from xfer.dnssec.elsewhere import RrsetAnswer, Sides
+from xfer.dnssec.keystate import KeyState, ZoneKeys
+from xfer.dnssec.migration import ORDER, Next, Stage
+from xfer.dnssec.parent import ds_text
+from xfer.dnssec.timing import FOREVER, Facts
+from xfer.errors import KeyRefused, StepRefused, WireError
+from xfer.idn import absolute, wire_name
+from xfer.server.dnssec_orders import DnssecOrders
+from xfer.server.dnssec_status import DnssecOrder, MigrationSide, MigrationStatus, Ordered
+from xfer.server.elsewhere import Elsewhere
+from xfer.server.signing import Change, Signers
+from xfer.server.signing_terms import policy_of
+from xfer.server.status import Refused
+from xfer.server.zones import Zone
+from xfer.wire import names
+from xfer.wire.records import DNSKEY, NS, split
+from xfer.zone.snapshot import APEX
+
+log = structlog.get_logger()
+
+MOST_RECORDS = 100  # DNSKEYs in one order
+
+
+@attrs.define(eq=False)
+class Migrations:
+    """What operators may ask of zones that have several signers, or change theirs."""
+
+    signers: Signers
+    orders: DnssecOrders
+    elsewhere: Elsewhere
+    clock: Clock
+
+    async def status(self, zone: Zone) -> MigrationStatus:
+        """Where the zone is between signers, after asking both sides and the parent."""
+        sides = await self._look(zone)
+        keys = _keys(zone)
+        found: list[Next] = []
+
+        def look(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            found.append(migration.stage(keys, policy, now, facts))
+            return keys
+
+        await self.signers.try_change(zone, look)
+        at = found[0].at
+        return MigrationStatus(
+            zone.name,
+            found[0].stage.value,
+            found[0].says,
+            None if at == FOREVER else at,
+            _direction(keys),
+            tuple(_told(zone, keys, sides)),
+            tuple(_lacking(zone, keys, sides, found[0].stage)),
+        )
+
+    async def join(self, zone: Zone, order: Ordered) -> DnssecOrder:
+        """Begin to sign a zone that another signer serves."""
+        await self._look(zone)
+        await self.signers.join(zone, dry_run=order.dry_run)
+        return await self._ordered(zone, order, "join the zone's signer")
+
+    async def next(
+        self, zone: Zone, order: Ordered, step: str = "", servers: Sequence[str] = ()
+    ) -> DnssecOrder:
+        """Take the next step. step: the one that is meant, "" for whichever is next; servers: names
+        of those that were added to the zone's NS RRset, or taken from it.
+
+        Raises StepRefused where that is too early, with the reason.
+        """
+        named = _names(servers)
+        sides = await self._look(zone)
+        did: list[str] = []
+
+        def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            found = migration.stage(keys, policy, now, facts)
+            _in_turn(found, step, now)
+            changed = self._take(zone, keys, policy, now, facts, found, sides, named)
+            did[:] = [_DID[found.stage]]
+            return changed
+
+        await self.signers.try_change(zone, change)
+        if not order.dry_run:
+            await self.signers.change(zone, change)
+        return await self._ordered(zone, order, did[0])
+
+    async def leave(self, zone: Zone, order: Ordered, servers: Sequence[str]) -> DnssecOrder:
+        """We are the signer that goes: `servers` are ours, and have left the zone's NS RRset."""
+        named = _names(servers)
+        sides = await self._look(zone)
+        step = "leave the zone to its other signer"
+
+        def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            if keys.leaving:
+                says = migration.stage(keys, policy, now, facts).says
+                raise StepRefused(step, "that is under way", says)
+            ttl = agreement.delegation_ttl(sides, _ns(zone))
+            changed = migration.servers_moved(keys, policy, now, facts, ttl, leaving=True)
+            _all_there(sides, zone, keys, step)
+            _refuse(step, _servers(sides, zone, named, there=False))
+            return changed
+
+        await self.signers.try_change(zone, change)
+        if not order.dry_run:
+            await self.signers.change(zone, change)
+        return await self._ordered(zone, order, step)
+
+    async def add_foreign(self, zone: Zone, order: Ordered, text: str) -> DnssecOrder:
+        """Publish DNSKEYs of another signer, lines of a zone file. Raises KeyRefused."""
+        keys = dnskeys_of(zone, text)
+
+        def change(state: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            for one in keys:
+                state = migration.add_foreign(state, one, now, policy)
+            return state
+
+        return await self._do(zone, order, f"publish {_listed(keys)}", change)
+
+    async def remove_foreign(self, zone: Zone, order: Ordered, named: str) -> DnssecOrder:
+        """Take out a DNSKEY of another signer, by its ident or tag."""
+        given = _keys(zone).foreign
+        found = [
+            key.public
+            for key in given
+            if named in (commands.ident_of(key.public), commands.ident_of(key.public)[4:])
+        ]
+        if len(found) != 1:
+            known = _listed(key.public for key in given) or "none"
+            raise StepRefused(
+                f"take out {named[:40]}", f"we were given {known} of other signers' DNSKEYs"
+            )
+
+        def change(state: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            return migration.remove_foreign(state, found[0], policy, now, facts)
+
+        return await self._do(zone, order, f"take out {_listed(found)}", change)
+
+    # -- inside
+
+    async def _do(self, zone: Zone, order: Ordered, did: str, change: Change) -> DnssecOrder:
+        await self.signers.try_change(zone, change)
+        if not order.dry_run:
+            await self.signers.change(zone, change)
+        return await self._ordered(zone, order, did)
+
+    async def _ordered(self, zone: Zone, order: Ordered, did: str) -> DnssecOrder:
+        if not order.dry_run:
+            log.info("dnssec order", zone=zone.name, order=did, by=order.by)
+        return DnssecOrder(zone.name, did, order.dry_run, self.orders.status(zone))
+
+    async def _look(self, zone: Zone) -> Sides:
+        """Ask everybody; what the parent has as DS goes into the zone's state."""
+        if zone.signing is None:
+            raise Refused(
+                f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
+            )
+        await self.signers.ask_parent(zone)
+        return await self.elsewhere.ask(
+            zone.origin, zone.config.other_signers, policy_of(zone).parent
+        )
+
+    def _take(
+        self,
+        zone: Zone,
+        keys: ZoneKeys,
+        policy: DnssecPolicy,
+        now: float,
+        facts: Facts,
+        found: Next,
+        sides: Sides,
+        named: Sequence[bytes],
+    ) -> ZoneKeys:
+        """The state after the step that is next. Raises StepRefused."""
+        step = _DID[found.stage]
+        if found.stage is Stage.KEYS_THERE:
+            _refuse(step, agreement.keys_there(sides, _zone_signers(keys)), "`xfer dnssec zsk`")
+            for key in _zone_signers(keys):
+                keys = migration.share(keys, key.ident, now)
+            return keys
+        if found.stage is Stage.SERVERS_ADDED:
+            _all_there(sides, zone, keys, step)
+            _refuse(step, _servers(sides, zone, named, there=True))
+            return migration.servers_added(keys, policy, now, facts)
+        if found.stage is Stage.SERVERS_MOVED:
+            _all_there(sides, zone, keys, step)
+            _refuse(step, _servers(sides, zone, named, there=False))
+            ttl = agreement.delegation_ttl(sides, _ns(zone))
+            return migration.servers_moved(keys, policy, now, facts, ttl, leaving=False)
+        if found.stage is Stage.DS_TAKEN and keys.leaving and keys.state in lifecycle.SIGNED:
+            return migration.leave(keys, policy, now, facts)
+        if found.stage is Stage.KEYS_TAKEN and keys.leaving:
+            _refuse(step, agreement.keys_gone_there(sides, keys.keys))
+            return commands.delete(keys, policy, now, facts)
+        if found.stage is Stage.KEYS_TAKEN and keys.foreign:
+            for given in keys.foreign:
+                keys = migration.remove_foreign(keys, given.public, policy, now, facts)
+            return keys
+        # What is left is done by others, and seen as soon as it is.
+        raise StepRefused(step, "it is not seen yet", _how(keys, found, facts))
+
+
+def _how(keys: ZoneKeys, found: Next, facts: Facts) -> str:
+    if found.stage in (Stage.DS_ADDED, Stage.DS_TAKEN):
+        told = "nobody has said" if facts.ds is None else ds_text(facts.ds.rdata)
+        return f"{found.says} (the parent: {told})"
+    if found.stage is Stage.KEYS_TAKEN and observing.strangers(keys, facts):
+        return f"{found.says}: they come in its content"
+    return found.says
+
+
+def _in_turn(found: Next, step: str, now: float) -> None:
+    """Refuse a step that is not the next one, or whose time has not come."""
+    if step:
+        wanted = Stage(step)
+        if ORDER.index(found.stage) < ORDER.index(wanted):
+            first = f"{found.stage.value} comes first: {found.says}"
+            raise StepRefused(_DID[wanted], "it is too early", first, found.at)
+        if found.stage is not wanted:
+            raise StepRefused(_DID[wanted], "that is done already", found.says)
+    if found.stage is Stage.DONE:
+        raise StepRefused(_DID[Stage.DONE], found.says)
+    if found.at is not None and found.at > now:
+        at = None if found.at == FOREVER else found.at
+        raise StepRefused(_DID[found.stage], "it is too early", found.says, at)
+
+
+def _all_there(sides: Sides, zone: Zone, keys: ZoneKeys, step: str) -> None:
+    """Refuse what leads validators to both signers while one lacks the other's keys."""
+    _refuse(step, agreement.keys_there(sides, _zone_signers(keys)), "`xfer dnssec zsk`")
+    ours = [key.public for key in keys.keys]
+    _refuse(step, agreement.keys_here(sides, _published(zone), ours), "`xfer dnssec foreign add`")
+
+
+def _refuse(step: str, lacking: Sequence[str], first: str = "") -> None:
+    if lacking:
+        raise StepRefused(step, "; ".join(dict.fromkeys(lacking)), first)
+
+
+def _servers(sides: Sides, zone: Zone, named: Sequence[bytes], *, there: bool) -> list[str]:
+    if not named:
+        what = "added" if there else "taken out"
+        return [f"say which servers were {what}, by their names in NS (`--ns`)"]
+    return agreement.servers(sides, _ns(zone), named, there=there)
+
+
+def _lacking(zone: Zone, keys: ZoneKeys, sides: Sides, stage: Stage) -> list[str]:
+    """What the two sides lack of each other where that is known to matter."""
+    if stage is Stage.DONE or keys.moved_at is not None:
+        return agreement.unanswered(sides) if stage is not Stage.DONE else []
+    ours = [key.public for key in keys.keys]
+    lacking = agreement.keys_there(sides, _zone_signers(keys))
+    lacking += agreement.keys_here(sides, _published(zone), ours)
+    return list(dict.fromkeys(lacking))
+
+
+def _told(zone: Zone, keys: ZoneKeys, sides: Sides) -> list[MigrationSide]:
+    """What each server says, in words."""
+    ours = {key.public: key.ident for key in keys.keys}
+    found = []
+    for said in sides.signers:
+        has = said.dnskeys.rdata if said.dnskeys is not None else frozenset()
+        mine = sorted(ours[one] for one in has if one in ours)
+        theirs = sorted(commands.ident_of(one) for one in has if one not in ours and len(one) > 4)
+        found.append(
+            MigrationSide(
+                "signer", said.server, tuple(mine), tuple(theirs), _ns_text(said.ns), said.error
+            )
+        )
+    for parent in sides.parent:
+        found.append(
+            MigrationSide("parent", parent.server, (), (), _ns_text(parent.ns), parent.error)
+        )
+    return found
+
+
+def _ns_text(answer: RrsetAnswer | None) -> tuple[str, ...]:
+    return () if answer is None else tuple(sorted(names.to_text(one) for one in answer.rdata))
+
+
+def _direction(keys: ZoneKeys) -> str:
+    if keys.leaving:
+        return "leaving"
+    if keys.joining:
+        return "joining"
+    return "together" if keys.multi_signer else "alone"
+
+
+def _zone_signers(keys: ZoneKeys) -> tuple[KeyState, ...]:
+    return tuple(key for key in keys.serving() if key.role.signs_zone)
+
+
+def _published(zone: Zone) -> list[bytes]:
+    served = zone.snapshot.rrset(APEX, DNSKEY) if zone.snapshot is not None else ()
+    return [split(record)[4] for record in served]
+
+
+def _ns(zone: Zone) -> RrsetAnswer:
+    """The NS RRset that we serve."""
+    served = zone.snapshot.rrset(APEX, NS) if zone.snapshot is not None else ()
+    fields = [split(record) for record in served]
+    ttl = max((one[3] for one in fields), default=0)
+    return RrsetAnswer(frozenset(one[4] for one in fields), ttl)
+
+
+def _names(texts: Sequence[str]) -> tuple[bytes, ...]:
+    try:
+        return tuple(names.lower(wire_name(absolute(text))) for text in texts)
+    except WireError as error:
+        raise Refused(f"expected names of servers: {error}") from error
+
+
+def dnskeys_of(zone: Zone, text: str) -> list[bytes]:
+    """Rdata of the DNSKEYs in text: a record a line, as `xfer dnssec zsk`, BIND's .key files and
+    `dig +nosplit +noall +answer` have it. Raises KeyRefused."""
+    found = []
+    for line in text.splitlines():
+        words = line.split(";", 1)[0].split()
+        if not words:
+            continue
+        kinds = [number for number, word in enumerate(words) if word.upper() == "DNSKEY"]
+        if not kinds or kinds[0] == 0:
+            raise KeyRefused("lines `OWNER [TTL] [IN] DNSKEY 256 3 13 …`", repr(line[:80]))
+        if absolute(words[0]).lower() != absolute(zone.name).lower():
+            raise KeyRefused(f"DNSKEYs of {zone.name}", f"one of {words[0][:80]}")
+        found.append(dnskey_from_text(" ".join(words[kinds[0] + 1 :])).rdata)
+    if not 0 < len(found) <= MOST_RECORDS:
+        raise KeyRefused(f"1 to {MOST_RECORDS} DNSKEYs", str(len(found)))
+    return found
+
+
+def _listed(keys: Iterable[bytes]) -> str:
+    return " and ".join(f"DNSKEY {commands.ident_of(one)}" for one in keys)
+
+
+def _keys(zone: Zone) -> ZoneKeys:
+    signing = zone.signing
+    if signing is None or signing.keys is None:
+        why = signing.error if signing is not None else ""
+        raise Refused(
+            f"{zone.name} has no keys yet: {why or 'it is not signed here'}; `xfer dnssec migrate "
+            f"{zone.name} join` begins where another signer serves it now"
+        )
+    return signing.keys
+
+
+_DID = {
+    Stage.KEYS_THERE: "take our keys as published by the other signer",
+    Stage.KEYS_HERE: "take the other signer's keys as published here",
+    Stage.DS_ADDED: "take the DS of both signers as there",
+    Stage.SERVERS_ADDED: "take the new signer's servers as added",
+    Stage.SERVERS_MOVED: "take the old signer's servers as gone",
+    Stage.DS_TAKEN: "have the old signer's DS taken from the parent",
+    Stage.KEYS_TAKEN: "take the old signer's keys out",
+    Stage.DONE: "take a step of a migration",
+}
