@@ -223,6 +223,15 @@ def test_a_daemon_and_its_worker_processes_sign_online(
                 answer = unbound.ask(absolute(name), rtype)
                 assert answer.flags & dns.flags.AD, (name, rtype)
                 assert rcode is None or answer.rcode() == rcode
+            # So it is after a restart, with the same keys.
+            daemon.kill()
+            daemon.launch()
+            daemon.wait_serving("example.com.", 2)
+            assert _keys(daemon) == keys
+            for name, rtype in (("no3", "A"), ("new.ent2", "AAAA"), ("z.wild", "TXT")):
+                assert unbound.ask(absolute(name), rtype).flags & dns.flags.AD, (name, rtype)
+            for number in range(10):
+                assert unbound.ask(absolute(f"later{number}"), "A").flags & dns.flags.AD
             deadline = time.monotonic() + 20
             while _signed(daemon).get("made", 0) < 10:
                 assert time.monotonic() < deadline
