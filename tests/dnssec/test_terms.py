@@ -215,3 +215,17 @@ def test_what_does_not_go_together_is_refused() -> None:
         Denial("nsec3", 0, b"x" * 256)
     with pytest.raises(ValueError, match="kind"):
         Denial("nsec4")
+
+
+def test_another_key_of_the_same_tag_signs_all_anew(first: Snapshot) -> None:
+    class Twin:
+        """As the KSK, but another key."""
+
+        ident, tag, algorithm = KSK.ident, KSK.tag, KSK.algorithm
+        public = KSK.public[:-1] + bytes([KSK.public[-1] ^ 1])
+        sign = staticmethod(key(13, True, 3).sign)
+
+    on = attrs.evolve(terms(), ksks=(Twin(),))  # type: ignore[arg-type]
+    signed, signer = change(first, terms(), on)
+    assert signer.whole
+    assert not {r for r in first.records() if split(r)[1] == RRSIG} & set(signed.records())

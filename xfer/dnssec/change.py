@@ -50,7 +50,11 @@ class ChangeSigner:
     ) -> None:
         self._published = published
         self._policy = policy or Policy()
-        self._given = (content, terms, serial, now, rng, published, self._policy)
+        # A signature is known by the algorithm and tag of its key, so of two keys that share those
+        # none is used again.
+        clash = old_terms is not None and _clash(old_terms, terms)
+        reused = None if clash else published
+        self._given = (content, terms, serial, now, rng, reused, self._policy)
         self._zonemd = terms.zonemd
         self._digest: DigestSigner | None = None
         apex = Apex(content, apex_extra(terms), serial, terms.zonemd)
@@ -63,6 +67,7 @@ class ChangeSigner:
         if (
             old_terms is None
             or touched is None
+            or clash
             or differ_everywhere(old_terms, terms)
             or negative_ttl(published.soa) != self.recipe.negative_ttl
             # Hashed owner names of its own stand in the way of looking for neighbours.
@@ -175,3 +180,9 @@ def differ_everywhere(old: Terms, new: Terms) -> bool:
         or old.unsigned != new.unsigned
         or {key.public for key in old.zsks} != {key.public for key in new.zsks}
     )
+
+
+def _clash(old: Terms, new: Terms) -> bool:
+    """Whether a key was replaced by another one of the same algorithm and tag."""
+    was = {key.ident: key.public for key in old.keys}
+    return any(was.get(key.ident, key.public) != key.public for key in new.keys)
