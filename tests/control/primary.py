@@ -85,6 +85,7 @@ def running(path: Path) -> Iterator[Core]:
                     if not zone.secondary:
                         await core.read_file(zone)
                 nursery.start_soon(core.removed.run)
+                nursery.start_soon(core.signers.reminders.run)
                 tcp = TcpService(core.dispatcher, core.outgoing.run, core.notified, 1, 1, 1)
                 serve = partial(serve_control, import_limit=config.limits.import_body)
                 await nursery.start(serve, Engine(core, tcp), config.server.control)

@@ -23,7 +23,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
-from xfer.dnssec import commands, lifecycle, migration
+from xfer.dnssec import commands, lifecycle, migration, observing
 from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.online import Lasting, OnlineSigner
@@ -109,6 +109,8 @@ class Signers:
             return Signing(damaged=str(error))
         if found is None and zone.config.signed_here:
             return Signing()
+        if found is not None and found.keys is not None:
+            found.keys = observing.resumed(found.keys, self.clock.wall())
         return found
 
     async def online(self, zone: Zone, signing: Signing) -> OnlineSigner | None:
@@ -281,9 +283,12 @@ class Signers:
             log.info("keys", zone=zone.name, kind=event.kind, key=event.key, says=event.says)
         await self._put_away(zone, before, signing.keys or keys)
         if step.publish:  # what comes after that has its own time
+            now = self.clock.wall()
             keys = signing.keys or keys
             step = lifecycle.advance(keys, policy, now, await self._facts(zone, signing, content))
             signing.todo = step.todo
+            if step.publish or step.generate:  # without a wait before it
+                return now
         times = [
             step.next_at,
             signing.renew_at,
@@ -423,7 +428,8 @@ class Signers:
         started = self.clock.monotonic()
         serial = await self._serial(zone, content, now)
         made = await self.work.make(zone, signing, content, terms, serial, now)
-        keys = lifecycle.published(keys, policy_of(zone), serial, now)
+        # Signing takes its time, and waits begin when the version is served.
+        keys = lifecycle.published(keys, policy_of(zone), serial, self.clock.wall())
         print_ = fingerprint(terms, policy_of(zone).denial)
         source = f"signed here, content {content.serial}" if terms.apex else "signatures taken out"
         candidate = Candidate(
