@@ -46,7 +46,7 @@ lint: .venv/deps ## ruff: rules and layout
 types: .venv/deps ## mypy --strict
 	$(BIN)/mypy
 
-bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table (ARGS='--only latency', ixfr, zones: changes; answers, replacing: queries)
+bench: .venv/kernel ## xfer beside BIND, Knot and NSD: one table (ARGS='--only latency', ixfr, zones: changes; answers, replacing: queries; signing)
 	bind-lab/install peers
 	$(BIN)/python -m tests.bench $(ARGS)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.bench import answers_table, changes_table, table, zone, zones
+from tests.bench import answers_table, changes_table, signed, signed_table, table, zone, zones
 from tests.bench.answers import ONE_WORKER
 from tests.bench.changes import SERVERS
 from tests.bench.changes_table import Report
@@ -26,6 +26,7 @@ from tests.peers import TsigKey
 WHOLE = ("sender", "receiver", "udp", "pure")
 CHANGES = ("latency", "ixfr", "zones")
 ANSWERS = ("answers", "replacing")
+SIGNING = ("signing",)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -35,8 +36,10 @@ def parse_arguments() -> argparse.Namespace:
         help="zone sizes (10000,100000,1000000; latency: 10000,1000000; others: 1000000)",
     )
     parser.add_argument("--rounds", type=int, help="rounds, interleaved (5; with most of --only 2)")
-    parser.add_argument("--only", choices=[*WHOLE, *CHANGES, *ANSWERS])
-    parser.add_argument("--changes", type=int, default=100, help="latency: changes a round")
+    parser.add_argument("--only", choices=[*WHOLE, *CHANGES, *ANSWERS, *SIGNING])
+    parser.add_argument(
+        "--changes", type=int, default=100, help="latency, signing: changes a round"
+    )
     parser.add_argument("--zones", help="zones: how many (100000; 10000 with --quick)")
     parser.add_argument("--rest", type=float, help="zones: seconds at rest (30; 5 with --quick)")
     parser.add_argument("--delta", type=int, default=1000, help="ixfr: changes in a delta")
@@ -50,15 +53,18 @@ def parse_arguments() -> argparse.Namespace:
     )
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.records = arguments.records or "10000,100000"
+        quick = "10000" if arguments.only in SIGNING else "10000,100000"
+        arguments.records = arguments.records or quick
         arguments.rounds = arguments.rounds or 1
         arguments.slack = arguments.slack or 4.0
     arguments.zones = arguments.zones or ("10000" if arguments.quick else "100000")
     arguments.rest = arguments.rest or (5.0 if arguments.quick else 30.0)
-    largest = "1000000" if arguments.only in ("ixfr", *ANSWERS) else None
+    largest = "1000000" if arguments.only in ("ixfr", *ANSWERS, *SIGNING) else None
     sizes = {"latency": "10000,1000000"}.get(arguments.only, largest or "10000,100000,1000000")
     arguments.records = arguments.records or sizes
-    arguments.rounds = arguments.rounds or (2 if arguments.only in (*CHANGES, *ANSWERS) else 5)
+    arguments.rounds = arguments.rounds or (
+        2 if arguments.only in (*CHANGES, *ANSWERS, *SIGNING) else 5
+    )
     return arguments
 
 
@@ -69,6 +75,8 @@ def contestants(arguments: argparse.Namespace) -> list[str]:
         return list(answers_table.MAKERS)
     if arguments.only == "replacing":
         return ["xfer", ONE_WORKER]
+    if arguments.only in SIGNING:
+        return list(signed.NAMES)
     if arguments.only in CHANGES:
         return list(MANY if arguments.only == "zones" else SERVERS)
     if arguments.only in (None, "pure"):
@@ -128,6 +136,8 @@ def run_changes(arguments: argparse.Namespace) -> Report:
         return answers_table.answers(counts, names, arguments.rounds, slack)
     if arguments.only == "replacing":
         return answers_table.replacing(counts, names, slack)
+    if arguments.only in SIGNING:
+        return signed_table.signing(counts, names, arguments.rounds, arguments.changes, slack)
     if arguments.only == "latency":
         return changes_table.latency(counts, names, arguments.rounds, arguments.changes, slack)
     return changes_table.ixfr(counts, names, arguments.rounds, arguments.delta, 5, slack)
@@ -147,7 +157,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
     print(f"load average before: {load:.1f}" + (" - the machine is not ours" if load > 1 else ""))
-    if arguments.only in (*CHANGES, *ANSWERS):
+    if arguments.only in (*CHANGES, *ANSWERS, *SIGNING):
         return report(run_changes(arguments), arguments)
     results = run(arguments)
     for line in table.lines(results):

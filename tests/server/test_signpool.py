@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -74,7 +75,7 @@ async def gone(pids: list[int]) -> None:
 @pytest.mark.parametrize("denial", [Denial(), Denial("nsec3", opt_out=True)], ids=lambda d: d.kind)
 def test_processes_make_what_the_daemon_would(denial: Denial) -> None:
     on = terms(denial)
-    pids = []
+    pids: list[int] = []
 
     async def use(pool: SignPool) -> None:
         here: list[int] = []
@@ -236,12 +237,12 @@ def test_a_process_forgets_keys_with_their_job_and_answers_what_it_cannot_do() -
     (portion,) = portions
     jobs, frames = Jobs(), Frames()
 
-    def answer(command: bytes) -> list[object]:
+    def answer(command: bytes) -> list[Any]:
         (values,) = Frames().feed(command)
         return [told for octets in jobs.take(*values) for told in frames.feed(octets)]
 
     assert answer(packed_job(7, signer.recipe, ON.keys)) == []
-    ((job, number, records, made),) = answer(packed_portion(7, portion))  # type: ignore[misc]
+    ((job, number, records, made),) = answer(packed_portion(7, portion))
     assert (job, number, made) == (7, 0, sign_here(signer.recipe, signer.signs, portion).made)
     assert len(records) > 1_000
     assert answer(packed_forget(7)) == []
