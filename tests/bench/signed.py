@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
+import dns.exception
 import dns.message
 import dns.query
 
@@ -202,7 +203,10 @@ def _all_signed(server: Server) -> bool:
         return True
     # What it notes at the apex for each key: algorithm, tag, whether it goes, whether it is done.
     query = dns.message.make_query(zone.ZONE, "TYPE65534", use_edns=True)
-    answer = dns.query.udp(query, server.address, 2.0, server.port).answer
+    try:
+        answer = dns.query.udp(query, server.address, 2.0, server.port).answer
+    except dns.exception.Timeout:
+        return False  # it is busy
     notes = [rdata.to_wire() for rrset in answer for rdata in rrset]
     done = [note for note in notes if len(note) == 5 and note[0] and note[4] == 1]
     return len(done) == len(notes) == 2
