@@ -35,6 +35,8 @@ from xfer.wire.names import from_text
 from xfer.zone.check import Policy
 from xfer.zone.zonefile import read_zone_text
 
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
 CHILD = """\
 $ORIGIN sub.example.com.
 $TTL 300
