@@ -19,9 +19,12 @@ from xfer.errors import KeyRefused, StepRefused
 from xfer.server.core import Core
 from xfer.server.dnssec_orders import DnssecOrders
 from xfer.server.dnssec_status import DsMatch, Ordered
-from xfer.server.status import NoSuchKey, Refused
+from xfer.server.status import NoSuchKey, Refused, ZoneStatus
+from xfer.server.status import ZoneState as Served
+from xfer.server.why import reasons
 from xfer.server.zones import Zone
 from xfer.wire import names
+from xfer.zone.zonefile import zone_file_pieces
 
 DO = Ordered("somebody")
 LOOK = Ordered("somebody", True)
@@ -387,3 +390,69 @@ def secret_words(directory: Path) -> set[str]:
             if name == "PrivateKey":
                 found.add(value)
     return found
+
+
+def test_a_zone_that_comes_signed_goes_on_with_its_keys_once_they_are_imported(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    theirs = SignedWorld(tmp_path / "theirs")
+    text: list[str] = []
+
+    async def sign(orders: DnssecOrders, core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        text.append("".join(zone_file_pieces(zone.snapshot)))
+        await orders.export(zone, DO, tmp_path / "moved")
+
+    session(theirs, sign)
+    ours = SignedWorld(tmp_path / "ours")
+    ours.time.now = theirs.time.now
+    (tmp_path / "ours" / "zone").write_text(text[0])
+
+    async def take_over(core: Core, zone: Zone) -> None:
+        orders = DnssecOrders(core.signers, core.signers.store, core.executor, core.clock)
+        told = orders.status(zone)
+        assert (told.signed, told.state) == (False, None)
+        assert "import its keys (`xfer dnssec import example.com. FILES`)" in told.error
+        with pytest.raises(Refused, match="has no keys yet: cannot sign"):
+            await orders.roll(zone, DO, "ksk")
+        files = list_of(tmp_path / "moved", ".key")
+        looked = await orders.import_keys(zone, LOOK, files)
+        assert (looked.dnssec.error, len(looked.says)) == (told.error, 1)
+        done = await orders.import_keys(zone, DO, files)
+        assert (done.dnssec.signed, done.dnssec.error) == (True, "")
+        assert [f"K{zone.name}+{key.ident}.key" for key in done.dnssec.keys] == [
+            file.name for file in files
+        ]
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, ours.time.wall())
+
+    ours.session(take_over)
+
+
+def list_of(directory: Path, ending: str) -> list[Path]:
+    return sorted(directory.glob(f"*{ending}"))
+
+
+def test_a_secondary_that_lags_is_told_as_what_keys_wait_for(tmp_path: Path) -> None:
+    world = SignedWorld(
+        tmp_path,
+        SIGNED.replace("dnssec_policy", 'secondaries = ["public"]\ndnssec_policy', 1)
+        + '[[peer]]\nname = "public"\naddress = "192.0.2.9"\n',
+    )
+
+    async def run(orders: DnssecOrders, core: Core, zone: Zone) -> None:
+        (held,) = orders.status(zone).held_up
+        assert (held.name, held.serial) == ("public", 1)
+        assert held.until == held.since + DAY
+        assert "once every secondary has the signed zone" in orders.ds(zone).note
+        status = ZoneStatus(zone.name, "primary", Served.CURRENT, 1, dnssec=orders.status(zone))
+        told = [reason.text for reason in reasons(status, (), world.time.wall() + 600)]
+        assert any("Keys wait for secondary public" in text for text in told)
+
+    world.session(
+        lambda core, zone: run(
+            DnssecOrders(core.signers, core.signers.store, core.executor, core.clock), core, zone
+        )
+    )

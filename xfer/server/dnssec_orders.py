@@ -61,9 +61,9 @@ class DnssecOrders:
             return DnssecStatus(zone.config.dnssec.value, published_serial=zone.serial)
         return found
 
-    def told(self, zone: Zone) -> DnssecStatus | None:
-        """The same, None for a zone that has nothing to do with DNSSEC."""
-        return told(zone, self.clock.wall(), self.signers.reminders.due(zone))
+    def told(self, zone: Zone, whole: bool = True) -> DnssecStatus | None:
+        """The same, None for a zone that has nothing to do with DNSSEC; whole: with its keys."""
+        return told(zone, self.clock.wall(), self.signers.reminders.due(zone), whole)
 
     # -- records
 

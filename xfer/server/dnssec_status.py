@@ -74,7 +74,8 @@ class DnssecStatus:
     the state, and the way out, "" for nothing; error: why what came is not served, or keys do not
     move; todo: what the operator has to do, a sentence each; denial: in force, in words; ends_at:
     when the first signature ends, renew_at: when that is made anew; validity, refresh: of the
-    policy, in seconds; held_up: secondaries that a rollover waits for.
+    policy, in seconds; held_up: secondaries that a rollover waits for. A list of zones leaves out
+    keys and held_up.
     """
 
     mode: str

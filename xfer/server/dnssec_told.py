@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from xfer.server.zones import Zone
 
 
-def told(zone: Zone, now: float, next_look: float | None = None) -> DnssecStatus | None:
+def told(
+    zone: Zone, now: float, next_look: float | None = None, whole: bool = True
+) -> DnssecStatus | None:
     """Of a zone that is, or is to be, signed; None of one without DNSSEC. next_look: when its keys
-    are looked at next."""
+    are looked at next; whole: also what takes a while to make out, which is too long for a list of
+    thousands of zones: each key, and whom they wait for."""
     mode = zone.config.dnssec
     signing = zone.signing
     if signing is None:
@@ -40,6 +43,7 @@ def told(zone: Zone, now: float, next_look: float | None = None) -> DnssecStatus
         error=signing.error,
         failed_at=signing.failed_at,
         mismatch=_mismatch(zone, keys),
+        todo=signing.todo,
         received_serial=zone.content_serial,
         published_serial=zone.serial,
         validity=policy.signature_validity,
@@ -48,30 +52,24 @@ def told(zone: Zone, now: float, next_look: float | None = None) -> DnssecStatus
     )
     if keys is None:
         return plain
-    return _with_keys(zone, signing, keys, policy, now, plain)
-
-
-def _with_keys(
-    zone: Zone,
-    signing: Signing,
-    keys: ZoneKeys,
-    policy: DnssecPolicy,
-    now: float,
-    plain: DnssecStatus,
-) -> DnssecStatus:
     served = keys.signed and not signing.fresh
-    return attrs.evolve(
+    known = attrs.evolve(
         plain,
         signed=served,
         state=keys.state,
-        todo=(*signing.todo, *_todo(zone, keys, policy, now)),
-        keys=tuple(key_of(keys, key, policy) for key in keys.keys),
         ds=_ds(signing, keys, policy),
         denial=_denial(zone, signing, policy) if served else "",
         ends_at=signing.ends_at,
         renew_at=signing.renew_at,
-        held_up=held_up(keys, policy, now, _facts(zone)),
         multi_signer=keys.multi_signer,
+    )
+    if not whole:
+        return known
+    return attrs.evolve(
+        known,
+        todo=(*signing.todo, *_todo(zone, keys, policy, now)),
+        keys=tuple(key_of(keys, key, policy) for key in keys.keys),
+        held_up=held_up(keys, policy, now, _facts(zone)),
     )
 
 

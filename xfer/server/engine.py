@@ -355,7 +355,7 @@ class Engine:
             made_here=zone.made_here,
             raised=zone.raised,
             queries=core.queries().zones.get(zone.origin, 0),
-            dnssec=self._dnssec.told(zone),
+            dnssec=self._dnssec.told(zone, history is not None),
         )
 
 
