@@ -87,7 +87,9 @@ def enable(
     if before is not None and before.state in SIGNED:
         raise StepRefused(step, f"it is {before.state.value} already")
     if before is not None and before.state is not ZoneState.DELETED:
-        raise StepRefused(step, f"it is {before.state.value}", "cancel that with `cancel-disable`")
+        raise StepRefused(
+            step, f"it is {before.state.value}", "cancel that with `xfer dnssec disable --cancel`"
+        )
     zone = before if before is not None else ZoneKeys(origin)
     zone = attrs.evolve(
         zone,
@@ -169,9 +171,10 @@ def add_imported(zone: ZoneKeys, key: OwnKey, now: float, policy: DnssecPolicy) 
 
 def _signed_here(zone: ZoneKeys, step: str) -> None:
     if zone.state not in SIGNED:
-        raise StepRefused(
-            step, f"the zone is {zone.state.value}", "`cancel-disable` or `enable` it"
-        )
+        first = "`xfer dnssec disable --cancel` comes first"
+        if zone.state is ZoneState.DELETED:
+            first = "`xfer dnssec enable` comes first"
+        raise StepRefused(step, f"the zone is {zone.state.value}", first)
 
 
 def _not_rolling(zone: ZoneKeys, role: Role, step: str) -> None:
