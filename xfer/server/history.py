@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Iterator
 import attrs
 
 from xfer.journal import Journal, Version
+from xfer.journal.versions import RECEIVED
 from xfer.server.executor import Executor
 from xfer.server.status import NoSuchVersion, VersionStatus
 from xfer.server.zones import Zone
 from xfer.zone.snapshot import Snapshot
 
 SHOWN = 10  # serials that an error lists
+SIGNED = "signed"  # kind of the versions that are made of content by signing it
 
 
 @attrs.frozen
@@ -99,15 +101,13 @@ class History:
         return await self.executor.run(self.journal.load, version, zone.snapshot)
 
     async def content(self, zone: Zone, version: Version) -> Snapshot:
-        """The content of a published version: where the zone is signed here, what it was made of.
+        """The content of a published version: where that was signed here, what it was made of.
 
         Raises NoSuchVersion where that is not kept any more.
         """
-        if zone.signing is None:
+        if version.kind != SIGNED:
             return await self.load(zone, version)
-        made_of = await self.executor.run(
-            self.journal.at, zone.origin, version.created, zone.content_chain
-        )
+        made_of = await self.executor.run(self._made_of, version)
         if made_of is None:
             raise NoSuchVersion(
                 f"expected the content of {zone.name} serial {version.serial} before it was "
@@ -134,6 +134,12 @@ class History:
         while (piece := await self.executor.run(next, pieces, None)) is not None:
             if piece:
                 yield piece.encode()
+
+    def _made_of(self, version: Version) -> Version | None:
+        """What came last before a version that was signed here. Numbers tell, not times: clocks
+        are set back."""
+        came = self.journal.versions(version.origin, RECEIVED)
+        return next((one for one in came if one.id < version.id), None)
 
     def _find(self, zone: Zone, named: Named) -> Version:
         journal = self.journal

@@ -145,6 +145,19 @@ class Publisher:
         await self.signer.follow(zone)
         return version
 
+    async def keep(self, zone: Zone, ahead: Ahead) -> None:
+        """Make content durable as such that was only served until now, as it came.
+
+        Raises TransferError (POLICY) where the journal fails.
+        """
+        content = zone.received
+        if content is None:
+            return
+        version = content.version
+        candidate = Candidate(content.snapshot, (), version.source, version.kind, confirmed=False)
+        kept, _, _ = await self._store(zone, candidate, ahead, RECEIVED)
+        zone.received = Content(content.snapshot, kept)
+
     async def serve(self, zone: Zone, candidate: Candidate, ahead: Ahead) -> Version:
         """Like `publish`, of what is to be served as it is."""
         snapshot = candidate.snapshot

@@ -25,9 +25,10 @@ from xfer.server.signed import Signing
 from xfer.server.signing_terms import fingerprint, policy_of
 from xfer.server.signpool import SignPool
 from xfer.server.zones import Zone
+from xfer.wire.records import RRSIG, SOA, split
 from xfer.zone.changeset import Changeset, diff
 from xfer.zone.check import Policy
-from xfer.zone.snapshot import Snapshot
+from xfer.zone.snapshot import APEX, Snapshot
 
 STEPS: Final = 64  # steps of a signer between two looks at what came back
 AHEAD: Final = 4  # portions that wait to be signed, for each that is being signed
@@ -66,7 +67,10 @@ class SignWork:
         """The next version: of what is served what changed, where that was signed here. Raises
         XferError."""
         signer = await self.executor.run(self._signer, zone, signing, content, terms, serial, now)
-        await self._sign(signer, terms.keys)
+        try:
+            await self._sign(signer, terms.keys)
+        except ExceptionGroup as group:
+            raise _first(group) from None
         changes = signer.changeset() if isinstance(signer, ChangeSigner) else None
         return Made(signer.snapshot(), changes, signer.made)
 
@@ -86,6 +90,8 @@ class SignWork:
             return WholeSigner(content, terms, serial, now, self.rng, zone.snapshot, checks)
         same_terms = signing.print == fingerprint(terms, policy_of(zone).denial)
         old_terms = signing.terms or (terms if same_terms else None)
+        if made_after(served, now):
+            old_terms = None  # all have to be looked at
         changes = None
         if content.root != signing.made_of:
             before = self._made_of(zone, signing, content)
@@ -160,6 +166,22 @@ class SignWork:
         signing.expiries = expiries
         signing.ends_at = expiries.soonest
         signing.renew_at = expiries.soonest - terms.refresh
+
+
+def made_after(served: Snapshot, now: float) -> bool:
+    """Whether signatures of a version hold from a later time on: the clock was set back. The SOA's
+    is of every version, so it is the last that was made."""
+    return any(
+        int.from_bytes(split(record)[4][12:16]) > now for record in served.rrset(APEX, RRSIG, SOA)
+    )
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """One of the errors that ended the work; the nursery wraps even a single one."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _finish(expiries: Expiries) -> None:

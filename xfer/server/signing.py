@@ -34,6 +34,7 @@ from xfer.dnssec.signing import Terms
 from xfer.dnssec.timing import Facts, Seen
 from xfer.errors import JournalDamaged, StepRefused, XferError
 from xfer.journal import Journal, Mark
+from xfer.journal.versions import RECEIVED
 from xfer.server import signed
 from xfer.server.ds_watch import DsWatch
 from xfer.server.executor import Executor
@@ -42,7 +43,7 @@ from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.reminders import Reminders
 from xfer.server.serials import last_given, next_serial
-from xfer.server.sign_work import SignWork
+from xfer.server.sign_work import SignWork, made_after
 from xfer.server.signed import Signing
 from xfer.server.signing_terms import (
     denial_of,
@@ -63,7 +64,8 @@ log = structlog.get_logger()
 
 Change = Callable[[ZoneKeys, DnssecPolicy, float, Facts], ZoneKeys]
 KIND: Final = "signed"  # of the versions that are made here
-RETRY: Final = 60.0  # seconds after a look that failed
+RETRY: Final = 60.0  # seconds after a look that failed; then as long as it has failed until now
+RETRY_MOST: Final = 900.0
 ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
 ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover of all of them two
 
@@ -248,7 +250,8 @@ class Signers:
             log.error("signing failed", zone=zone.name, error=sentence)
             signing.failed_at = now
         signing.error = sentence
-        self.reminders.at(zone, now + RETRY)
+        since = now - (now if signing.failed_at is None else signing.failed_at)
+        self.reminders.at(zone, now + min(max(RETRY, since), RETRY_MOST))
 
     # -- what
 
@@ -273,6 +276,7 @@ class Signers:
         if signing.renew_at is None and served is not None:
             await self.work.look_up_expiry(signing, served, terms)
         due = signing.renew_at is not None and signing.renew_at <= now
+        due = due or (served is not None and made_after(served, now))
         if step.publish or not same or due:
             await self._publish(zone, signing, content, keys, terms, now)
         elif keys != signing.keys:
@@ -326,6 +330,7 @@ class Signers:
                 )
                 log.info("key made", zone=zone.name, key=pair.key.ident, kind=new.role.value)
                 keys = commands.add_made(keys, new, pair.key.public, now, policy)
+                signing.keys = keys  # they are made, whatever comes of this look
         raise XferError(f"expected keys to be complete after {ROUNDS} rounds, got still more")
 
     async def _take_over(
@@ -426,8 +431,13 @@ class Signers:
     ) -> None:
         """Sign what is due and serve it; the state of the keys is committed with it."""
         started = self.clock.monotonic()
+        if zone.content_version is not None and zone.content_version.chain != RECEIVED:
+            with self.journal.write_ahead(content) as ahead:
+                await self.publisher.keep(zone, ahead)
         serial = await self._serial(zone, content, now)
         made = await self.work.make(zone, signing, content, terms, serial, now)
+        if zone.removed:  # one of its name may be there again, and do the same
+            raise XferError("expected a configured zone, got one that a reload has removed")
         # Signing takes its time, and waits begin when the version is served.
         keys = lifecycle.published(keys, policy_of(zone), serial, self.clock.wall())
         print_ = fingerprint(terms, policy_of(zone).denial)

@@ -1,0 +1,173 @@
+"""Zones that are signed here when something else happens meanwhile, or goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from tests.dnssec.signed import check_signatures
+from tests.server.test_core import until, zone_of
+from tests.server.test_signing import DAY, SIGNED, TEXT, SignedWorld, signing_of
+from xfer.errors import ZoneError
+from xfer.journal.versions import RECEIVED
+from xfer.server import sign_work
+from xfer.server.core import Core
+from xfer.server.editing import Order
+from xfer.server.history import Named
+from xfer.server.sign_work import Made, SignWork
+from xfer.server.zones import Zone
+from xfer.wire.records import RRSIG, A
+
+UNSIGNED = SIGNED.replace('dnssec = "live-signed"\n', "")
+
+
+class TroubledWorld(SignedWorld):
+    """Its sessions begin without the zone's file being read again."""
+
+    def session(self, run: Callable[[Core, Zone], Awaitable[None]]) -> None:
+        async def main(core: Core) -> None:
+            core.signers.watch.parents = self.parent  # type: ignore[assignment]
+            await core.load_all()
+            zone = zone_of(core)
+            await until(lambda: core.loaded.is_set() and not zone.busy)
+            await trio.testing.wait_all_tasks_blocked()
+            await until(lambda: not zone.busy)
+            await run(core, zone)
+
+        self.run(main, stored=False)
+
+    async def reload(self, core: Core, zone: Zone, config: str) -> None:
+        self.write(config)
+        await core.reload()
+        await trio.testing.wait_all_tasks_blocked()
+        await until(lambda: not zone.busy)
+
+
+async def take(core: Core, zone: Zone, serial: int, *extra: str) -> None:
+    """Import the zone with other records."""
+    text = TEXT.format(serial=serial, extra="\n".join(extra))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    await core.editor.take(
+        zone, io.StringIO(text), Order("import", "new", "op", False, None, digest)
+    )
+
+
+def has(zone: Zone, name: bytes) -> bool:
+    """Whether a signed name is served."""
+    assert zone.snapshot is not None
+    return bool(zone.snapshot.rrset(name + b"\0\0", RRSIG, A))
+
+
+def test_what_was_served_unsigned_is_still_the_content_after_a_restart(tmp_path: Path) -> None:
+    world = TroubledWorld(tmp_path, UNSIGNED)
+
+    async def adopted(core: Core, zone: Zone) -> None:
+        await take(core, zone, 7, "edited A 192.0.2.3")
+        await world.reload(core, zone, SIGNED)
+        assert has(zone, b"edited")
+        (kept,) = core.journal.versions(zone.origin, RECEIVED)
+        assert (kept.serial, kept.kind) == (7, "import")
+
+    async def restarted(core: Core, zone: Zone) -> None:
+        assert zone.content_serial == 7
+        await core.read_file(zone)
+        assert has(zone, b"edited")
+        assert not signing_of(zone).error
+
+    world.session(adopted)
+    world.session(restarted)
+
+
+def test_content_that_cannot_be_signed_is_told_and_makes_no_more_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = TroubledWorld(tmp_path)
+
+    def refuse(_: object) -> bool:
+        raise ZoneError("expected what can be signed, got something else")
+
+    async def run(core: Core, zone: Zone) -> None:
+        waits = []
+        for _ in range(8):
+            assert signing_of(zone).error == "expected what can be signed, got something else"
+            assert zone.snapshot is None
+            due = core.signers.reminders.due(zone)
+            assert due is not None
+            waits.append(due - world.time.wall())
+            world.time.now += waits[-1]
+            core.signers.reminders.run_due()
+            await trio.testing.wait_all_tasks_blocked()
+            await until(lambda: not zone.busy)
+        assert waits == [60, 60, 120, 240, 480, 900, 900, 900]
+        assert len(list((tmp_path / "keys" / "example.com").glob("K*.key"))) == 2
+
+    monkeypatch.setattr(sign_work, "_steps", refuse)
+    world.session(run)
+
+
+def test_rollback_takes_what_a_version_was_made_of_whatever_the_clock_says(tmp_path: Path) -> None:
+    world = TroubledWorld(tmp_path, UNSIGNED)
+
+    async def run(core: Core, zone: Zone) -> None:
+        await take(core, zone, 2, "unsigned A 192.0.2.3")
+        await world.reload(core, zone, SIGNED)
+        for serial, name in ((10, "one"), (11, "two"), (12, "three")):
+            world.time.now -= 500
+            await take(core, zone, serial, f"{name} A 192.0.2.3")
+            assert zone.serial == serial
+        await core.rollbacks.rollback(zone, Named(serial=10))
+        assert has(zone, b"one")
+        assert zone.serial == 13
+        await core.rollbacks.rollback(zone, Named(serial=2))
+        assert has(zone, b"unsigned")
+        assert zone.serial == 14
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(run)
+
+
+def test_a_zone_that_leaves_while_it_is_signed_gets_no_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = TroubledWorld(tmp_path)
+    make = SignWork.make
+
+    async def run(core: Core, zone: Zone) -> None:
+        async def slow(self: SignWork, *args: object) -> Made:
+            made = await make(self, *args)  # type: ignore[arg-type]
+            world.write("")
+            await core.reload()
+            return made
+
+        monkeypatch.setattr(SignWork, "make", slow)
+        world.edit(2, "www A 192.0.2.9")
+        await core.read_file(zone)
+        assert zone.removed
+        assert [v.serial for v in core.journal.versions(zone.origin)] == [1]
+
+    world.session(run)
+
+
+def test_signatures_of_a_time_to_come_are_made_anew_when_the_clock_is_set_back(
+    tmp_path: Path,
+) -> None:
+    world = TroubledWorld(tmp_path)
+    world.edit(1, *(f"h{n} A 192.0.2.{n}" for n in range(40)))
+
+    async def run(core: Core, zone: Zone) -> None:
+        world.time.now -= 3 * DAY
+        await core.signers.look(zone)
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+        serial = zone.serial
+        await world.settle(core, zone)
+        assert zone.serial == serial
+
+    world.session(run)
