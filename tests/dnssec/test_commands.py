@@ -107,7 +107,7 @@ def test_disabling_is_cancelled_as_if_nothing_had_been() -> None:
         ("active", "roll csk", "the policy has ksk and zsk"),
         ("active", "roll algorithm", "all keys are of it"),
         ("active", "gone", "the parent's servers showed"),
-        ("disabled", "enable", "cancel-disable"),
+        ("disabled", "enable", "disable --cancel"),
         ("disabled", "disable", "it is pending-disabled"),
         ("disabled", "roll zsk", "the zone is pending-disabled"),
         ("rolling", "roll zsk", "is still being replaced"),
