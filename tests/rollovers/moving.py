@@ -196,7 +196,8 @@ class Pair:
             looks += [side.look() for side in (self.old, self.new) if side.zone is not None]
             times = [at for at in looks if at is not None]
             times += [at for at, _, _ in self.due] + [at for at in self.wake if at > self.now]
-            self.now = min([*times, self.now + HOUR, end])
+            together = self.added and not self.moved
+            self.now = min([*times, self.now + (4 * HOUR if together else HOUR), end])
             self.wake = {at for at in self.wake if at > self.now}
             ready = sorted(item[:2] for item in self.due if item[0] <= self.now)
             for at, number in ready:

@@ -12,7 +12,7 @@ from xfer.config_dnssec import DAY
 STEPS = ("servers added", "servers moved", "leave", "old key out", "delete")
 
 
-@pytest.mark.parametrize("stay", [0, 100], ids=["at once", "after 100 days together"])
+@pytest.mark.parametrize("stay", [0, 60], ids=["at once", "after 60 days together"])
 def test_a_zone_moves_from_one_signer_to_the_other_and_stays_secure(stay: int) -> None:
     pair = Pair(stay=stay)
     verdict = pair.run(30 + stay)
@@ -23,7 +23,7 @@ def test_a_zone_moves_from_one_signer_to_the_other_and_stays_secure(stay: int) -
     early = [pair.early[step] for step in STEPS if step != "servers moved"]
     assert min(early) > 10, pair.early
     if stay:
-        assert min(pair.counts["old zsk lifetime"], pair.counts["new zsk lifetime"]) >= 3
+        assert min(pair.counts["old zsk lifetime"], pair.counts["new zsk lifetime"]) >= 2
 
 
 def test_old_keys_go_one_and_a_half_ds_ttl_after_the_old_ds() -> None:
@@ -43,4 +43,4 @@ def test_old_keys_go_one_and_a_half_ds_ttl_after_the_old_ds() -> None:
 def test_a_wait_that_is_left_out_between_signers_is_seen(
     name: str, timing: MakeTiming, stay: float
 ) -> None:
-    assert Pair(timing=timing, stay=stay / 2).run(30 + stay / 2).bogus
+    assert Pair(timing=timing, stay=stay / 4).run(30 + stay / 4).bogus

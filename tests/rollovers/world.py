@@ -24,7 +24,7 @@ from tests.rollovers.caches import (
 )
 from xfer.config_dnssec import DAY, HOUR, DnssecPolicy
 from xfer.dnssec import commands, ds, keyjson, lifecycle, observing, todo
-from xfer.dnssec.keystate import Role, ZoneKeys
+from xfer.dnssec.keystate import Role, ZoneKeys, ZoneState
 from xfer.dnssec.lifecycle import SIGNED
 from xfer.dnssec.publication import Publication, publication
 from xfer.dnssec.timing import DsSeen, Facts, Seen, Timing
@@ -210,6 +210,8 @@ class World:
 
     def enable(self) -> None:
         """DNSSEC is enabled, or again."""
+        if self.zone is not None and self.zone.state is not ZoneState.DELETED:
+            return  # somebody was faster
         if self.busy or self.down_until > self.now:
             self.after(HOUR, self.enable)
             return
