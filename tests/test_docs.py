@@ -57,6 +57,7 @@ COMMANDS = {
     "dnssec roll",
     "dnssec ds-seen",
     "dnssec ds-gone",
+    "dnssec shared",
     "dnssec import",
     "dnssec export",
     "dnssec remove-key",

@@ -302,6 +302,8 @@ def test_a_key_in_use_stays_and_one_that_nobody_needs_goes(tmp_path: Path) -> No
             await orders.remove_key(zone, DO, ksk)
         with pytest.raises(NoSuchKey):
             await orders.remove_key(zone, DO, "013+99999")
+        with pytest.raises(StepRefused, match="no other signer of the zone is known"):
+            await orders.shared(zone, DO, keys_of(zone).keys[1].ident)
 
     session(SignedWorld(tmp_path), run)
 

@@ -226,6 +226,20 @@ def ds_gone(
     do_order(zone, "/ds-gone", {}, yes, dry_run, as_json, config, control)
 
 
+@app.command()
+def shared(
+    zone: ZoneArgument,
+    key: Annotated[str, typer.Argument(help="Its ident, 013+12345, or its tag.", metavar="KEY")],
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Say that all other signers of the zone publish this key of ours (`zsk`)."""
+    do_order(zone, "/shared", {"key": key}, yes, dry_run, as_json, config, control)
+
+
 @app.command("import")
 def import_(
     zone: ZoneArgument,

@@ -60,7 +60,7 @@ class DsSeen(Plain):
     keys: Annotated[list[Ident], Field(max_length=MOST_KEYS)] = []
 
 
-class RemoveKey(Plain):
+class OneKey(Plain):
     """key: its ident, or its tag."""
 
     key: Ident
@@ -147,8 +147,13 @@ def _add_orders(app: FastAPI, engine: EngineApi, base: str) -> None:
         """The operator has seen no DS of ours at any of the parent's servers."""
         return _answer(await engine.dnssec_ds_gone(absolute(name), (body or Plain()).order()))
 
+    @app.post(base + "/shared")
+    async def shared(name: str, body: OneKey) -> JSONResponse:
+        """All other signers of the zone publish this key of ours."""
+        return _answer(await engine.dnssec_shared(absolute(name), body.order(), body.key))
+
     @app.post(base + "/remove-key")
-    async def remove_key(name: str, body: RemoveKey) -> JSONResponse:
+    async def remove_key(name: str, body: OneKey) -> JSONResponse:
         """Forget a key that nobody can need."""
         return _answer(await engine.dnssec_remove_key(absolute(name), body.order(), body.key))
 

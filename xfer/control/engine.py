@@ -201,6 +201,9 @@ class EngineApi(Protocol):
     async def dnssec_ds_gone(self, zone: str, order: Ordered) -> DnssecOrder:
         """The operator has seen no DS of ours at the parent."""
 
+    async def dnssec_shared(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
+        """All other signers of the zone publish this key of ours."""
+
     async def dnssec_remove_key(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
         """Forget a key that nobody can need."""
 

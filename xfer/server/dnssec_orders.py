@@ -15,7 +15,7 @@ import structlog
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
-from xfer.dnssec import commands, lifecycle
+from xfer.dnssec import commands, lifecycle, migration
 from xfer.dnssec.commands import OwnKey, moment
 from xfer.dnssec.ds_values import DEFAULT_DIGEST, dnskey_from, ds_of
 from xfer.dnssec.keyfiles import KeyPair
@@ -236,6 +236,22 @@ class DnssecOrders:
     async def ds_gone(self, zone: Zone, order: Ordered) -> DnssecOrder:
         """Take the operator's word that no server of the parent has a DS of ours."""
         return await self._do(zone, order, "take the DS as gone", commands.ds_gone)
+
+    async def shared(self, zone: Zone, order: Ordered, ident: str) -> DnssecOrder:
+        """Take the operator's word that all other signers of the zone publish a key of ours."""
+        found = self.key(zone, ident).ident
+        did = f"take {found} as published by the others"
+
+        def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            if not keys.multi_signer:
+                raise StepRefused(
+                    did,
+                    "no other signer of the zone is known",
+                    f"`xfer dnssec foreign add {zone.name}` tells of one",
+                )
+            return migration.share(keys, found, now)
+
+        return await self._do(zone, order, did, change)
 
     async def remove_key(self, zone: Zone, order: Ordered, ident: str) -> DnssecOrder:
         """Forget a key that nobody can need, and put its files aside."""

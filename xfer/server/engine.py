@@ -258,6 +258,9 @@ class Engine:
     async def dnssec_ds_gone(self, zone: str, order: Ordered) -> DnssecOrder:
         return await self._dnssec.ds_gone(self._zone(zone), order)
 
+    async def dnssec_shared(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
+        return await self._dnssec.shared(self._zone(zone), order, key)
+
     async def dnssec_remove_key(self, zone: str, order: Ordered, key: str) -> DnssecOrder:
         return await self._dnssec.remove_key(self._zone(zone), order, key)
 
