@@ -82,3 +82,10 @@ def test_a_forgotten_zone_does_not_come() -> None:
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert looked == []
+
+
+def test_all_are_looked_at_where_the_clock_is_set_back() -> None:
+    a, b = zone("a"), zone("b")
+    plan = {a: [1e7], b: [2e7]}
+    assert seen_in(3 * LONGEST, plan, jump=-1e7) == [a, b]
+    assert seen_in(3 * LONGEST, plan, jump=-10) == []

@@ -12,14 +12,17 @@ import trio
 import trio.testing
 
 from tests.dnssec.signed import check_signatures
+from tests.server.fakes import snapshot
 from tests.server.test_core import until, zone_of
 from tests.server.test_signing import DAY, SIGNED, TEXT, SignedWorld, signing_of
-from xfer.errors import ZoneError
+from xfer.errors import JournalError, ZoneError
+from xfer.journal import Mark
 from xfer.journal.versions import RECEIVED
 from xfer.server import sign_work
 from xfer.server.core import Core
 from xfer.server.editing import Order
 from xfer.server.history import Named
+from xfer.server.publish import Candidate
 from xfer.server.sign_work import Made, SignWork
 from xfer.server.zones import Zone
 from xfer.wire.records import RRSIG, A
@@ -171,3 +174,63 @@ def test_signatures_of_a_time_to_come_are_made_anew_when_the_clock_is_set_back(
         assert zone.serial == serial
 
     world.session(run)
+
+
+def test_a_zone_whose_keys_cannot_be_read_at_a_reload_gets_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = TroubledWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        before = zone.snapshot
+        assert before is not None
+        await world.reload(core, zone, "")
+        monkeypatch.setattr(core.journal.__class__, "marks", unreadable)
+        world.write(SIGNED)
+        await core.reload()
+        await until(lambda: not (zone_of(core).loading or zone_of(core).busy))
+        again = zone_of(core)
+        assert again.snapshot is not None
+        assert again.snapshot.root == before.root
+        await until(lambda: signing_of(again).error == "disk on fire")
+        assert len(list((tmp_path / "keys" / "example.com").glob("K*.key"))) == 2
+
+    def unreadable(*_: object) -> list[Mark]:
+        raise JournalError("disk on fire")
+
+    world.session(run)
+
+
+SECOND = """
+keys = "{directory}/keys"
+[[peer]]
+name = "p"
+address = "192.0.2.1"
+[[zone]]
+name = "example.com"
+primaries = ["p"]
+dnssec = "live-signed"
+"""
+
+
+def test_what_came_and_was_not_signed_before_a_restart_expires_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = TroubledWorld(tmp_path, SECOND)
+    world.refuse.set()
+    monkeypatch.setattr(sign_work, "_steps", lambda _: 1 / 0)
+
+    async def run(core: Core, zone: Zone) -> None:
+        came = Candidate(snapshot(5), (), "axfr from 192.0.2.1#53", "axfr")
+        async with core.attempts.turn(zone):
+            with core.journal.write_ahead() as ahead:
+                await core.publisher.publish(zone, came, ahead)
+        assert (zone.content_serial, zone.serial) == (5, None)
+        assert zone.expires is not None
+
+    async def restarted(core: Core, zone: Zone) -> None:
+        assert (zone.content_serial, zone.serial) == (5, None)
+        assert zone.expires is not None
+
+    world.session(run)
+    world.session(restarted)

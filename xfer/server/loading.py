@@ -116,14 +116,15 @@ class Loading:
     async def added(self, zone: Zone) -> None:
         """A zone that a reload brought; it may have been served here before."""
         origin = zone.origin
-        state, peers, marks = None, [], []
+        state, peers, marks, unknown = None, [], [], ""
         try:
             state = await self.executor.run(self.journal.state, origin)
             peers = await self.executor.run(self.journal.peer_states, origin)
             marks = await self.executor.run(self.journal.marks, origin)
         except XferError as error:
             log.error("zone state unreadable", zone=zone.name, error=str(error))
-        await self._read(zone, state, peers, marks)
+            unknown = str(error)
+        await self._read(zone, state, peers, marks, unknown)
 
     def _all_saved(self) -> _Saved:
         """In a worker thread."""
@@ -187,14 +188,20 @@ class Loading:
         state: SavedState | None,
         peers: Sequence[PeerState],
         marks: list[Mark],
+        unknown: str = "",
     ) -> None:
+        """unknown: why its marks could not be read, "" where they could."""
         self._reading.add(zone)
         try:
             zone.signing = self._signing(zone, marks)
+            if unknown and zone.signing is not None:
+                zone.signing = Signing(damaged=unknown)  # it may have keys, and needs no others
             await self._read_served(zone)
             self._restore(zone, state)
             if zone.signing is not None:
                 await self._read_received(zone, zone.signing)
+            if zone.snapshot is None:
+                self._restore(zone, state)  # of what came and was not signed yet
         finally:
             self._reading.discard(zone)
         if zone.content is not None:
@@ -263,6 +270,8 @@ class Loading:
     def _restore(self, zone: Zone, saved: SavedState | None) -> None:
         """When a secondary zone expires, and what came of its last check."""
         snapshot, version = zone.snapshot, zone.version
+        if snapshot is None:
+            snapshot, version = zone.content, zone.content_version
         if not zone.secondary or snapshot is None or version is None:
             return
         wall = self.clock.wall()

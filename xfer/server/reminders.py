@@ -1,7 +1,8 @@
 """When a zone that is signed here is looked at again: at times of the wall clock.
 
 Signatures end and keys roll at wall times, for which a clock may be set; so no wait is longer than
-LONGEST, and after each the wall clock is asked again.
+LONGEST, and after each the wall clock is asked again. Where it was set back, every zone is looked
+at: what was planned by the wrong time may be long after the right one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from xfer.clock import Clock
 from xfer.server.zones import Zone
 
 LONGEST = 300.0  # seconds
+SET_BACK = 60.0  # seconds by which a wall clock was set back, and not only slowed down
 
 
 @attrs.define(eq=False)
@@ -29,6 +31,7 @@ class Reminders:
     _heap: list[tuple[float, int, Zone]] = attrs.Factory(list)
     _number: int = 0
     _wake: trio.Event = attrs.Factory(trio.Event)
+    _ahead: float = -math.inf  # by how much the wall clock was ahead of the monotonic one
 
     def at(self, zone: Zone, when: float) -> None:
         """Look at the zone at `when` (Unix seconds); replaces what was planned for it."""
@@ -51,6 +54,12 @@ class Reminders:
     def run_due(self) -> float:
         """Look at every zone whose time has come; seconds until the next one, at most LONGEST."""
         now = self.clock.wall()
+        ahead = now - self.clock.monotonic()
+        if ahead < self._ahead - SET_BACK:
+            zones, self._due, self._heap = list(self._due), {}, []
+            for zone in zones:
+                self.look(zone)
+        self._ahead = ahead
         heap = self._heap
         while heap:
             when, _, zone = heap[0]
