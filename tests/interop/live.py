@@ -10,6 +10,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import attrs
@@ -302,30 +303,38 @@ def running(kinds: Sequence[Kind], seed: int, below: Sequence[str]) -> Iterator[
         policies = "".join(kind.policy for kind in kinds)
         # Where the negative TTL changes, nearly all of a zone does: also as a difference.
         limits = "[limits]\nixfr_share = 10.0\n"
-        signer = stack.enter_context(
-            Xferd(signed, address=SIGNER, port=port, extra=policies + limits)
-        )
-        world = World(zones, primary, signer, {}, {})
+        signer = Xferd(signed, address=SIGNER, port=port, extra=policies + limits)
+        behind = [SecondaryZone(k.zone, [signer.remote(OUT)], keys=[OUT]) for k in kinds]
+        servers = {
+            name: secondary(name, behind, remote.port, limits)
+            for name, remote in zip(below, told, strict=True)
+        }
+        world = World(zones, primary, signer, servers, {})
+        start(stack, [signer, *servers.values()])
         for zone in zones:
             signer.wait_serving(zone.name, SERIAL, PATIENCE)
-        behind = [SecondaryZone(k.zone, [signer.remote(OUT)], keys=[OUT]) for k in kinds]
-        for name, remote in zip(below, told, strict=True):
-            server = secondary(name, behind, remote.port, limits)
-            world.below[name] = stack.enter_context(server)
-        for zone in zones:
             world.settle(zone)
             world.judge(zone)
         anchors = [zone.anchor for zone in zones]
+        options = [
+            'local-zone: "test." nodefault',
+            "cache-max-ttl: 0",
+            "cache-max-negative-ttl: 0",
+            "aggressive-nsec: no",
+        ]
         for name, server in world.servers.items():
             stubs = {zone.name: (server.address, server.port) for zone in zones}
-            options = [
-                'local-zone: "test." nodefault',
-                "cache-max-ttl: 0",
-                "cache-max-negative-ttl: 0",
-                "aggressive-nsec: no",
-            ]
-            world.resolvers[name] = stack.enter_context(Unbound(stubs, anchors, options=options))
+            world.resolvers[name] = Unbound(stubs, anchors, options=options)
+        start(stack, list(world.resolvers.values()))
         yield world
+
+
+def start(stack: contextlib.ExitStack, servers: Sequence[Server]) -> None:
+    """Start all at once; the stack stops them."""
+    for server in servers:
+        stack.push(server)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda server: server.start(), servers))
 
 
 def secondary(name: str, zones: Sequence[SecondaryZone], port: int, limits: str) -> Server:
