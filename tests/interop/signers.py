@@ -21,6 +21,7 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
@@ -147,6 +148,10 @@ class Signer(Xferd):
         """Rdata of the DS that are to be at the parent."""
         return [str(record["text"]) for record in self.ask("/ds")["records"]]
 
+    def at_stage(self, stage: str) -> None:
+        """Wait until that is what comes next, and can be done."""
+        until(lambda: self.stage() == (stage, None))
+
     def stage(self) -> tuple[str, float | None]:
         found = self.ask("/migration")
         return found["stage"], found["at"]
@@ -199,12 +204,14 @@ class Mixing:
         self.judged: dict[tuple[int, ...], str] = {}
         self.kept: list[Held] = []  # so that ids stay theirs
         self.tried = 0
+        self.by: set[str] = set()  # servers that were asked
         self.bogus: list[str] = []
 
     def look(self, servers: Iterable[str]) -> None:
         """Ask the parent and the servers, and judge all mixtures."""
         self._ask(PARENT_ADDRESS, ZONE, "DS", self.ds)
         for server in servers:
+            self.by.add(server)
             for name, rtype in self.KINDS:
                 self._ask(server, name, rtype, self.held[rtype])
         now = time.time()
@@ -230,7 +237,7 @@ class Mixing:
         if not rrsets:
             return
         if not rrsigs:
-            rrsigs = [dns.rrset.RRset(rrsets[0].name, 1, dns.rdatatype.RRSIG)]
+            rrsigs = [dns.rrset.RRset(rrsets[0].name, dns.rdataclass.IN, dns.rdatatype.RRSIG)]
         text = "\n".join(sorted(rrset.to_text() for rrset in (rrsets[0], rrsigs[0])))
         expires = asked + rrsets[0].ttl
         if text in known:
@@ -255,10 +262,10 @@ def _why_bogus(ds: Held, keys: Held, answer: Held) -> str:
         for one in ds.rrset
         if dns.dnssec.make_ds(name, key, one.digest_type) == one
     ]
-    trusted = dns.rrset.from_rdata_list(name, TTL, top) if top else None
     try:
-        if trusted is None:
-            raise dns.dnssec.ValidationFailure("no DNSKEY that a DS names")
+        if not top:
+            return f"DS {sorted(one.key_tag for one in ds.rrset)} name none of {keys.rrset}"
+        trusted = dns.rrset.from_rdata_list(name, TTL, top)
         dns.dnssec.validate(keys.rrset, keys.rrsigs, {name: trusted})
         dns.dnssec.validate(answer.rrset, answer.rrsigs, {name: keys.rrset})
     except dns.exception.DNSException as error:

@@ -18,7 +18,8 @@ RNDC_KEY = TsigKey.make("rndc-key")
 class Named(Server):
     """BIND's `named`. `one_answer` sends one record per message (`transfer-format one-answer`).
 
-    options: more statements for the options block; debug: the debug level, 3 logs what kind of
+    options: more statements for the options block; extra: beside it; zone_options: in every zone's
+    block, without semicolons; debug: the debug level, 3 logs what kind of
     transfer came.
     """
 
@@ -35,11 +36,15 @@ class Named(Server):
         one_answer: bool = False,
         options: str = "",
         debug: int = 0,
+        extra: str = "",
+        zone_options: Sequence[str] = (),
     ) -> None:
         super().__init__(zones, address=address, port=port, directory=directory)
         self.one_answer = one_answer
         self.options = options
         self.debug = debug
+        self.extra = extra
+        self.zone_options = zone_options
         self.control_port = free_port(address)
 
     def configure(self) -> None:
@@ -69,6 +74,7 @@ options {{
 controls {{
     inet {self.address} port {self.control_port} allow {{ any; }} keys {{ "rndc-key"; }};
 }};
+{self.extra}
 {"".join(_key(key) for key in [RNDC_KEY, *self.keys_in_use()])}
 {"".join(self._zone(zone) for zone in self.zones)}
 """
@@ -84,6 +90,7 @@ controls {{
             f'file "{self.zone_file(zone.name)}"',
             f"allow-transfer {{ {transfer} }}",
             f"also-notify {{ {_remotes(zone.notify)} }}",
+            *self.zone_options,
         ]
         if isinstance(zone, PrimaryZone):
             # Test zones hold names that BIND's host name rules would refuse.
