@@ -14,7 +14,7 @@ KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfe
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench answers edits rollovers kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+.PHONY: help demo test check lint types bench answers edits signed-edits rollovers kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ answers: .venv/kernel ## 200,000 queries to xfer, BIND, Knot and NSD: what diffe
 edits: .venv/kernel ## 500 edits, one each 100 ms, through xfer to BIND, Knot and NSD; twice
 	bind-lab/install lab peers
 	EDITS=500 $(BIN)/pytest -s tests/interop/test_edits.py $(ARGS)
+
+signed-edits: .venv/kernel ## 300 edits of unsigned zones for each denial, signed by xfer, validated at each secondary
+	bind-lab/install lab peers
+	SIGNED_EDITS=300 $(BIN)/pytest -s tests/interop/test_live_signed.py $(ARGS)
 
 rollovers: .venv/kernel ## ten years of each kind of key rollover, and each wait left out (ARGS='--years 2 --seeds 1')
 	$(BIN)/python -m tests.rollovers $(ARGS)
