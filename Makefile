@@ -14,7 +14,7 @@ KERNEL := $(wildcard xfer/wire/*.py xfer/zone/block.py xfer/zone/snapshot.py xfe
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types bench answers edits signed-edits rollovers kill kill-edits bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
+.PHONY: help demo test check lint types bench answers edits signed-edits rollovers kill kill-edits kill-signing bind-lab bind-lab-up bind-lab-down bind-lab-logs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ kill-edits: .venv/kernel ## kill -9 the daemon 200 times in a run of edits; then
 	bind-lab/install peers
 	$(BIN)/python -m tests.kill --edits --times 200 $(ARGS)
 	$(BIN)/python -m tests.kill --lost-writes --times 300 $(ARGS)
+
+kill-signing: .venv/kernel ## kill -9 the daemon 100 times while a zone is signed and its keys roll every few seconds
+	bind-lab/install peers
+	$(BIN)/python -m tests.kill --signing --times 100 $(ARGS)
 
 bind-lab: .venv/deps ## build the BIND image
 	bind-lab/install lab

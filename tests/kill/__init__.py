@@ -4,5 +4,6 @@
 over on one journal, and looks at what is left; `python -m tests.kill` prints the histogram.
 
 `edits` kills it while edits flow through (`--edits`); `losing` lets a power failure eat the writes
-that were not synced (`--lost-writes`).
+that were not synced (`--lost-writes`). `signing` kills it while a zone is signed and its keys roll,
+before a validator's eyes (`chain`; `--signing`).
 """

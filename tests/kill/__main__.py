@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.kill import edits, losing
+from tests.kill import edits, losing, signing
 from tests.kill.deaths import histogram, hits
 from tests.kill.harness import PRIMARIES, Broken, Rounds
 from tests.kill.plan import PHASES, POINTS
@@ -44,7 +44,10 @@ def _served(new: bool) -> str:
 def _edits(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="xfer-kill-") as directory:
         try:
-            if arguments.lost_writes:
+            if arguments.signing:
+                with signing.SigningRounds(Path(directory)) as signed:
+                    lines = signing.run(signed, arguments.times)
+            elif arguments.lost_writes:
                 lines = losing.run(Path(directory), arguments.times)
             else:
                 with edits.EditRounds(Path(directory)) as rounds:
@@ -66,6 +69,9 @@ def main() -> int:
         "--edits", action="store_true", help="kill while edits flow through to BIND and Knot"
     )
     parser.add_argument(
+        "--signing", action="store_true", help="kill while a zone is signed and its keys roll"
+    )
+    parser.add_argument(
         "--lost-writes",
         action="store_true",
         help="no kill: record what the journal writes and syncs while edits flow, then crash at "
@@ -75,7 +81,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 32)
     random.seed(seed)
-    if arguments.edits or arguments.lost_writes:
+    if arguments.edits or arguments.lost_writes or arguments.signing:
         print(f"seed {seed}")
         return _edits(arguments)
     print(f"seed {seed}, {arguments.primary} with {arguments.records:,} records")
