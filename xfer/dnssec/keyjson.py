@@ -268,7 +268,9 @@ def _past_ds(where: str, value: object) -> PastDs:
 def _foreign(where: str, value: object) -> ForeignKey:
     fields = _fields(where, value, ForeignKey)
     return ForeignKey(
-        _dnskey(f"{where}.public", fields["public"]), _time(f"{where}.made", fields["made"])
+        _dnskey(f"{where}.public", fields["public"]),
+        _time(f"{where}.made", fields["made"]),
+        _flag(f"{where}.content", fields["content"]),
     )
 
 

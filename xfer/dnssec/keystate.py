@@ -184,10 +184,12 @@ class PastDs:
 
 @attrs.frozen
 class ForeignKey:
-    """A DNSKEY of another signer of the zone that the operator had us publish, and since when."""
+    """A DNSKEY of another signer of the zone that we publish, and since when; content: it came in
+    the zone's content, not by an order."""
 
     public: bytes
     made: float
+    content: bool = False
 
 
 @attrs.frozen

@@ -234,6 +234,42 @@ def add_foreign(zone: ZoneKeys, public: bytes, now: float, policy: DnssecPolicy)
     return attrs.evolve(zone, foreign=foreign, multi_signer=True)
 
 
+@attrs.frozen
+class Arrived:
+    """What the DNSKEYs in the content make of a zone: the zone, a sentence for each key that has
+    left the content and is still needed, and when the first of them may be let go (None: not yet
+    known)."""
+
+    zone: ZoneKeys
+    kept: tuple[str, ...] = ()
+    at: float | None = None
+
+
+def with_content(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Arrived:
+    """The zone with the other signers' DNSKEYs that its content has, and without those that it has
+    no more; whose step out comes too early stays until its time."""
+    if zone.state is ZoneState.DELETED:
+        return Arrived(zone)
+    there = observing.strangers(zone, facts)
+    known = {key.public for key in zone.foreign}
+    new = tuple(ForeignKey(public, now, True) for public in sorted(there - known))
+    if new:
+        zone = attrs.evolve(zone, foreign=(*zone.foreign, *new))
+    kept, times = [], []
+    for key in zone.foreign:
+        if not key.content or key.public in there:
+            continue
+        try:
+            zone = remove_foreign(zone, key.public, policy, now, facts)
+        except StepRefused as refused:
+            kept.append(
+                f"DNSKEY {tag_of(key.public)} of another signer has left the content, and is "
+                f"published still: {refused.reason}"
+            )
+            times += [refused.at] if refused.at is not None else []
+    return Arrived(zone, tuple(kept), min(times, default=None))
+
+
 def remove_foreign(
     zone: ZoneKeys, public: bytes, policy: DnssecPolicy, now: float, facts: Facts
 ) -> ZoneKeys:
@@ -241,7 +277,9 @@ def remove_foreign(
     one of a signer that has left delegation, parent and caches."""
     step = f"take out the other signer's DNSKEY {tag_of(public)}"
     if all(key.public != public for key in zone.foreign):
-        raise StepRefused(step, "it is none that we were given", "see `xfer dnssec status`")
+        raise StepRefused(step, "it is none that we were given", "see `xfer dnssec dnskey`")
+    if public in facts.foreign:
+        raise StepRefused(step, "it comes in the zone's content", "take it out there")
     zone = _current(zone, policy, now, facts)
     timing = timing_of(zone, policy)
     rest = tuple(key for key in zone.foreign if key.public != public)

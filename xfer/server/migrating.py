@@ -208,8 +208,9 @@ class Migrations:
         if found.stage is Stage.KEYS_TAKEN and keys.leaving:
             _refuse(step, agreement.keys_gone_there(sides, keys.keys))
             return commands.delete(keys, policy, now, facts)
-        if found.stage is Stage.KEYS_TAKEN and keys.foreign:
-            for given in keys.foreign:
+        given_keys = [key for key in keys.foreign if key.public not in facts.foreign]
+        if found.stage is Stage.KEYS_TAKEN and given_keys:
+            for given in given_keys:
                 keys = migration.remove_foreign(keys, given.public, policy, now, facts)
             return keys
         # What is left is done by others, and seen as soon as it is.

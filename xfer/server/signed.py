@@ -40,7 +40,8 @@ class Signing:
     until they are needed; error: why what came is not served, or keys do not move, "" where all is
     well; failed_at: since when; renew_at: when its next signature has to be renewed, None where
     that was not looked up; ends_at: when its first signature ends; todo: what the operator has to
-    do, a sentence each; ds: at the parent as last seen; said: what came of the last look
+    do, a sentence each; kept, kept_until: why keys of other signers are published that have left
+    the content, and until when; ds: at the parent as last seen; said: what came of the last look
     there, asked_at: when, asking: one runs; base: the content that the served version
     was made of, None where only the journal has it; ttls, expiries, memory: what is known of its
     blocks; held: private keys by ident; seen: serials of its secondaries when its keys last waited
@@ -57,6 +58,8 @@ class Signing:
     renew_at: float | None = None
     ends_at: float | None = None
     todo: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    kept_until: float | None = None
     ds: DsSeen | None = None
     said: ParentSaid | None = None
     asked_at: float | None = None

@@ -67,6 +67,7 @@ KIND: Final = "signed"  # of the versions that are made here
 RETRY: Final = 60.0  # seconds after a look that failed; then as long as it has failed until now
 RETRY_MOST: Final = 900.0
 ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
+MOST_FOREIGN: Final = 64  # DNSKEYs in the content; a validator tries only a few
 ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover of all of them two
 
 
@@ -267,7 +268,7 @@ class Signers:
         if signing.keys is None and is_signed(content):
             await self._take_over(zone, signing, content, policy, now)
         step = await self._advanced(zone, signing, content, policy, now)
-        signing.todo = step.todo
+        signing.todo = (*step.todo, *signing.kept)
         keys, terms = step.zone, await self._terms(zone, signing, step.zone, policy)
         print_ = fingerprint(terms, policy.denial)
         before = signing.keys
@@ -290,12 +291,13 @@ class Signers:
             now = self.clock.wall()
             keys = signing.keys or keys
             step = lifecycle.advance(keys, policy, now, await self._facts(zone, signing, content))
-            signing.todo = step.todo
+            signing.todo = (*step.todo, *signing.kept)
             if step.publish or step.generate:  # without a wait before it
                 return now
         times = [
             step.next_at,
             signing.renew_at,
+            signing.kept_until,
             self.watch.look(zone, signing, keys, policy, now),
         ]
         if waits(keys) and zone.config.secondaries:
@@ -318,6 +320,8 @@ class Signers:
         keys = signing.keys
         if keys is None:
             keys = commands.enable(zone.origin, now, facts, policy)
+        arrived = migration.with_content(keys, policy, now, facts)
+        keys, signing.kept, signing.kept_until = arrived.zone, arrived.kept, arrived.at
         for _ in range(ROUNDS):
             step = lifecycle.advance(keys, policy, now, facts)
             if not step.generate:
@@ -371,6 +375,12 @@ class Signers:
     async def _facts(self, zone: Zone, signing: Signing, content: Snapshot) -> Facts:
         status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
         expire = soa_fields(content.soa)[5]
+        dnskeys = content.rrset(APEX, DNSKEY)
+        if len(dnskeys) > MOST_FOREIGN:
+            raise XferError(
+                f"expected at most {MOST_FOREIGN} DNSKEYs in the content of {zone.name}, got "
+                f"{len(dnskeys)}"
+            )
         return Facts(
             zone_max_ttl=await self.executor.run(signing.ttls.of, content),
             negative_ttl=negative_ttl(content.soa),
@@ -379,7 +389,7 @@ class Signers:
                 Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status
             ),
             ds=signing.ds,
-            foreign=frozenset(split(record)[4] for record in content.rrset(APEX, DNSKEY)),
+            foreign=frozenset(split(record)[4] for record in dnskeys),
         )
 
     async def _terms(

@@ -1,0 +1,159 @@
+"""DNSKEYs of other signers in the content of a zone that is signed here (RFC 8901)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.dnssec.signed import check_signatures
+from tests.server.test_signing import SignedWorld, keys_of, signing_of
+from xfer.dnssec import migration
+from xfer.dnssec.ds_values import dnskey_from, ds_of
+from xfer.dnssec.keys import SigningKey, make_key
+from xfer.dnssec.timing import DsSeen
+from xfer.errors import StepRefused
+from xfer.server.core import Core
+from xfer.server.zones import Zone
+from xfer.wire.records import CDNSKEY, CDS, DNSKEY, NS, RRSIG, split
+from xfer.zone.snapshot import APEX
+
+
+def line(public: bytes, ttl: int) -> str:
+    return f"@ {ttl} DNSKEY {dnskey_from(public).text}"
+
+
+def served(zone: Zone) -> dict[bytes, int]:
+    """The DNSKEYs that are served, with their TTL."""
+    assert zone.snapshot is not None
+    fields = [split(record) for record in zone.snapshot.rrset(APEX, DNSKEY)]
+    return {one[4]: one[3] for one in fields}
+
+
+def foreign() -> tuple[SigningKey, SigningKey]:
+    return make_key(13, True), make_key(13, False)
+
+
+def test_keys_in_the_content_are_published_and_signed_by_our_ksk(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        ours = set(served(zone))
+        assert zone.snapshot is not None
+        ksk, zsk = foreign()
+        world.edit(2, line(zsk.public, 77), line(ksk.public, 77), "@ NS ns.other.net.")
+        await core.read_file(zone)
+        assert set(served(zone)) == ours | {ksk.public, zsk.public}
+        assert set(served(zone).values()) == {600}  # the policy's, for an RRset has one TTL
+        assert len(zone.snapshot.rrset(APEX, NS)) == 2
+        check_signatures(zone.snapshot, world.time.wall())
+        signed_by = {split(record)[4][16:18] for record in zone.snapshot.rrset(APEX, RRSIG, DNSKEY)}
+        own_ksk = next(key for key in keys_of(zone).keys if key.role.signs_keys)
+        assert {int.from_bytes(tag, "big") for tag in signed_by} == {int(own_ksk.ident[-5:])}
+        assert keys_of(zone).multi_signer
+        # A CDS of ours alone would take the other's DS away (RFC 8901 §7).
+        assert not zone.snapshot.rrset(APEX, CDS)
+        assert not zone.snapshot.rrset(APEX, CDNSKEY)
+        world.edit(3)
+        await core.read_file(zone)
+        assert set(served(zone)) == ours
+        assert not keys_of(zone).multi_signer
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(run)
+
+
+def test_keys_of_ours_that_come_back_are_no_other_signers(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        ours = served(zone)
+        world.edit(2, *(line(public, 900) for public in ours))
+        await core.read_file(zone)
+        assert served(zone) == ours
+        assert not keys_of(zone).multi_signer
+        assert not keys_of(zone).keyset.foreign
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(run)
+
+
+def test_their_keys_and_cds_stay_while_ours_roll(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        _, zsk = foreign()
+        cds = "@ CDS 12345 13 2 " + "ab" * 32
+        world.edit(2, line(zsk.public, 300), cds)
+        await core.read_file(zone)
+        first = {key.ident for key in keys_of(zone).keys}
+        await world.pass_days(core, zone, 22)  # a new ZSK is made, and waits for the others
+        made = {key.ident for key in keys_of(zone).keys} - first
+        assert made
+        assert not made & keys_of(zone).signers
+        assert any("have the other signers publish" in item for item in signing_of(zone).todo)
+        assert zsk.public in served(zone)
+        assert zone.snapshot is not None
+        assert len(zone.snapshot.rrset(APEX, CDS)) == 1
+
+    world.session(run)
+
+
+def test_a_key_that_leaves_the_content_too_early_stays_until_its_time(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        ksk, zsk = foreign()
+        world.edit(2, line(zsk.public, 300))
+        await core.read_file(zone)
+        theirs = ds_of(zone.origin, ksk.public).rdata
+        signing_of(zone).ds = DsSeen(frozenset({theirs}), world.time.wall(), 3600)
+        world.edit(3)
+        await core.read_file(zone)
+        assert zsk.public in served(zone)
+        (told,) = [item for item in signing_of(zone).todo if "is published still" in item]
+        assert "the other signer's DS is at the parent" in told
+        signing_of(zone).ds = DsSeen(frozenset(), world.time.wall(), 3600)
+        await core.signers.look(zone)
+        assert zsk.public in served(zone)
+        world.time.now += 3 * 3600
+        await core.signers.look(zone)
+        assert zsk.public not in served(zone)
+        assert not any("is published still" in item for item in signing_of(zone).todo)
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(run)
+
+
+def test_keys_in_the_content_survive_a_restart_and_cannot_be_ordered_out(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+    _, zsk = foreign()
+    world.edit(1, line(zsk.public, 300))
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert [key.content for key in keys_of(zone).foreign] == [True]
+        with pytest.raises(StepRefused, match="comes in the zone's content"):
+            await core.signers.change(
+                zone,
+                lambda keys, policy, now, facts: migration.remove_foreign(
+                    keys, zsk.public, policy, now, facts
+                ),
+            )
+
+    world.session(run)
+    world.session(run)
+
+
+def test_too_many_keys_in_the_content_are_refused(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        rdata = (bytes((1, 0, 3, 13)) + number.to_bytes(64, "big") for number in range(65))
+        world.edit(2, *(line(public, 300) for public in rdata))
+        await core.read_file(zone)
+        assert zone.serial == 1
+        assert "at most 64 DNSKEYs" in signing_of(zone).error
+
+    world.session(run)
