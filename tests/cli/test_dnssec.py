@@ -227,6 +227,7 @@ def test_keys_that_are_not_the_zones_are_refused(
         (("roll", "example.com", "algorithm", "--yes"), 1, "set `algorithm` in the zone's"),
         (("remove-key", "example.com", "1", "--yes"), 1, "has no key '1'; it has 013+"),
         (("ds-seen", "example.com", "--key", "1", "--yes"), 1, "has no key '1'"),
+        (("status", "example.com", "--ask"), 1, "nobody is to be asked for the DS"),
         (("shared", "example.com", "1", "--yes"), 1, "has no key '1'"),
         (("status", "none.example"), 1, "none.example. is not configured here"),
         (("ds", "plain.example"), 1, 'write dnssec = "live-signed" in its config'),

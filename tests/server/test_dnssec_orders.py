@@ -16,6 +16,7 @@ from xfer.dnssec.keyfiles import KeyPair, write_private, write_public
 from xfer.dnssec.keys import make_key
 from xfer.dnssec.keystate import Goal, Presence, Role, ZoneState
 from xfer.errors import KeyRefused, StepRefused
+from xfer.server import dnssec_records
 from xfer.server.core import Core
 from xfer.server.dnssec_orders import DnssecOrders
 from xfer.server.dnssec_status import DsMatch, Ordered
@@ -88,34 +89,36 @@ def test_what_is_told_of_a_zone_from_its_first_signature_to_its_ds(tmp_path: Pat
         assert told.renew_at == told.ends_at - 4 * DAY
         assert (told.ds.match, told.ds.asked, told.error) == (DsMatch.NOT_ASKED, False, "")
         assert told.next_look is not None
-        early = orders.ds(zone)
+        early = dnssec_records.ds(zone)
         assert early.records == ()
         assert "caches may hold what was there before it was signed" in early.note
-        assert len(orders.ds(zone, every=True).records) == 1
+        assert len(dnssec_records.ds(zone, every=True).records) == 1
         await pass_hours(world, core, zone, 4)
-        (record,) = orders.ds(zone).records
+        (record,) = dnssec_records.ds(zone).records
         assert record.wanted
         assert not record.present
         assert record.line in " ".join(orders.status(zone).todo)
         assert record.fields["digest_type"] == 2
-        assert orders.ds(zone, 4).records[0].fields["digest_name"] == "SHA-384"
+        assert dnssec_records.ds(zone, 4).records[0].fields["digest_name"] == "SHA-384"
         await orders.ds_seen(zone, DO)
         told = orders.status(zone)
         assert (told.state, told.ds.match, told.todo) == (ZoneState.ACTIVE, DsMatch.MATCHES, ())
-        assert orders.ds(zone).records[0].present
+        assert dnssec_records.ds(zone).records[0].present
 
     session(world, run)
 
 
 def test_dnskeys_are_those_that_are_served_and_zsks_those_that_sign(tmp_path: Path) -> None:
     async def run(orders: DnssecOrders, core: Core, zone: Zone) -> None:
+        with pytest.raises(Refused, match="names whom to ask; or say `xfer dnssec ds-seen"):
+            await orders.ask_parent(zone)
         ksk, zsk = keys_of(zone).keys
-        assert {one.key for one in orders.dnskey(zone).records} == {ksk.ident, zsk.ident}
-        (record,) = orders.zsk(zone).records
+        assert {one.key for one in dnssec_records.dnskey(zone).records} == {ksk.ident, zsk.ident}
+        (record,) = dnssec_records.zsk(zone).records
         assert (record.key, record.role, record.present) == (zsk.ident, "zsk", True)
         assert record.line.startswith("example.com. 600 IN DNSKEY 256 3 13 ")
         with pytest.raises(KeyRefused, match="digest type of 2"):
-            orders.ds(zone, 1)
+            dnssec_records.ds(zone, 1)
 
     session(SignedWorld(tmp_path), run)
 
@@ -177,7 +180,7 @@ def test_the_way_to_an_unsigned_zone_has_no_short_cut_and_a_way_back(tmp_path: P
         assert looked.says == ("the zone is pending-disabled", "the DS has to leave the parent")
         assert "stays signed until its DS has left" in looked.stake[0]
         assert (await orders.disable(zone, DO)).dnssec.state is ZoneState.PENDING_DISABLED
-        assert "no DS of it is to be at the parent" in orders.ds(zone).note
+        assert "no DS of it is to be at the parent" in dnssec_records.ds(zone).note
         back = await orders.disable(zone, DO, cancel=True)
         assert back.dnssec.state is ZoneState.ACTIVE
         await orders.disable(zone, DO)
@@ -315,7 +318,7 @@ def test_a_zone_without_signing_is_refused_with_what_to_write(tmp_path: Path) ->
         orders = DnssecOrders(core.signers, core.signers.store, core.executor, core.clock)
         assert orders.told(zone) is None
         assert orders.status(zone).mode == "unsigned"
-        for asked in (orders.ds, orders.dnskey, orders.zsk):
+        for asked in (dnssec_records.ds, dnssec_records.dnskey, dnssec_records.zsk):
             with pytest.raises(Refused, match='write dnssec = "live-signed" in its config'):
                 asked(zone)
         with pytest.raises(Refused, match="not signed here"):
@@ -338,11 +341,10 @@ def test_what_the_parent_has_and_whether_it_said_so(tmp_path: Path) -> None:
         assert orders.status(zone).ds.match is DsMatch.NOT_SEEN
         with pytest.raises(StepRefused, match="the parent's servers showed none"):
             await orders.ds_seen(zone, DO)
-        fields = orders.ds(zone).records[0].text.split()
+        fields = dnssec_records.ds(zone).records[0].text.split()
         rdata = int(fields[0]).to_bytes(2, "big") + bytes((13, 2)) + bytes.fromhex(fields[3])
         world.parent.has = frozenset({rdata})
-        await pass_hours(world, core, zone, 1)
-        assert orders.status(zone).ds.match is DsMatch.MATCHES
+        assert (await orders.ask_parent(zone)).ds.match is DsMatch.MATCHES
         world.parent.has = frozenset({bytes((0, 1, 8, 2)) + bytes(32)})
         await pass_hours(world, core, zone, 24)
         ds = orders.status(zone).ds
@@ -363,9 +365,9 @@ def test_no_answer_and_no_event_has_a_private_part(
         file = files_of(tmp_path / "in", "example.com.", sep=False)
         answers = [
             orders.status(zone),
-            orders.ds(zone),
-            orders.dnskey(zone),
-            orders.zsk(zone),
+            dnssec_records.ds(zone),
+            dnssec_records.dnskey(zone),
+            dnssec_records.zsk(zone),
             await orders.roll(zone, DO, "ksk"),
             await orders.import_keys(zone, DO, [file]),
             await orders.export(zone, DO, tmp_path / "out"),
@@ -448,7 +450,7 @@ def test_a_secondary_that_lags_is_told_as_what_keys_wait_for(tmp_path: Path) -> 
         (held,) = orders.status(zone).held_up
         assert (held.name, held.serial) == ("public", 1)
         assert held.until == held.since + DAY
-        assert "once every secondary has the signed zone" in orders.ds(zone).note
+        assert "once every secondary has the signed zone" in dnssec_records.ds(zone).note
         status = ZoneStatus(zone.name, "primary", Served.CURRENT, 1, dnssec=orders.status(zone))
         told = [reason.text for reason in reasons(status, (), world.time.wall() + 600)]
         assert any("Keys wait for secondary public" in text for text in told)

@@ -53,14 +53,22 @@ def _dnssec() -> None:
 @app.command()
 def status(
     zone: ZoneArgument,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Ask the parent's servers for the DS first.")
+    ] = False,
     as_json: JsonOption = False,
     config: ConfigOfDaemon = None,
     control: ControlOption = None,
 ) -> None:
     """How a zone is signed, what its keys do next, and what you have to do."""
+    from xfer.cli.client import zone_path
     from xfer.cli.show_dnssec import print_status
 
-    found = _get(zone, "", config, control)
+    if ask:
+        with reported():
+            found = daemon(config, control).post(zone_path(zone, "/dnssec/ask-parent"), None, True)
+    else:
+        found = _get(zone, "", config, control)
     if as_json:
         print_json(found)
     else:

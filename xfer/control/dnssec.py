@@ -110,6 +110,11 @@ def _add_questions(app: FastAPI, engine: EngineApi, base: str) -> None:
 
 
 def _add_orders(app: FastAPI, engine: EngineApi, base: str) -> None:
+    @app.post(base + "/ask-parent")
+    async def ask_parent(name: str) -> JSONResponse:
+        """Ask the parent for the DS now."""
+        return _answer(await engine.dnssec_ask_parent(absolute(name)))
+
     @app.post(base + "/enable")
     async def enable(name: str, body: Enable | None = None) -> JSONResponse:
         """Sign a zone again whose signing was ended."""

@@ -179,6 +179,9 @@ class EngineApi(Protocol):
     async def dnssec_zsk(self, zone: str) -> KeyRecords:
         """The DNSKEYs that other signers of the zone have to publish."""
 
+    async def dnssec_ask_parent(self, zone: str) -> DnssecStatus:
+        """Ask the parent for the zone's DS now, and do what follows."""
+
     async def dnssec_enable(self, zone: str, order: Ordered, joining: bool) -> DnssecOrder:
         """Sign a zone again whose signing was ended. This and what follows raises StepRefused for
         what would break the zone."""

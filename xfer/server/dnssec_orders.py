@@ -1,4 +1,4 @@
-"""Orders of an operator to a zone's signing, and the records that others need of its keys.
+"""Orders of an operator to a zone's signing.
 
 Every order is tried first on a copy of what is known (`dry_run`), which also says what is at
 stake; then it is done in the zone's turn (`Signers.change`). Private parts of keys go from file to
@@ -16,18 +16,15 @@ import structlog
 from xfer.clock import Clock
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec import commands, lifecycle, migration
-from xfer.dnssec.commands import OwnKey, moment
-from xfer.dnssec.ds_values import DEFAULT_DIGEST, dnskey_from, ds_of
+from xfer.dnssec.commands import OwnKey
 from xfer.dnssec.keyfiles import KeyPair
-from xfer.dnssec.keystate import Goal, KeyState, Role, ZoneKeys
-from xfer.dnssec.outlook import wanted_from
+from xfer.dnssec.keystate import KeyState, Role, ZoneKeys
 from xfer.dnssec.timing import Facts
 from xfer.errors import StepRefused
+from xfer.server.dnssec_records import keys_of
 from xfer.server.dnssec_status import (
     DnssecOrder,
     DnssecStatus,
-    KeyRecord,
-    KeyRecords,
     Ordered,
 )
 from xfer.server.dnssec_told import told
@@ -37,12 +34,8 @@ from xfer.server.signing import Change, Signers
 from xfer.server.signing_terms import policy_of
 from xfer.server.status import NoSuchKey, Refused
 from xfer.server.zones import Zone
-from xfer.wire.records import DNSKEY, split
-from xfer.zone.snapshot import APEX
 
 log = structlog.get_logger()
-
-FOREIGN_ROLE = "foreign"  # of a key that another signer of the zone has
 
 
 @attrs.define(eq=False)
@@ -65,99 +58,19 @@ class DnssecOrders:
         """The same, None for a zone that has nothing to do with DNSSEC; whole: with its keys."""
         return told(zone, self.clock.wall(), self.signers.reminders.due(zone), whole)
 
-    # -- records
-
-    def ds(self, zone: Zone, digest: int = DEFAULT_DIGEST, every: bool = False) -> KeyRecords:
-        """The DS that are to be at the parent; every: those of all keys that may have one.
-
-        Raises KeyRefused for a digest that is not made.
-        """
-        keys = self._keys(zone)
-        found = []
-        for key in keys.keys:
-            if not key.role.signs_keys:
-                continue
-            ds = ds_of(zone.origin, key.public, digest)
-            if not (every or key.ident in keys.wanted):
-                continue
-            found.append(
-                KeyRecord(
-                    key.ident,
-                    key.role.value,
-                    ds.line(zone.origin),
-                    ds.text,
-                    ds.fields(),
-                    key.ident in keys.wanted,
-                    key.ident in keys.ds,
-                )
-            )
-        return KeyRecords(zone.name, "DS", tuple(found), self._ds_note(zone, keys))
-
-    def _ds_note(self, zone: Zone, keys: ZoneKeys) -> str:
-        if keys.wanted:
-            return ""
-        if keys.state not in lifecycle.SIGNED:
-            return f"{zone.name} is {keys.state.value}: no DS of it is to be at the parent"
-        at = wanted_from(keys, policy_of(zone))
-        if at is None:
-            when = "once every secondary has the signed zone"
-        else:
-            when = f"from {moment(at)} on"
-        return (
-            f"no DS of {zone.name} may be at the parent yet: caches may hold what was there before "
-            f"it was signed, or older keys; it may be put there {when}"
-        )
-
-    def dnskey(self, zone: Zone) -> KeyRecords:
-        """The DNSKEY RRset as it is served, other signers' keys among ours."""
-        keys = self._keys(zone)
-        served = zone.snapshot.rrset(APEX, DNSKEY) if zone.snapshot is not None else ()
-        ours = {key.public: key for key in keys.keys}
-        found = []
-        for record in served:
-            rdata = split(record)[4]
-            key = ours.get(rdata)
-            found.append(_dnskey(zone, rdata, split(record)[3], key, key is not None, True))
-        return KeyRecords(zone.name, "DNSKEY", tuple(found))
-
-    def zsk(self, zone: Zone) -> KeyRecords:
-        """The DNSKEYs that other signers of the zone have to publish: of our keys that sign it, or
-        are to."""
-        keys = self._keys(zone)
-        ours = [
-            key
-            for key in keys.keys
-            if key.role.signs_zone and (key.goal is Goal.SERVE or key.ident in keys.signers)
-        ]
-        ttl = keys.keyset.ttl or policy_of(zone).dnskey_ttl
-        return KeyRecords(
-            zone.name,
-            "DNSKEY",
-            tuple(
-                _dnskey(
-                    zone,
-                    key.public,
-                    ttl,
-                    key,
-                    key.goal is Goal.SERVE,
-                    key.ident in keys.keyset.keys,
-                )
-                for key in ours
-            ),
-        )
-
-    def _keys(self, zone: Zone) -> ZoneKeys:
-        signing = zone.signing
-        if signing is None:
-            raise Refused(
-                f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
-            )
-        if signing.keys is None:
-            why = signing.error or "it has no version yet"
-            raise Refused(f"{zone.name} has no keys yet: {why}")
-        return signing.keys
-
     # -- orders
+
+    async def ask_parent(self, zone: Zone) -> DnssecStatus:
+        """Ask the parent for the DS now, and do what follows. Raises Refused where nobody is to be
+        asked."""
+        keys_of(zone)
+        if not policy_of(zone).parent:
+            raise Refused(
+                f"nobody is to be asked for the DS of {zone.name}: `parent` in its [dnssec_policy] "
+                f"names whom to ask; or say `xfer dnssec ds-seen {zone.name}`"
+            )
+        await self.signers.ask_parent(zone)
+        return self.status(zone)
 
     async def enable(self, zone: Zone, order: Ordered, joining: bool = False) -> DnssecOrder:
         """Sign a zone again whose signing was ended. joining: another signer serves it now."""
@@ -169,7 +82,7 @@ class DnssecOrders:
 
     async def disable(self, zone: Zone, order: Ordered, cancel: bool = False) -> DnssecOrder:
         """Begin to end its signing; or cancel that."""
-        keys = self._keys(zone)
+        keys = keys_of(zone)
         if cancel:
             return await self._do(
                 zone, order, "cancel the disabling", lambda k, *_: commands.cancel_disable(k)
@@ -260,7 +173,7 @@ class DnssecOrders:
             zone, order, f"remove key {found}", lambda k, *_: commands.remove_key(k, found)
         )
         if not order.dry_run:
-            needed = {key.ident for key in self._keys(zone).keys}
+            needed = {key.ident for key in keys_of(zone).keys}
             if found not in needed:
                 await self.executor.run(self.store.remove, zone.origin, found, needed)
         return done
@@ -269,7 +182,7 @@ class DnssecOrders:
         self, zone: Zone, order: Ordered, directory: Path, idents: Sequence[str] = ()
     ) -> DnssecOrder:
         """Copy keys, all where none are named, as BIND's files into a directory of this machine."""
-        keys = self._keys(zone)
+        keys = keys_of(zone)
         chosen = [self.key(zone, one).ident for one in idents] or [key.ident for key in keys.keys]
         stake = [
             f"whoever reads {directory} can sign in the name of {zone.name}: the files have mode "
@@ -371,10 +284,10 @@ class DnssecOrders:
 
     def key(self, zone: Zone, named: str) -> KeyState:
         """The key of an ident, "013+12345", or of a tag alone. Raises NoSuchKey."""
-        keys = self._keys(zone).keys
+        keys = keys_of(zone).keys
         found = [key for key in keys if key.ident == named]
         if not found and named.isascii() and named.isdigit() and len(named) <= 5:
-            found = [key for key in keys if int(key.ident[-5:]) == int(named)]
+            found = [key for key in keys if tag_in(key.ident) == int(named)]
         if len(found) == 1:
             return found[0]
         known = ", ".join(f"{key.ident} ({key.role.value})" for key in keys) or "none"
@@ -391,7 +304,7 @@ class DnssecOrders:
                     f"say `xfer dnssec roll {zone.name} {key.role.value} --compromised`",
                 )
             return key.ident
-        found = [key for key in self._keys(zone).keys if key.role is role and not key.compromised]
+        found = [key for key in keys_of(zone).keys if key.role is role and not key.compromised]
         if len(found) == 1:
             return found[0].ident
         known = ", ".join(key.ident for key in found) or "none"
@@ -407,22 +320,6 @@ def _own(pair: KeyPair, policy: DnssecPolicy) -> OwnKey:
     if pair.key.sep:
         role = Role.CSK if policy.keys is KeyLayout.CSK else Role.KSK
     return OwnKey(role, pair.key.public)
-
-
-def _dnskey(
-    zone: Zone, rdata: bytes, ttl: int, key: KeyState | None, wanted: bool, present: bool
-) -> KeyRecord:
-    """key: None for another signer's."""
-    dnskey = dnskey_from(rdata)
-    return KeyRecord(
-        key.ident if key is not None else commands.ident_of(rdata),
-        key.role.value if key is not None else FOREIGN_ROLE,
-        dnskey.line(zone.origin, ttl),
-        dnskey.text,
-        dnskey.fields(),
-        wanted,
-        present,
-    )
 
 
 def _says(before: ZoneKeys | None, step: lifecycle.Step) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import xfer
 from xfer import kernel
 from xfer.journal import Version
 from xfer.peers import Peer
+from xfer.server import dnssec_records
 from xfer.server.comments import of_blocks
 from xfer.server.core import Core
 from xfer.server.dnssec_orders import DnssecOrders
@@ -230,13 +231,16 @@ class Engine:
         return self._dnssec.status(self._zone(zone))
 
     async def dnssec_ds(self, zone: str, digest: int, every: bool) -> KeyRecords:
-        return self._dnssec.ds(self._zone(zone), digest, every)
+        return dnssec_records.ds(self._zone(zone), digest, every)
 
     async def dnssec_dnskey(self, zone: str) -> KeyRecords:
-        return self._dnssec.dnskey(self._zone(zone))
+        return dnssec_records.dnskey(self._zone(zone))
 
     async def dnssec_zsk(self, zone: str) -> KeyRecords:
-        return self._dnssec.zsk(self._zone(zone))
+        return dnssec_records.zsk(self._zone(zone))
+
+    async def dnssec_ask_parent(self, zone: str) -> DnssecStatus:
+        return await self._dnssec.ask_parent(self._zone(zone))
 
     async def dnssec_enable(self, zone: str, order: Ordered, joining: bool) -> DnssecOrder:
         return await self._dnssec.enable(self._zone(zone), order, joining)
