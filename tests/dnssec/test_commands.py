@@ -8,6 +8,7 @@ import pytest
 from tests.dnssec.walk import ORIGIN, POLICY, START, Walk, facts
 from xfer.config_dnssec import DAY, KeyLayout
 from xfer.dnssec import commands, ds, migration
+from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import Role, ZoneState
 from xfer.dnssec.publication import publication
 from xfer.errors import StepRefused
@@ -153,7 +154,7 @@ def test_a_zone_that_was_signed_elsewhere_goes_on_with_its_keys() -> None:
         commands.enable(ORIGIN, START, facts(), POLICY, served=(ksk,))
     zone = commands.enable(ORIGIN, START, facts(), POLICY, served=(ksk, zsk))
     walk = Walk(zone)
-    walk.at_parent = frozenset({ds.ds_rdata(ORIGIN, zone.keys[0])})
+    walk.at_parent = frozenset({ds.cds_of(ORIGIN, zone.keys[0].public)})
     step = walk.look()
     assert step.generate == ()
     assert step.todo == ()
@@ -178,7 +179,7 @@ def test_imported_keys_come_in_by_a_rollover() -> None:
         commands.add_imported(walk.zone, revoked, walk.now, POLICY)
     walk.rest()
     assert walk.zone.key(old) is None
-    assert walk.zone.signers == {commands.ident_of(key.public)}
+    assert walk.zone.signers == {ident_of(key.public)}
 
 
 def test_keys_in_use_are_not_removed() -> None:

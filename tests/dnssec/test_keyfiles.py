@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from xfer import log
 from xfer.dnssec import keyfiles
-from xfer.dnssec.ds_values import ds_of
+from xfer.dnssec.ds import ds_of
 from xfer.dnssec.keyfiles import KeyPair, read_pair, read_public, write_private, write_public
 from xfer.dnssec.keys import SigningKey, from_octets, make_key, verify
 from xfer.errors import KeyRefused

@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 from xfer import log
 from xfer.dnssec import keys
 from xfer.dnssec.algorithms import ALGORITHMS
-from xfer.dnssec.keys import SigningKey, make_key, public_key, tag_of, tags_of, verify
+from xfer.dnssec.idents import tag_of, tags_of
+from xfer.dnssec.keys import SigningKey, make_key, public_key, verify
 from xfer.errors import KeyRefused
 
 GENERATED = [8, 13, 14, 15, 16]

@@ -6,8 +6,8 @@ import attrs
 
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import commands, lifecycle, outlook
-from xfer.dnssec.commands import ident_of
-from xfer.dnssec.ds import ds_rdata
+from xfer.dnssec.ds import cds_of
+from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import KeyState, Role, ZoneKeys, ZoneState
 from xfer.dnssec.lifecycle import NewKey
 from xfer.dnssec.timing import DsSeen, Facts, Seen
@@ -70,7 +70,7 @@ class Life:
     def ds_at_parent(self) -> None:
         """The parent has what is wanted."""
         rdata = frozenset(
-            ds_rdata(ORIGIN, key) for key in self.zone.keys if key.ident in self.zone.wanted
+            cds_of(ORIGIN, key.public) for key in self.zone.keys if key.ident in self.zone.wanted
         )
         self.facts = attrs.evolve(self.facts, ds=DsSeen(rdata, self.now, HOUR))
         self.look()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rollovers.caches import Dnskeys, Signed, Validator, ds_of
-from xfer.dnssec.commands import ident_of
+from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import Keyset, PastKeyset, ZoneKeys
 from xfer.dnssec.rules import Served, holds
 from xfer.wire import names

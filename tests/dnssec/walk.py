@@ -102,7 +102,7 @@ class Walk:
     def give_ds(self) -> None:
         """The parent does what it is asked for."""
         self.at_parent = frozenset(
-            ds.ds_rdata(ORIGIN, key) for key in self.zone.keys if key.ident in self.zone.wanted
+            ds.cds_of(ORIGIN, key.public) for key in self.zone.keys if key.ident in self.zone.wanted
         )
         self.look()
 

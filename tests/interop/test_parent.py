@@ -163,7 +163,7 @@ def test_the_ds_that_was_copied_to_a_parent_is_known_as_our_keys(digest: int) ->
     ident = f"013+{key.tag:05}"
     state = KeyState(ident, Role.KSK, key.public, WALL)
     zone = ZoneKeys(ORIGIN, keys=(state,))
-    line = ds_of_key.ds_text(ORIGIN, state, digest)
+    line = ds_of_key.ds_of(ORIGIN, key.public, digest).line(ORIGIN)
     text = parent_text(1) + line.replace(" IN DS ", f" {TTL} IN DS ") + "\n"
     with running("Knot", PrimaryZone(PARENT, text)) as server:
         assert ds_of_key.whose(zone, seen(look(server))) == {ident}

@@ -11,7 +11,7 @@ from tests.rollovers.caches import (
     ds_of,
     judged,
 )
-from xfer.dnssec.keys import tag_of
+from xfer.dnssec.idents import tag_of
 from xfer.wire import names
 
 ORIGIN = names.from_text("example.com.")

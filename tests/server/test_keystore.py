@@ -19,8 +19,9 @@ import structlog
 
 from xfer import log
 from xfer.dnssec import keys
+from xfer.dnssec.idents import tag_of, tags_of
 from xfer.dnssec.keyfiles import KeyPair, write_private, write_public
-from xfer.dnssec.keys import SigningKey, make_key, tag_of, tags_of
+from xfer.dnssec.keys import SigningKey, make_key
 from xfer.errors import KeyRefused
 from xfer.server import keydir
 from xfer.server.keystore import KeyStore

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from xfer.dnssec.commands import ident_of
 from xfer.dnssec.elsewhere import RrsetAnswer, Sides, SignerSaid
+from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keys import SEP
 from xfer.dnssec.keystate import KeyState
 from xfer.wire import names

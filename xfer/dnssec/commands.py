@@ -14,7 +14,7 @@ import attrs
 
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import ds, observing
-from xfer.dnssec.keys import tag_of
+from xfer.dnssec.idents import ident_of, tag_in
 from xfer.dnssec.keystate import (
     FOREIGN,
     Goal,
@@ -48,11 +48,6 @@ def moment(at: float) -> str:
     """A time as operators read it."""
     when = datetime.datetime.fromtimestamp(int(at), datetime.UTC)
     return when.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def ident_of(public: bytes) -> str:
-    """The ident of DNSKEY rdata."""
-    return f"{public[3]:03}+{tag_of(public):05}"
 
 
 def _checked(zone: ZoneKeys, key: OwnKey, step: str) -> str:
@@ -114,7 +109,7 @@ def enable(
     present = zone.ds if facts.ds is None else ds.whose(zone, facts.ds.rdata)
     strangers = [ident for ident in sorted(present) if ident.startswith(FOREIGN)]
     if strangers and not own(present) and not joining:
-        tags = ", ".join(str(int(i[len(FOREIGN) + 4 : len(FOREIGN) + 9])) for i in strangers)
+        tags = ", ".join(str(tag_in(i)) for i in strangers)
         raise StepRefused(
             step,
             f"the parent has a DS with tag {tags} that is of no key here, so every validator would "

@@ -20,14 +20,9 @@ from cryptography.exceptions import InternalError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from xfer.dnssec.algorithms import Algorithm, algorithm_of
-from xfer.dnssec.ds_values import Dnskey, dnskey_from, dnskey_from_text
-from xfer.dnssec.keys import (
-    RSA_BITS,
-    SigningKey,
-    from_octets,
-    tag_of,
-    verify,
-)
+from xfer.dnssec.ds import Dnskey, dnskey_from, dnskey_from_text
+from xfer.dnssec.idents import tag_of
+from xfer.dnssec.keys import RSA_BITS, SigningKey, from_octets, verify
 from xfer.errors import KeyRefused, WireError
 from xfer.log import Secret
 from xfer.wire import names

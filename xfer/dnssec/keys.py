@@ -1,7 +1,7 @@
 """DNSSEC keys: public keys as DNSKEY rdata, signing and verifying.
 
-RFC 4034 §2 and Appendix B (DNSKEY, key tags), RFC 3110 and 5702 (RSA), RFC 6605 (ECDSA), RFC 8080
-(Ed25519, Ed448), RFC 8624 (which of them to use), RFC 5011 §7 (a revoked key has another tag).
+RFC 4034 §2 (DNSKEY), RFC 3110 and 5702 (RSA), RFC 6605 (ECDSA), RFC 8080 (Ed25519, Ed448), RFC
+8624 (which of them to use).
 
 Signatures are in the form that an RRSIG carries. Nothing here prints a private part: a `SigningKey`
 shows its tag, and is neither pickled nor copied.
@@ -27,11 +27,11 @@ from xfer.dnssec.algorithms import (
     algorithm_of,
     algorithm_text,
 )
+from xfer.dnssec.idents import ident_of, tag_of
 from xfer.errors import KeyRefused
 from xfer.log import Secret
 
-ZONE: Final = 0x0100  # DNSKEY flags, RFC 4034 §2.1.1 and RFC 5011 §7
-REVOKE: Final = 0x0080
+ZONE: Final = 0x0100  # DNSKEY flags, RFC 4034 §2.1.1
 SEP: Final = 0x0001
 KSK_FLAGS: Final = ZONE | SEP
 ZSK_FLAGS: Final = ZONE
@@ -50,23 +50,6 @@ PrivateKey = (
 PublicKey = (
     rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 )
-
-
-def tag_of(rdata: bytes) -> int:
-    """The key tag of a whole DNSKEY rdata (RFC 4034 Appendix B; algorithm 1 is not used here)."""
-    total = sum(rdata[0::2]) * 256 + sum(rdata[1::2])
-    return (total + (total >> 16)) & 0xFFFF
-
-
-def tags_of(rdata: bytes) -> tuple[int, int]:
-    """The tags of a key as it stands, and with the REVOKE bit turned over (RFC 5011 §7)."""
-    other = rdata[:1] + bytes((rdata[1] ^ REVOKE,)) + rdata[2:]
-    return tag_of(rdata), tag_of(other)
-
-
-def ident_of(algorithm: int, tag: int) -> str:
-    """`013+09394`, as in the names of BIND's key files."""
-    return f"{algorithm:03d}+{tag:05d}"
 
 
 class SigningKey:
@@ -95,7 +78,7 @@ class SigningKey:
     @property
     def ident(self) -> str:
         """Algorithm and tag as in BIND's file names: `013+09394`."""
-        return ident_of(self.algorithm, self.tag)
+        return ident_of(self.public)
 
     @property
     def bits(self) -> int:

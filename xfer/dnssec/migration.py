@@ -34,8 +34,7 @@ import attrs
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import observing
 from xfer.dnssec.commands import moment
-from xfer.dnssec.ds import foreign_dnskey
-from xfer.dnssec.keys import tag_of
+from xfer.dnssec.idents import foreign_dnskey, tag_in, tag_of
 from xfer.dnssec.keystate import FOREIGN, ForeignKey, ZoneKeys, ZoneState, own
 from xfer.dnssec.lifecycle import SIGNED, timing_of
 from xfer.dnssec.timing import FOREVER, Facts, Timing
@@ -397,4 +396,4 @@ def _reached(
 def other_ds(zone: ZoneKeys) -> tuple[int, ...]:
     """Key tags of the DS at the parent that are of other signers."""
     found = (i for i in zone.ds if i.startswith(FOREIGN))
-    return tuple(sorted(int(i[len(FOREIGN) + 4 : len(FOREIGN) + 9]) for i in found))
+    return tuple(sorted(tag_in(i) for i in found))

@@ -9,7 +9,7 @@ import attrs
 
 from xfer.config_dnssec import DnssecPolicy, KskRollover
 from xfer.dnssec import observing
-from xfer.dnssec.ds import foreign_dnskey
+from xfer.dnssec.idents import algorithm_in, foreign_dnskey
 from xfer.dnssec.keystate import (
     NOTHING,
     Keyset,
@@ -20,7 +20,7 @@ from xfer.dnssec.keystate import (
     ZoneKeys,
     ZoneState,
 )
-from xfer.dnssec.rules import Served, algorithm_of
+from xfer.dnssec.rules import Served
 from xfer.dnssec.timing import Facts, Timing
 
 MOST_PAST: Final = 50
@@ -136,7 +136,7 @@ def _signings(
     leaving = {key.ident for key in zone.leaving_keys()}
     for key in ready:
         if zone.signers and key.ident not in zone.signers:
-            alike = {i for i in zone.signers if algorithm_of(i) == algorithm_of(key.ident)}
+            alike = {i for i in zone.signers if algorithm_in(i) == algorithm_in(key.ident)}
             signers = (zone.signers - (alike & leaving)) | {key.ident}
             yield signers, key.ident, f"the zone is signed by {_listed(signers)}"
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy
+from xfer.dnssec.idents import algorithm_in
 from xfer.dnssec.keystate import Goal, KeyState, PastKeyset, PastSigners, ZoneKeys, ZoneState
 from xfer.dnssec.lifecycle import SIGNED, due_at, timing_of
 from xfer.dnssec.timing import FOREVER, Facts, Timing, has
@@ -156,13 +157,13 @@ def _known_everywhere(zone: ZoneKeys, idents: Iterable[str], timing: Timing) -> 
     """When no cache holds a DNSKEY RRset without these, or anything from before the zone was
     signed by their algorithms."""
     wanted = frozenset(idents)
-    algorithms = {ident[:3] for ident in wanted}
+    algorithms = {algorithm_in(ident) for ident in wanted}
 
     def older(past: PastKeyset) -> bool:
         return not wanted <= past.what.signers
 
     def otherwise(past: PastSigners) -> bool:
-        return not algorithms <= {ident[:3] for ident in past.what}
+        return not algorithms <= {algorithm_in(ident) for ident in past.what}
 
     gone = [timing.keyset_gone(past) for past in zone.past_keysets if older(past)]
     gone += [timing.signatures_gone(past) for past in zone.past_signers if otherwise(past)]

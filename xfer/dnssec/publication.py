@@ -7,7 +7,8 @@ import hashlib
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy
-from xfer.dnssec import ds
+from xfer.dnssec.ds import DELETE_CDNSKEY, DELETE_CDS, cds_of
+from xfer.dnssec.idents import foreign_dnskey
 from xfer.dnssec.keystate import NOTHING, ZoneKeys, ZoneState
 from xfer.wire import records
 
@@ -58,7 +59,7 @@ def publication(zone: ZoneKeys, policy: DnssecPolicy) -> Publication:
         return Publication(True, (), NOTHING, NOTHING, (), (), policy.dnskey_ttl)
     dnskeys = {key.public for key in zone.keys if key.ident in zone.keyset.keys}
     given = {key.public for key in zone.foreign}
-    dnskeys |= {public for public in given if ds.foreign_dnskey(public) in zone.keyset.foreign}
+    dnskeys |= {public for public in given if foreign_dnskey(public) in zone.keyset.foreign}
     cds, cdnskeys = _for_parent(zone, policy)
     return Publication(
         False,
@@ -80,9 +81,9 @@ def _for_parent(
     if not policy.cds or zone.multi_signer or zone.joining or zone.leaving:
         return (), ()
     if zone.state in (ZoneState.PENDING_DISABLED, ZoneState.DISABLED):
-        return (ds.DELETE_CDS,), (ds.DELETE_CDNSKEY,)
+        return (DELETE_CDS,), (DELETE_CDNSKEY,)
     keys = [key for key in zone.keys if key.ident in zone.wanted]
     return (
-        tuple(sorted(ds.ds_rdata(zone.origin, key) for key in keys)),
+        tuple(sorted(cds_of(zone.origin, key.public) for key in keys)),
         tuple(sorted(key.public for key in keys)),
     )

@@ -21,12 +21,8 @@ from __future__ import annotations
 
 import attrs
 
+from xfer.dnssec.idents import algorithm_in
 from xfer.dnssec.keystate import Keyset, ZoneKeys, own
-
-
-def algorithm_of(ident: str) -> str:
-    """The algorithm of an ident, as it is written there."""
-    return ident[:3]
 
 
 def holds(ds: frozenset[str], keyset: Keyset, signers: frozenset[str], elsewhere: bool) -> str:
@@ -41,14 +37,14 @@ def holds(ds: frozenset[str], keyset: Keyset, signers: frozenset[str], elsewhere
         return "" if elsewhere else "the DS at the parent is of no key of ours"
     if not keyset.keys:
         return "there is a DS, and no DNSKEY"
-    for algorithm in sorted({algorithm_of(ident) for ident in ours}):
-        chained = (ident for ident in ours & keyset.keys if algorithm_of(ident) == algorithm)
+    for algorithm in sorted({algorithm_in(ident) for ident in ours}):
+        chained = (ident for ident in ours & keyset.keys if algorithm_in(ident) == algorithm)
         if keyset.signers.isdisjoint(chained):
-            return f"no key that the DS of algorithm {int(algorithm)} names signs the DNSKEY RRset"
-    for algorithm in sorted({algorithm_of(ident) for ident in keyset.keys}):
-        known = (ident for ident in keyset.keys if algorithm_of(ident) == algorithm)
+            return f"no key that the DS of algorithm {algorithm} names signs the DNSKEY RRset"
+    for algorithm in sorted({algorithm_in(ident) for ident in keyset.keys}):
+        known = (ident for ident in keyset.keys if algorithm_in(ident) == algorithm)
         if signers.isdisjoint(known):
-            return f"no DNSKEY of algorithm {int(algorithm)} has signed the zone"
+            return f"no DNSKEY of algorithm {algorithm} has signed the zone"
     return ""
 
 

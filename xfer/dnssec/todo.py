@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from xfer.config_dnssec import DnssecPolicy
-from xfer.dnssec import ds
-from xfer.dnssec.keystate import FOREIGN, ZoneKeys, ZoneState, own
+from xfer.dnssec.ds import ds_of
+from xfer.dnssec.idents import tag_in
+from xfer.dnssec.keystate import FOREIGN, KeyState, ZoneKeys, ZoneState, own
 from xfer.dnssec.observing import strangers
 from xfer.dnssec.timing import Facts
 from xfer.wire import names
@@ -25,18 +26,22 @@ def _at_the_parent(zone: ZoneKeys, facts: Facts) -> list[str]:
     present = own(zone.ds)
     missing = [key for key in zone.keys if key.ident in zone.wanted - present]
     extra = [key for key in zone.keys if key.ident in present - zone.wanted]
-    found = [f"put this DS at the parent: {ds.ds_text(zone.origin, key)}" for key in missing]
+    found = [f"put this DS at the parent: {_line(zone, key)}" for key in missing]
     taking = "then take this DS from the parent" if missing else "take this DS from the parent"
-    found += [f"{taking}: {ds.ds_text(zone.origin, key)}" for key in extra]
+    found += [f"{taking}: {_line(zone, key)}" for key in extra]
     if zone.state in (ZoneState.PENDING, ZoneState.ACTIVE):
         for ident in sorted(zone.ds):
             if ident.startswith(FOREIGN) and not (zone.multi_signer or zone.joining):
-                tag = int(ident[len(FOREIGN) + 4 : len(FOREIGN) + 9])
+                tag = tag_in(ident)
                 found.append(
                     f"the parent has a DS of {origin} with tag {tag} that is of no key here: take "
                     "it from the parent, unless another signer of the zone has that key"
                 )
     return found
+
+
+def _line(zone: ZoneKeys, key: KeyState) -> str:
+    return ds_of(zone.origin, key.public).line(zone.origin)
 
 
 def _how_to_confirm(zone: ZoneKeys) -> str:

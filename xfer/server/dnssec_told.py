@@ -10,7 +10,7 @@ from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.config_keys import Dnssec
 from xfer.dnssec.algorithms import algorithm_text
 from xfer.dnssec.commands import moment
-from xfer.dnssec.ds import tag_of_ident
+from xfer.dnssec.idents import tag_in
 from xfer.dnssec.keystate import KeyState, ZoneKeys, ZoneState, own, presences
 from xfer.dnssec.outlook import deletable_at, held_up, outlook
 from xfer.dnssec.terms import Denial
@@ -78,7 +78,7 @@ def key_of(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> DnssecKey:
     there, ahead = presences(zone, key.ident), outlook(zone, key, policy)
     return DnssecKey(
         ident=key.ident,
-        tag=tag_of_ident(key.ident),
+        tag=tag_in(key.ident),
         algorithm=key.algorithm,
         algorithm_name=algorithm_text(key.algorithm),
         role=key.role,

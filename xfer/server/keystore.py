@@ -19,6 +19,7 @@ from typing import Final
 
 import attrs
 
+from xfer.dnssec.idents import tag_in, tags_of
 from xfer.dnssec.keyfiles import (
     KeyPair,
     file_text,
@@ -28,7 +29,7 @@ from xfer.dnssec.keyfiles import (
     write_private,
     write_public,
 )
-from xfer.dnssec.keys import SigningKey, make_key, tags_of
+from xfer.dnssec.keys import SigningKey, make_key
 from xfer.errors import KeyRefused
 from xfer.log import Secret
 from xfer.server import keydir
@@ -123,7 +124,7 @@ class KeyStore:
                     avoid.update(
                         near
                         for stem in _stems(directory)
-                        for near in _near(int(ident_in(stem)[-5:]))
+                        for near in _near(tag_in(ident_in(stem)))
                     )
             for _ in range(TRIES):
                 key = self._make(algorithm, sep, bits)

@@ -16,8 +16,9 @@ import structlog
 from xfer.clock import Clock
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import agreement, commands, lifecycle, migration, observing
-from xfer.dnssec.ds_values import dnskey_from_text
+from xfer.dnssec.ds import dnskey_from_text
 from xfer.dnssec.elsewhere import RrsetAnswer, Sides
+from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import KeyState, ZoneKeys
 from xfer.dnssec.migration import ORDER, Next, Stage
 from xfer.dnssec.parent import ds_text
@@ -139,7 +140,7 @@ class Migrations:
         found = [
             key.public
             for key in given
-            if named in (commands.ident_of(key.public), commands.ident_of(key.public)[4:])
+            if named in (ident_of(key.public), ident_of(key.public)[4:])
         ]
         if len(found) != 1:
             known = _listed(key.public for key in given) or "none"
@@ -278,7 +279,7 @@ def _told(zone: Zone, keys: ZoneKeys, sides: Sides) -> list[MigrationSide]:
     for said in sides.signers:
         has = said.dnskeys.rdata if said.dnskeys is not None else frozenset()
         mine = sorted(ours[one] for one in has if one in ours)
-        theirs = sorted(commands.ident_of(one) for one in has if one not in ours and len(one) > 4)
+        theirs = sorted(ident_of(one) for one in has if one not in ours and len(one) > 4)
         found.append(
             MigrationSide(
                 "signer", said.server, tuple(mine), tuple(theirs), _ns_text(said.ns), said.error
@@ -347,7 +348,7 @@ def dnskeys_of(zone: Zone, text: str) -> list[bytes]:
 
 
 def _listed(keys: Iterable[bytes]) -> str:
-    return " and ".join(f"DNSKEY {commands.ident_of(one)}" for one in keys)
+    return " and ".join(f"DNSKEY {ident_of(one)}" for one in keys)
 
 
 def _keys(zone: Zone) -> ZoneKeys:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands
-from xfer.dnssec.keys import SEP, SigningKey, tag_of
+from xfer.dnssec.idents import tag_of
+from xfer.dnssec.keys import SEP, SigningKey
 from xfer.dnssec.keystate import Role, ZoneKeys
 from xfer.dnssec.signing import Denial, Terms
 from xfer.server.zones import Zone

@@ -14,7 +14,7 @@ from dns.rdtypes.ANY.DNSKEY import DNSKEY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xfer.dnssec import ds_values as ds
+from xfer.dnssec import ds
 from xfer.dnssec.keys import make_key
 from xfer.errors import KeyRefused
 from xfer.wire import names
