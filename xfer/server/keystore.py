@@ -122,9 +122,7 @@ class KeyStore:
             for directory in (place, place / REMOVED):
                 if keydir.is_directory(directory):
                     avoid.update(
-                        near
-                        for stem in _stems(directory)
-                        for near in _near(tag_in(ident_in(stem)))
+                        near for stem in _stems(directory) for near in _near(tag_in(ident_in(stem)))
                     )
             for _ in range(TRIES):
                 key = self._make(algorithm, sep, bits)

@@ -138,9 +138,7 @@ class Migrations:
         """Take out a DNSKEY of another signer, by its ident or tag."""
         given = _keys(zone).foreign
         found = [
-            key.public
-            for key in given
-            if named in (ident_of(key.public), ident_of(key.public)[4:])
+            key.public for key in given if named in (ident_of(key.public), ident_of(key.public)[4:])
         ]
         if len(found) != 1:
             known = _listed(key.public for key in given) or "none"
