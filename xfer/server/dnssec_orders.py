@@ -17,6 +17,7 @@ from xfer.clock import Clock
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec import commands, lifecycle, migration
 from xfer.dnssec.commands import OwnKey
+from xfer.dnssec.idents import tag_in
 from xfer.dnssec.keyfiles import KeyPair
 from xfer.dnssec.keystate import KeyState, Role, ZoneKeys
 from xfer.dnssec.timing import Facts
