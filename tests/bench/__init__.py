@@ -22,8 +22,8 @@ What changes cost is measured apart, each with a table of its own:
                   NOTIFY during it, CPU at rest (`zones.py`; `many.py` has the configurations)
     Knot, all zones from one file ──> server under test
 
-`--only signing`  a zone of 1 M records signed from nothing, and ten changed records of it, beside BIND,
-                  Knot, dnssec-signzone and ldns-signzone; `openssl speed` (`signed.py`);
+`--only signing`  a zone of 1 M records signed from nothing, and ten changed records of it, beside
+                  BIND, Knot, dnssec-signzone and ldns-signzone; `openssl speed` (`signed.py`);
                   `--servers "xfer,xfer alone"`: with and without processes that sign
 
 `--quick` makes any of them small; `--servers`, `--rounds`, `--records`, `--zones` choose.

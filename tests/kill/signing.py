@@ -55,6 +55,8 @@ LOOK = 0.03  # seconds from one look of the validator's to the next
 ROUND = 12.0  # seconds that a life may last
 PATIENCE = 60.0
 LONGEST = 0.3  # seconds from an event to a death
+OFTEN = {"portion": 6, "step": 6, "flip added": 8, "sign begin": 8, "sign end": 8}
+"""Events that happen so often in a life; the others twice."""
 
 POLICY = f"""[dnssec_policy.fast]
 denial = "nsec"
@@ -250,8 +252,7 @@ class SigningRounds:
     def round(self, point: Point) -> str:
         """A life to that point; where it died, "" where it lived on. Raises Broken."""
         delay = max(1e-6, random.random() * LONGEST) if point.until else 0.0
-        often = 8 if point.event in ("portion", "flip added", "step") else 3
-        skip = random.randrange(often) if self._patient else 0
+        skip = random.randrange(OFTEN.get(point.event, 2)) if self._patient else 0
         self._notes.unlink(missing_ok=True)
         self.plan = self.daemon.plan = Plan(str(self._notes), point.event, delay, skip=skip)
         self.daemon.launch()
