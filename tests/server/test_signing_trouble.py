@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,20 +13,22 @@ import pytest
 import trio
 import trio.testing
 
-from tests.dnssec.signed import check_signatures
+from tests.dnssec.signed import check_signatures, text_of
 from tests.server.fakes import snapshot
 from tests.server.test_core import until, zone_of
 from tests.server.test_signing import DAY, SIGNED, TEXT, SignedWorld, signing_of
 from xfer.errors import JournalError, ZoneError
-from xfer.journal import Mark
-from xfer.journal.versions import RECEIVED
+from xfer.journal import Journal, Mark
+from xfer.journal.versions import PUBLISHED, RECEIVED
 from xfer.server import sign_work
 from xfer.server.core import Core
+from xfer.server.edited import Edited
 from xfer.server.editing import Order
 from xfer.server.history import Named
 from xfer.server.publish import Candidate
 from xfer.server.sign_work import Made, SignWork
 from xfer.server.zones import Zone
+from xfer.wire import names
 from xfer.wire.records import RRSIG, A
 
 UNSIGNED = SIGNED.replace('dnssec = "live-signed"\n', "")
@@ -233,4 +237,125 @@ def test_what_came_and_was_not_signed_before_a_restart_expires_too(
         assert zone.expires is not None
 
     world.session(run)
+    world.session(restarted)
+
+
+def test_an_export_that_is_imported_again_leaves_no_key_of_another_signer(tmp_path: Path) -> None:
+    world = TroubledWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        text = text_of(zone.snapshot)
+
+        async def give(more: str) -> Edited:
+            order = Order("import", "new", "op", False, None, "")
+            return await core.editor.take(zone, io.StringIO(text + more), order)
+
+        assert not (await give("")).changed
+        assert (await give("www.example.com. 300 IN A 192.0.2.2\n")).changed
+        assert zone.content is not None
+        assert (zone.content.count, zone.content_serial, zone.serial) == (4, 2, 2)
+        assert has(zone, b"www")
+        assert not signing_of(zone).error
+        keys = signing_of(zone).keys
+        assert keys is not None
+        assert not keys.multi_signer
+
+    world.session(run)
+
+
+def test_a_file_that_was_exported_signed_is_published_unsigned_as_content(tmp_path: Path) -> None:
+    world = TroubledWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        text = text_of(zone.snapshot) + "web.example.com. 300 IN A 192.0.2.3\n"
+        (tmp_path / "zone").write_text(text)
+        assert (await core.read_file(zone)).ok
+        assert zone.content is not None
+        assert (zone.content.count, zone.serial) == (4, 2)
+        assert has(zone, b"web")
+        assert (await core.read_file(zone)).message.endswith("has what is served (serial 2)")
+
+    world.session(run)
+
+
+def damage(world: TroubledWorld, chains: list[str]) -> None:
+    """Spoil the blocks that only the newest versions of these chains have."""
+    origin = names.from_text("example.com.")
+    path = world.directory / "journal.db"
+    with Journal.open(str(path), world.clock) as journal:
+        found = {
+            chain: {b.digest for b in journal.load(journal.versions(origin, chain)[0]).blocks}
+            for chain in (RECEIVED, PUBLISHED)
+        }
+    spoilt = set().union(*(found[chain] for chain in chains))
+    for chain in found.keys() - set(chains):
+        spoilt -= found[chain]
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        which = "(SELECT id FROM blocks WHERE digest = ?)"
+        for digest in spoilt:
+            database.execute(f"UPDATE block_data SET data = x'00' WHERE id = {which}", [digest])
+        database.commit()
+
+
+@pytest.mark.parametrize(
+    ("chains", "serials"),
+    [
+        ([RECEIVED], (30, 30, 31)),  # as what is served has it
+        ([PUBLISHED], (30, 31, 32)),  # made again
+        ([RECEIVED, PUBLISHED], (20, 20, 31)),  # older, and not to be given out as something new
+    ],
+)
+def test_damaged_chains_do_not_take_content_back(
+    tmp_path: Path, chains: list[str], serials: tuple[int, int, int]
+) -> None:
+    world = TroubledWorld(tmp_path)
+    came, served, following = serials
+
+    async def edited(core: Core, zone: Zone) -> None:
+        for serial in (20, 30):
+            await take(core, zone, serial, f"h{serial} A 192.0.2.3")
+
+    async def restarted(core: Core, zone: Zone) -> None:
+        assert (zone.content_serial, zone.serial) == (came, served)
+        assert has(zone, b"h30") is (came == 30)
+        assert bool(signing_of(zone).error) is (came == 20)
+        await take(core, zone, 1, "more A 192.0.2.4")
+        assert not signing_of(zone).error
+        assert has(zone, b"more")
+        assert zone.serial == following
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+
+    world.session(edited)
+    damage(world, chains)
+    world.session(restarted)
+    world.session(lambda core, zone: has_still(zone))
+
+
+async def has_still(zone: Zone) -> None:
+    assert has(zone, b"more")
+    assert not signing_of(zone).error
+
+
+def test_a_secondary_whose_content_is_damaged_asks_for_all_of_it(tmp_path: Path) -> None:
+    world = TroubledWorld(tmp_path, SECOND)
+    world.refuse.set()
+
+    async def give(core: Core, zone: Zone) -> None:
+        for serial in (5, 6):
+            came = Candidate(snapshot(serial, hosts=serial), (), "axfr", "axfr")
+            async with core.attempts.turn(zone):
+                with core.journal.write_ahead() as ahead:
+                    await core.publisher.publish(zone, came, ahead)
+
+    async def restarted(core: Core, zone: Zone) -> None:
+        assert (zone.content_serial, zone.serial) == (None, 6)
+        assert zone.expires is not None
+        await core.attempt(zone)
+        assert zone.transfer_kind == "axfr"
+
+    world.session(give)
+    damage(world, [RECEIVED])
     world.session(restarted)

@@ -17,6 +17,8 @@ import structlog
 
 from xfer.clock import Clock
 from xfer.config_keys import SerialPolicy
+from xfer.dnssec.keystate import ZoneKeys
+from xfer.dnssec.returned import without_ours
 from xfer.errors import ZoneFileError
 from xfer.journal import Journal, Mark, Version
 from xfer.server.comments import CommentChange, compare, of_blocks
@@ -156,7 +158,14 @@ class Editor:
             stored = newest.serial if newest is not None else None
             last = last_given(served.serial, [stored, *zone.content_serials()])
         what = _Parse(
-            self.journal, zone.origin, zone.config.serial, zone.config.file, served, rules, last
+            self.journal,
+            zone.origin,
+            zone.config.serial,
+            zone.config.file,
+            served,
+            rules,
+            last,
+            zone.signing.keys if zone.signing is not None else None,
         )
         now = self.clock.wall()
         if isinstance(new, SoaChange):
@@ -206,6 +215,7 @@ class _Parse:
     served: Snapshot | None
     rules: Rules
     last: int | None
+    keys: ZoneKeys | None = None
 
     def run(self, text: TextIO, order: Order, now: float) -> _Made:
         from xfer.zone.zonefile import read_zone_text
@@ -215,6 +225,7 @@ class _Parse:
         snapshot, findings = read_zone_text(
             text, order.name, self.origin, rules.policy, self.served, rules.max_records, comments
         )
+        snapshot = without_ours(snapshot, self.keys)
         found = follow(snapshot, self.served, self.serial, now, self.last)
         remarks = compare(self.journal, snapshot, comments)
         marks = self._marks(snapshot, found, order)

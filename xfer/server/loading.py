@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from xfer.clock import Clock
+from xfer.dnssec.returned import without_ours
 from xfer.errors import Failure, XferError
 from xfer.journal import Journal, Mark, PeerState, Version
 from xfer.journal import ZoneState as SavedState
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+LOST = bytes(32)  # the root of no content: a version was made of something else
 WITHOUT = 500  # zones without a version between two looks at the event loop
 SMALL = 64 << 10  # octets of a version that is read together with others
 TOGETHER = 128  # versions read at a time
@@ -196,10 +198,10 @@ class Loading:
             zone.signing = self._signing(zone, marks)
             if unknown and zone.signing is not None:
                 zone.signing = Signing(damaged=unknown)  # it may have keys, and needs no others
-            await self._read_served(zone)
+            newest = await self._read_served(zone)
             self._restore(zone, state)
             if zone.signing is not None:
-                await self._read_received(zone, zone.signing)
+                await self._read_received(zone, zone.signing, newest)
             if zone.snapshot is None:
                 self._restore(zone, state)  # of what came and was not signed yet
         finally:
@@ -209,11 +211,11 @@ class Loading:
         self._know(zone, peers)
         self._end(zone)
 
-    async def _read_served(self, zone: Zone) -> None:
-        """What it served; from then on it is served again."""
+    async def _read_served(self, zone: Zone) -> bool:
+        """What it served; from then on it is served again. Whether that is the last version."""
         readable = await self._readable(zone, PUBLISHED)
         if readable is None:
-            return
+            return not zone.damaged
         online = None
         if zone.signing is not None and self.signs is not None:
             online = await self.signs.online(zone, zone.signing)
@@ -221,15 +223,36 @@ class Loading:
         zone.online = online
         zone.snapshot, zone.version = readable.snapshot, readable.version
         zone.prepared(responder)
+        return not readable.damaged
 
-    async def _read_received(self, zone: Zone, signing: Signing) -> None:
-        """What had come, of a zone that is signed here."""
+    async def _read_received(self, zone: Zone, signing: Signing, newest: bool) -> None:
+        """What had come, of a zone that is signed here; newest: what is served is the last one."""
         readable = await self._readable(zone, RECEIVED)
-        if readable is not None:
-            zone.received = Content(readable.snapshot, readable.version)
-        elif signing.fresh and zone.snapshot is not None and zone.version is not None:
-            # It was not signed until now: what it has served is what came.
-            zone.received = Content(zone.snapshot, zone.version)
+        came = Content(readable.snapshot, readable.version) if readable is not None else None
+        served, version = zone.snapshot, zone.version
+        back = readable is None or (
+            bool(readable.damaged) and readable.snapshot.root != signing.made_of
+        )
+        if served is None or version is None:
+            zone.received = came
+        elif signing.fresh:
+            # It was not signed until now: what it has served is what came, unless more came since.
+            if came is None or came.version.id < version.id:
+                came = Content(served, version)
+            zone.received = came
+        elif back and (came is None or came.version.id < version.id):
+            # What is served was made of something newer, which is not to be taken back.
+            if zone.secondary:
+                zone.received = None  # its primaries have it
+            elif newest and signing.keys is not None:
+                content = await self.executor.run(without_ours, served, signing.keys)
+                zone.received = Content(content, version)
+            else:
+                zone.received = came
+        else:
+            zone.received = came
+        if not (newest or back or signing.fresh):
+            signing.made_of = LOST  # it is of older content, and to be made again
 
     async def _readable(self, zone: Zone, chain: str) -> Readable | None:
         """The newest version of a chain that can be read; what cannot is told."""

@@ -19,6 +19,7 @@ from xfer.dnssec.expiry import Expiries
 from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.signing import ChangeSigner, Portion, Signed, Signer, Terms, WholeSigner
 from xfer.dnssec.signing import sign as sign_portion
+from xfer.errors import JournalDamaged
 from xfer.journal import Journal
 from xfer.server.executor import Executor
 from xfer.server.signed import Signing
@@ -119,7 +120,12 @@ class SignWork:
             return signing.base
         for version in self.journal.versions(zone.origin, zone.content_chain):
             if version.root == signing.made_of:
-                return self.journal.load(version, content)
+                try:
+                    return self.journal.load(version, content)
+                except JournalDamaged:
+                    newest = zone.content_version
+                    if newest is None or newest.id < version.id:
+                        raise  # what is left is older than what is served was made of
         return None
 
     async def _sign(self, signer: Signer, keys: tuple[SigningKey, ...]) -> None:

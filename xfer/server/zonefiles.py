@@ -25,6 +25,8 @@ import structlog
 
 from xfer.clock import Clock
 from xfer.config_keys import SerialPolicy
+from xfer.dnssec.keystate import ZoneKeys
+from xfer.dnssec.returned import without_ours
 from xfer.errors import Failure, TransferError, XferError, ZoneFileError
 from xfer.journal import JSON, Journal, Mark, Version
 from xfer.server.comments import CommentChange, compare
@@ -58,14 +60,16 @@ class _Readable:
     policy: Policy
     max_records: int
     comments: Collector
+    keys: ZoneKeys | None = None
 
     def parse(self, served: Snapshot | None) -> tuple[Snapshot, list[Finding]]:
         # dnspython is slow to import, and most daemons have no zone files.
         from xfer.zone.zonefile import read_zone_file
 
-        return read_zone_file(
+        snapshot, findings = read_zone_file(
             self.path, self.origin, self.policy, served, self.max_records, self.comments
         )
+        return without_ours(snapshot, self.keys), findings
 
 
 @attrs.define(eq=False)
@@ -90,7 +94,8 @@ class ZoneFiles:
         if path is None:
             return Outcome(True, True, "the zone has no file", zone.name)
         serial_from = zone.content_serial
-        readable = _Readable(zone.origin, path, policy, max_records, comments)
+        keys = zone.signing.keys if zone.signing is not None else None
+        readable = _Readable(zone.origin, path, policy, max_records, comments, keys)
         try:
             message, candidate, remarks = await self.executor.run(
                 self._read,
