@@ -46,10 +46,11 @@ def test_a_live_signed_zone_has_the_defaults_or_its_policy(tmp_path: Path) -> No
     assert zones["b."].signed_here
 
 
-def test_a_policy_that_is_not_used_leaves_a_zone_unsigned(tmp_path: Path) -> None:
+def test_a_policy_stays_with_a_zone_that_is_signed_no_more(tmp_path: Path) -> None:
     zone = ZONE.replace("live-signed", "unsigned")
     config = loaded(tmp_path, HEAD + zone + 'dnssec_policy = "p"\n[dnssec_policy.p]\n')
-    assert config.zones["a."].policy is None
+    assert config.zones["a."].policy == DnssecPolicy()
+    assert not config.zones["a."].signed_here
     assert not config.zones["a."].signed_here
 
 

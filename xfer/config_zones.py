@@ -29,7 +29,7 @@ class ZoneConfig:
 
     file: the zone file of a primary zone; declared_in: the config file that names the zone;
     allow_query: empty for anyone; serial: how versions made here get theirs; policy: of a
-    live-signed zone, None of others; other_signers: servers of those who sign it as well.
+    live-signed zone, and of others that name one; other_signers: servers of others who sign it.
     """
 
     name: str
@@ -220,7 +220,8 @@ class _Builder:
                 nearest(name, self.policies),
             )
         if table.dnssec is not Dnssec.LIVE_SIGNED:
-            return None
+            # A zone that was live-signed goes on by its policy until its DNSSEC is deleted.
+            return None if name is None else self.policies.get(name)
         policy = _DEFAULT if name is None else self.policies.get(name)
         online = (DenialChoice.COMPACT, DenialChoice.WHITE_LIES)
         if policy is not None and policy.denial in online:

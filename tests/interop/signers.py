@@ -108,12 +108,13 @@ class Signer(Xferd):
         extra = f"[dnssec_policy.p]\n{POLICY}{parent}{policy}"
         super().__init__([zone], address=address, port=53, directory=directory, extra=extra)
         self.other = other
+        self.mode = "live-signed"
         self.content = 1
         self.servers = [OURS]
         self.foreign: list[str] = []
 
     def _config(self) -> str:
-        text = super()._config()
+        text = super()._config().replace('"live-signed"', f'"{self.mode}"')
         if self.other:
             text += f'other_signers = ["{self.other}:53"]\n'
         return text
@@ -140,6 +141,10 @@ class Signer(Xferd):
         except ControlError as error:
             return str(error)
         raise AssertionError(f"{path} {body} was not refused")
+
+    def asked(self) -> None:
+        """Have the parent asked now."""
+        self.ask("/migration")
 
     def zsk(self) -> list[str]:
         return [str(record["line"]) for record in self.ask("/zsk")["records"]]
@@ -227,6 +232,11 @@ class Mixing:
             self.tried += 1
             if why:
                 self.bogus.append(why)
+
+    def forget(self) -> None:
+        """Nothing from before is in caches any more."""
+        for known in (self.ds, *self.held.values()):
+            known.clear()
 
     def _ask(self, server: str, name: str, rtype: str, known: dict[str, Held]) -> None:
         query = dns.message.make_query(name, rtype, want_dnssec=True, payload=4096)

@@ -23,6 +23,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
+from xfer.config_keys import Dnssec
 from xfer.dnssec import commands, lifecycle, migration, observing
 from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
@@ -265,6 +266,8 @@ class Signers:
             return None
         now = self.clock.wall()
         policy = policy_of(zone)
+        if await self._signed_elsewhere(zone, signing, content):
+            return None
         if signing.keys is None and is_signed(content):
             await self._take_over(zone, signing, content, policy, now)
         step = await self._advanced(zone, signing, content, policy, now)
@@ -363,6 +366,25 @@ class Signers:
             await self._pass_on(zone, content)
             self.watch.look(zone, signing, ZoneKeys(zone.origin), policy, now)
             raise
+
+    async def _signed_elsewhere(self, zone: Zone, signing: Signing, content: Snapshot) -> bool:
+        """Serve a zone as it comes whose config says so, where nothing was signed here, or where
+        that was ended and it comes signed now; whether that is so."""
+        if zone.config.signed_here:
+            return False
+        keys = signing.keys
+        if keys is not None:
+            if zone.config.dnssec is not Dnssec.PRE_SIGNED or keys.state is not ZoneState.DELETED:
+                return False
+            if zone.serial is not None and not newer(content.serial, zone.serial):
+                raise XferError(
+                    f"expected a serial of {zone.name} above {zone.serial}, which is what it was "
+                    f"signed here as, got {content.serial}: raise it where it is signed now"
+                )
+        await self._pass_on(zone, content)
+        await self.executor.run(self.journal.change_marks, {(zone.origin, signed.MARK): None})
+        zone.signing = Signing()
+        return True
 
     async def _pass_on(self, zone: Zone, content: Snapshot) -> None:
         """Serve what came as it is."""
