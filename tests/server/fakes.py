@@ -36,16 +36,17 @@ class TrioClock:
 
 
 class HandClock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved; `ahead`: by how much the wall clock was set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.ahead = 0.0
 
     def monotonic(self) -> float:
         return self.now
 
     def wall(self) -> float:
-        return WALL + self.now
+        return WALL + self.now + self.ahead
 
 
 def snapshot(serial: int = 1, hosts: int = 3, blocks: int = 1) -> Snapshot:

@@ -45,6 +45,8 @@ def clamped(zone: ZoneKeys, now: float) -> ZoneKeys:
         past_ds=tuple(attrs.evolve(past, at=min(past.at, now)) for past in zone.past_ds),
         wanted_at=early(zone.wanted_at),
         wanted_everywhere=early(zone.wanted_everywhere),
+        delegated_at=early(zone.delegated_at),
+        moved_at=early(zone.moved_at),
     )
 
 
@@ -81,6 +83,8 @@ def clock_set(zone: ZoneKeys, by: float) -> ZoneKeys:
         past_ds=tuple(attrs.evolve(past, at=max(0.0, past.at + by)) for past in zone.past_ds),
         wanted_at=moved(zone.wanted_at),
         wanted_everywhere=moved(zone.wanted_everywhere),
+        delegated_at=moved(zone.delegated_at),
+        moved_at=moved(zone.moved_at),
     )
 
 

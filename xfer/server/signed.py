@@ -45,7 +45,8 @@ class Signing:
     there, asked_at: when, asking: one runs; base: the content that the served version
     was made of, None where only the journal has it; ttls, expiries, memory: what is known of its
     blocks; held: private keys by ident; seen: serials of its secondaries when its keys last waited
-    for them.
+    for them; ahead: by how much the wall clock was ahead of the monotonic one when the times in
+    `keys` were right, None before the first look.
     """
 
     keys: ZoneKeys | None = None
@@ -70,6 +71,7 @@ class Signing:
     memory: Memory = attrs.Factory(Memory)
     held: Mapping[str, SigningKey] = attrs.field(factory=dict, repr=False)
     seen: tuple[int | None, ...] = ()
+    ahead: float | None = None
 
     @property
     def fresh(self) -> bool:

@@ -67,6 +67,7 @@ Change = Callable[[ZoneKeys, DnssecPolicy, float, Facts], ZoneKeys]
 KIND: Final = "signed"  # of the versions that are made here
 RETRY: Final = 60.0  # seconds after a look that failed; then as long as it has failed until now
 RETRY_MOST: Final = 900.0
+CLOCK_SET: Final = 60.0  # seconds by which a wall clock was set, and not only slowed down
 ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
 MOST_FOREIGN: Final = 64  # DNSKEYs in the content; a validator tries only a few
 ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover of all of them two
@@ -115,6 +116,7 @@ class Signers:
             return Signing()
         if found is not None and found.keys is not None:
             found.keys = observing.resumed(found.keys, self.clock.wall())
+            found.ahead = self._ahead()
         return found
 
     async def online(self, zone: Zone, signing: Signing) -> OnlineSigner | None:
@@ -145,6 +147,8 @@ class Signers:
         Raises StepRefused, with nothing changed; Refused where the zone is not signed here.
         """
         async with self.turn(zone):
+            if zone.signing is not None:
+                await self._keep_waits(zone, zone.signing)
             signing, keys, *_ = await self._changed(zone, change)
             mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
             await self.executor.run(self.journal.set_mark, mark)
@@ -161,6 +165,7 @@ class Signers:
             if zone.removed or signing is None or content is None or signing.damaged:
                 why = signing.damaged if signing is not None else ""
                 raise Refused(f"{zone.name} cannot be signed here yet: {why or 'see `xfer why`'}")
+            await self._keep_waits(zone, signing)
             policy, now = policy_of(zone), self.clock.wall()
             facts = await self._facts(zone, signing, content)
             if signing.keys is None or signing.keys.state is ZoneState.DELETED:
@@ -196,6 +201,32 @@ class Signers:
         policy, now = policy_of(zone), self.clock.wall()
         facts = await self._facts(zone, signing, content)
         return signing, change(signing.keys, policy, now, facts), policy, now, facts
+
+    def _ahead(self) -> float:
+        return self.clock.wall() - self.clock.monotonic()
+
+    async def _keep_waits(self, zone: Zone, signing: Signing) -> None:
+        """Draw waits out where the wall clock was set ahead since the last look at the zone.
+
+        Caches count seconds, so a wait is over when they have passed, whatever the clock says. One
+        that was set back draws them out by itself (`observing.clamped`). A machine that slept looks
+        as one whose clock was set: it waits for longer than it has to.
+        """
+        ahead, before = self._ahead(), signing.ahead
+        if before is not None and abs(ahead - before) <= CLOCK_SET:
+            return
+        if before is not None and ahead > before and signing.keys is not None:
+            by = ahead - before
+            keys = observing.clock_set(signing.keys, by)
+            if not signing.fresh:
+                mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
+                await self.executor.run(self.journal.set_mark, mark)
+            signing.keys = keys
+            if signing.ds is not None:
+                at = min(signing.ds.at + by, self.clock.wall())
+                signing.ds = attrs.evolve(signing.ds, at=at)
+            log.warning("wall clock set ahead", zone=zone.name, seconds=round(by), kept="waits")
+        signing.ahead = ahead
 
     def look_soon(self, zone: Zone) -> None:
         """Look at the zone in the background, after what runs."""
@@ -264,6 +295,7 @@ class Signers:
             raise JournalDamaged(signing.damaged)
         if content is None:
             return None
+        await self._keep_waits(zone, signing)
         now = self.clock.wall()
         policy = policy_of(zone)
         if await self._signed_elsewhere(zone, signing, content):
