@@ -12,7 +12,7 @@
      another value.
 
 After a start, `observing.resumed` begins the waits for what may not have left the daemon before;
-after the wall clock was set while it ran, `observing.clock_set` keeps all waits as they are.
+after the wall clock was set ahead while it ran, `observing.clock_set` keeps all waits as they are.
 
 Nothing is served before `published` has recorded it, so a crash anywhere repeats a step and skips
 none. Rollovers are not scripts: each look tries the changes that bring the zone nearer to its

@@ -3,51 +3,19 @@ and went at the parent, and old things that have left all caches."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from xfer.dnssec import ds
-from xfer.dnssec.keystate import (
-    NOTHING,
-    KeyState,
-    PastDs,
-    ZoneKeys,
-    ZoneState,
-    own,
-)
+from xfer.dnssec.keystate import NOTHING, KeyState, PastDs, ZoneKeys, ZoneState, own
 from xfer.dnssec.timing import Facts, Timing
 
 
 def clamped(zone: ZoneKeys, now: float) -> ZoneKeys:
     """The same with no time later than `now`: the clock went back, and what has happened has
     happened by now. Waits begin anew then, none becomes shorter."""
-
-    def early(at: float | None) -> float | None:
-        return None if at is None else min(at, now)
-
-    return attrs.evolve(
-        zone,
-        keys=tuple(
-            attrs.evolve(
-                key, made=min(key.made, now), used=early(key.used), shared=early(key.shared)
-            )
-            for key in zone.keys
-        ),
-        foreign=tuple(attrs.evolve(key, made=min(key.made, now)) for key in zone.foreign),
-        past_keysets=tuple(
-            attrs.evolve(past, at=early(past.at), everywhere=early(past.everywhere))
-            for past in zone.past_keysets
-        ),
-        past_signers=tuple(
-            attrs.evolve(past, at=early(past.at), everywhere=early(past.everywhere))
-            for past in zone.past_signers
-        ),
-        ds_at=min(zone.ds_at, now),
-        past_ds=tuple(attrs.evolve(past, at=min(past.at, now)) for past in zone.past_ds),
-        wanted_at=early(zone.wanted_at),
-        wanted_everywhere=early(zone.wanted_everywhere),
-        delegated_at=early(zone.delegated_at),
-        moved_at=early(zone.moved_at),
-    )
+    return _with_times(zone, lambda at: min(at, now))
 
 
 def clock_set(zone: ZoneKeys, by: float) -> ZoneKeys:
@@ -55,36 +23,38 @@ def clock_set(zone: ZoneKeys, by: float) -> ZoneKeys:
 
     For a clock that was wrong and is right now: waits that run are neither cut short nor drawn out.
     """
+    return _with_times(zone, lambda at: max(0.0, at + by))
 
-    def moved(at: float | None) -> float | None:
-        return None if at is None else max(0.0, at + by)
+
+def _with_times(zone: ZoneKeys, changed: Callable[[float], float]) -> ZoneKeys:
+    """The zone with another time for each at which something has happened."""
+
+    def maybe(at: float | None) -> float | None:
+        return None if at is None else changed(at)
 
     return attrs.evolve(
         zone,
         keys=tuple(
             attrs.evolve(
-                key,
-                made=max(0.0, key.made + by),
-                used=moved(key.used),
-                shared=moved(key.shared),
+                key, made=changed(key.made), used=maybe(key.used), shared=maybe(key.shared)
             )
             for key in zone.keys
         ),
-        foreign=tuple(attrs.evolve(key, made=max(0.0, key.made + by)) for key in zone.foreign),
+        foreign=tuple(attrs.evolve(key, made=changed(key.made)) for key in zone.foreign),
         past_keysets=tuple(
-            attrs.evolve(past, at=moved(past.at), everywhere=moved(past.everywhere))
+            attrs.evolve(past, at=maybe(past.at), everywhere=maybe(past.everywhere))
             for past in zone.past_keysets
         ),
         past_signers=tuple(
-            attrs.evolve(past, at=moved(past.at), everywhere=moved(past.everywhere))
+            attrs.evolve(past, at=maybe(past.at), everywhere=maybe(past.everywhere))
             for past in zone.past_signers
         ),
-        ds_at=max(0.0, zone.ds_at + by) if zone.ds_at else 0.0,
-        past_ds=tuple(attrs.evolve(past, at=max(0.0, past.at + by)) for past in zone.past_ds),
-        wanted_at=moved(zone.wanted_at),
-        wanted_everywhere=moved(zone.wanted_everywhere),
-        delegated_at=moved(zone.delegated_at),
-        moved_at=moved(zone.moved_at),
+        ds_at=changed(zone.ds_at) if zone.ds_at else 0.0,
+        past_ds=tuple(attrs.evolve(past, at=changed(past.at)) for past in zone.past_ds),
+        wanted_at=maybe(zone.wanted_at),
+        wanted_everywhere=maybe(zone.wanted_everywhere),
+        delegated_at=maybe(zone.delegated_at),
+        moved_at=maybe(zone.moved_at),
     )
 
 
