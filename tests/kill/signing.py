@@ -343,12 +343,15 @@ def under_way(notes: Sequence[Note]) -> list[str]:
 
 
 def place(notes: Sequence[Note]) -> str:
-    """What the process was doing when it died: a row of POINTS, or "between"."""
+    """What the process was doing when it died: a row of POINTS, "removing a key" (its files are
+    moved away), or "between"."""
     where = "between"
     for note in notes:
         event = note.event
         if event == "key begin":
             where = "making a key"
+        elif event == "file link" and where != "making a key":
+            where = "removing a key"
         elif event == "portion":
             where = "signing all"
         elif event == "sign begin":
