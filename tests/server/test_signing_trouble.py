@@ -359,3 +359,32 @@ def test_a_secondary_whose_content_is_damaged_asks_for_all_of_it(tmp_path: Path)
     world.session(give)
     damage(world, [RECEIVED])
     world.session(restarted)
+
+
+def test_what_came_and_is_not_signed_is_not_said_to_be_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = TroubledWorld(tmp_path)
+
+    def refuse(_: object) -> bool:
+        raise ZoneError("expected one thing, got another")
+
+    async def run(core: Core, zone: Zone) -> None:
+        await take(core, zone, 2, "www A 192.0.2.3")
+        signing_of(zone).renew_at = 0
+        await core.signers.look(zone)
+        assert (zone.content_serial, zone.serial) == (2, 3)
+        outcome = await core.rollbacks.rollback(zone, Named(serial=1))
+        assert outcome.message == "the content of serial 1 is served as serial 4"
+        monkeypatch.setattr(sign_work, "_steps", refuse)
+        why = "came and is not served yet: expected one thing, got another"
+        outcome = await core.rollbacks.rollback(zone, Named(serial=2))
+        assert outcome.message == f"the content of serial 2 {why}"
+        order = Order("import", "new", "op", False, None, "")
+        edited = await core.editor.take(
+            zone, io.StringIO(TEXT.format(serial=9, extra="ftp A 192.0.2.4")), order
+        )
+        assert edited.findings == (f"serial 9 {why}",)
+        assert zone.serial == 4
+
+    world.session(run)

@@ -305,6 +305,9 @@ def _edited(
     else:
         removed, added = len(changes.removed), len(changes.added)
     assert served is not None or found.changed
+    findings = tuple(str(finding) for finding in made.findings)
+    if published and zone.signing is not None and zone.signing.error:
+        findings += (f"serial {found.snapshot.serial} {zone.served_as()}",)
     return Edited(
         zone=zone.name,
         changed=found.changed,
@@ -318,6 +321,6 @@ def _edited(
         diff="".join(f"{line}\n" for line in made.lines),
         more=removed + added - len(made.lines),
         note=found.note if found.changed else "",
-        findings=tuple(str(finding) for finding in made.findings),
+        findings=findings,
         comments=made.comments.count,
     )

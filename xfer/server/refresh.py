@@ -275,7 +275,7 @@ class Refresher(Transfers):
             ok=True,
             done=True,
             message=(
-                f"serial {serial} from {peer.name} is served"
+                f"serial {serial} from {peer.name} {zone.served_as()}"
                 if published
                 else f"{peer.name} has what is served already (serial {serial})"
             ),

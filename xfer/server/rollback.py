@@ -103,6 +103,8 @@ class Rollbacks:
             content=old.serial,
         )
         message = f"the content of serial {old.serial} is served as serial {serial}"
+        if zone.signing is not None:
+            message = f"the content of serial {old.serial} {zone.served_as()}"
         if held is not None:
             message += "; the zone is held there until `xfer zone release`"
         return Outcome(
@@ -161,7 +163,8 @@ class Rollbacks:
         if outcome.ok and zone.raised:
             message += (
                 f"; that is its content under a serial of our own: it is followed once its serial "
-                f"passes {zone.serial}, or by `xfer zone release {zone.name} --follow` again"
+                f"passes {zone.content_serial}, or by `xfer zone release {zone.name} --follow` "
+                "again"
             )
         return attrs.evolve(outcome, message=message)
 

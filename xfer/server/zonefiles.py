@@ -115,6 +115,8 @@ class ZoneFiles:
         zone.error = None
         if candidate is None:
             return Outcome(True, True, message, zone.name)
+        if zone.signing is not None and zone.signing.error:
+            message = f"serial {candidate.snapshot.serial} from {path} {zone.served_as()}"
         log.info(
             "zone file",
             zone=zone.name,

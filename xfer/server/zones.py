@@ -197,6 +197,15 @@ class Zone:
         content = self.content
         return content.serial if content is not None else None
 
+    def served_as(self) -> str:
+        """What became of content that has just come: "is served", where it is signed here "is
+        served as serial 7", or why it is not."""
+        if self.signing is None:
+            return "is served"
+        if self.signing.error:
+            return f"came and is not served yet: {self.signing.error}"
+        return f"is served as serial {self.serial}"
+
     @property
     def content_chain(self) -> str:
         """The chain in the journal to which `content_version` belongs."""
