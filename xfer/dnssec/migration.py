@@ -35,7 +35,7 @@ from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import observing
 from xfer.dnssec.commands import moment
 from xfer.dnssec.idents import foreign_dnskey, tag_in, tag_of
-from xfer.dnssec.keystate import FOREIGN, ForeignKey, ZoneKeys, ZoneState, own
+from xfer.dnssec.keystate import FOREIGN, ForeignKey, KeyState, ZoneKeys, ZoneState, own
 from xfer.dnssec.lifecycle import SIGNED, timing_of
 from xfer.dnssec.timing import FOREVER, Facts, Timing
 from xfer.errors import StepRefused
@@ -209,6 +209,13 @@ def share(zone: ZoneKeys, ident: str, now: float) -> ZoneKeys:
         for one in zone.keys
     )
     return attrs.evolve(zone, keys=keys, multi_signer=True)
+
+
+def unshared(zone: ZoneKeys) -> tuple[KeyState, ...]:
+    """Keys of ours that sign the zone, or are to, and that nobody has seen at the other signers."""
+    if not zone.multi_signer or zone.moved_at is not None or zone.state not in SIGNED:
+        return ()
+    return tuple(key for key in zone.serving() if key.role.signs_zone and key.shared is None)
 
 
 def add_foreign(zone: ZoneKeys, public: bytes, now: float, policy: DnssecPolicy) -> ZoneKeys:
