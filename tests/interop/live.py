@@ -314,6 +314,7 @@ def running(kinds: Sequence[Kind], seed: int, below: Sequence[str]) -> Iterator[
         for zone in zones:
             signer.wait_serving(zone.name, SERIAL, PATIENCE)
             world.settle(zone)
+        for zone in zones:
             world.judge(zone)
         anchors = [zone.anchor for zone in zones]
         options = [
