@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xfer.dnssec.timing import DsSeen
 
 MARK = "dnssec"
+KIND = "signed"  # of the versions that are made here
 
 
 @attrs.define(eq=False)

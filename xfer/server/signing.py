@@ -12,7 +12,7 @@ and is tried again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
@@ -23,17 +23,13 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
-from xfer.config_keys import Dnssec
 from xfer.dnssec import commands, lifecycle, migration, observing
-from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.online import Lasting, OnlineSigner
-from xfer.dnssec.publication import publication
-from xfer.dnssec.recipe import negative_ttl
 from xfer.dnssec.signatures import Signatures
 from xfer.dnssec.signing import Terms
-from xfer.dnssec.timing import Facts, Seen
-from xfer.errors import JournalDamaged, StepRefused, XferError
+from xfer.dnssec.timing import Facts
+from xfer.errors import JournalDamaged, XferError
 from xfer.journal import Journal, Mark
 from xfer.journal.versions import RECEIVED
 from xfer.server import signed
@@ -43,33 +39,28 @@ from xfer.server.keystore import KeyStore
 from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.reminders import Reminders
-from xfer.server.serials import last_given, next_serial
+from xfer.server.set_clock import ahead_of, keep_waits
 from xfer.server.sign_work import SignWork, made_after
-from xfer.server.signed import Signing
+from xfer.server.signed import KIND, Signing
+from xfer.server.signed_elsewhere import SignedElsewhere
+from xfer.server.signing_basis import Basis
 from xfer.server.signing_terms import (
-    denial_of,
     fingerprint,
     is_signed,
-    own_keys,
     policy_of,
     taken_tags,
     waits,
 )
 from xfer.server.status import Refused
 from xfer.server.zones import Content, Zone
-from xfer.wire.records import DNSKEY, soa_fields, split
-from xfer.wire.serial import newer
-from xfer.zone.snapshot import APEX, Snapshot
+from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
 
 Change = Callable[[ZoneKeys, DnssecPolicy, float, Facts], ZoneKeys]
-KIND: Final = "signed"  # of the versions that are made here
 RETRY: Final = 60.0  # seconds after a look that failed; then as long as it has failed until now
 RETRY_MOST: Final = 900.0
-CLOCK_SET: Final = 60.0  # seconds by which a wall clock was set, and not only slowed down
 ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
-MOST_FOREIGN: Final = 64  # DNSKEYs in the content; a validator tries only a few
 ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover of all of them two
 
 
@@ -93,12 +84,24 @@ class Signers:
     signatures: Signatures
     parents: ParentWatch
     ask_secondaries: Callable[[Zone], None] = _nobody
+    basis: Basis = attrs.field(init=False)
     reminders: Reminders = attrs.field(init=False)
     watch: DsWatch = attrs.field(init=False)
+    signed_elsewhere: SignedElsewhere = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.basis = Basis(self.journal, self.store, self.executor)
         self.reminders = Reminders(self.clock, self.look_soon)
         self.watch = DsWatch(self.parents, self.nursery, self.clock, self.look_soon)
+        self.signed_elsewhere = SignedElsewhere(
+            self.journal,
+            self.publisher,
+            self.store,
+            self.executor,
+            self.clock,
+            self.basis,
+            self.watch,
+        )
 
     # -- when
 
@@ -116,7 +119,7 @@ class Signers:
             return Signing()
         if found is not None and found.keys is not None:
             found.keys = observing.resumed(found.keys, self.clock.wall())
-            found.ahead = self._ahead()
+            found.ahead = ahead_of(self.clock)
         return found
 
     async def online(self, zone: Zone, signing: Signing) -> OnlineSigner | None:
@@ -127,7 +130,7 @@ class Signers:
         if signing.keys is None or signing.fresh:
             return None
         try:
-            terms = await self._terms(zone, signing, signing.keys, policy_of(zone))
+            terms = await self.basis.terms(zone, signing, signing.keys, policy_of(zone))
         except XferError:
             return None
         same = fingerprint(terms, policy_of(zone).denial) == signing.print
@@ -148,7 +151,7 @@ class Signers:
         """
         async with self.turn(zone):
             if zone.signing is not None:
-                await self._keep_waits(zone, zone.signing)
+                await keep_waits(zone, zone.signing, self.clock, self.journal, self.executor)
             signing, keys, *_ = await self._changed(zone, change)
             mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
             await self.executor.run(self.journal.set_mark, mark)
@@ -165,9 +168,9 @@ class Signers:
             if zone.removed or signing is None or content is None or signing.damaged:
                 why = signing.damaged if signing is not None else ""
                 raise Refused(f"{zone.name} cannot be signed here yet: {why or 'see `xfer why`'}")
-            await self._keep_waits(zone, signing)
+            await keep_waits(zone, signing, self.clock, self.journal, self.executor)
             policy, now = policy_of(zone), self.clock.wall()
-            facts = await self._facts(zone, signing, content)
+            facts = await self.basis.facts(zone, signing, content)
             if signing.keys is None or signing.keys.state is ZoneState.DELETED:
                 keys = commands.enable(zone.origin, now, facts, policy, signing.keys, joining=True)
             else:
@@ -199,34 +202,8 @@ class Signers:
             why = signing.damaged or signing.error or "it has no version yet"
             raise Refused(f"{zone.name} has no keys yet: {why}")
         policy, now = policy_of(zone), self.clock.wall()
-        facts = await self._facts(zone, signing, content)
+        facts = await self.basis.facts(zone, signing, content)
         return signing, change(signing.keys, policy, now, facts), policy, now, facts
-
-    def _ahead(self) -> float:
-        return self.clock.wall() - self.clock.monotonic()
-
-    async def _keep_waits(self, zone: Zone, signing: Signing) -> None:
-        """Draw waits out where the wall clock was set ahead since the last look at the zone.
-
-        Caches count seconds, so a wait is over when they have passed, whatever the clock says. One
-        that was set back draws them out by itself (`observing.clamped`). A machine that slept looks
-        as one whose clock was set: it waits for longer than it has to.
-        """
-        ahead, before = self._ahead(), signing.ahead
-        if before is not None and abs(ahead - before) <= CLOCK_SET:
-            return
-        if before is not None and ahead > before and signing.keys is not None:
-            by = ahead - before
-            keys = observing.clock_set(signing.keys, by)
-            if not signing.fresh:
-                mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
-                await self.executor.run(self.journal.set_mark, mark)
-            signing.keys = keys
-            if signing.ds is not None:
-                at = min(signing.ds.at + by, self.clock.wall())
-                signing.ds = attrs.evolve(signing.ds, at=at)
-            log.warning("wall clock set ahead", zone=zone.name, seconds=round(by), kept="waits")
-        signing.ahead = ahead
 
     def look_soon(self, zone: Zone) -> None:
         """Look at the zone in the background, after what runs."""
@@ -295,16 +272,16 @@ class Signers:
             raise JournalDamaged(signing.damaged)
         if content is None:
             return None
-        await self._keep_waits(zone, signing)
+        await keep_waits(zone, signing, self.clock, self.journal, self.executor)
         now = self.clock.wall()
         policy = policy_of(zone)
-        if await self._signed_elsewhere(zone, signing, content):
+        if await self.signed_elsewhere.stays(zone, signing, content):
             return None
         if signing.keys is None and is_signed(content):
-            await self._take_over(zone, signing, content, policy, now)
+            await self.signed_elsewhere.take_over(zone, signing, content)
         step = await self._advanced(zone, signing, content, policy, now)
         signing.todo = (*step.todo, *signing.kept)
-        keys, terms = step.zone, await self._terms(zone, signing, step.zone, policy)
+        keys, terms = step.zone, await self.basis.terms(zone, signing, step.zone, policy)
         print_ = fingerprint(terms, policy.denial)
         before = signing.keys
         served = None if signing.fresh else zone.snapshot
@@ -325,7 +302,9 @@ class Signers:
         if step.publish:  # what comes after that has its own time
             now = self.clock.wall()
             keys = signing.keys or keys
-            step = lifecycle.advance(keys, policy, now, await self._facts(zone, signing, content))
+            step = lifecycle.advance(
+                keys, policy, now, await self.basis.facts(zone, signing, content)
+            )
             signing.todo = (*step.todo, *signing.kept)
             if step.publish or step.generate:  # without a wait before it
                 return now
@@ -351,7 +330,7 @@ class Signers:
         self, zone: Zone, signing: Signing, content: Snapshot, policy: DnssecPolicy, now: float
     ) -> lifecycle.Step:
         """The next step of the zone's keys, with those made that it asks for."""
-        facts = await self._facts(zone, signing, content)
+        facts = await self.basis.facts(zone, signing, content)
         keys = signing.keys
         if keys is None:
             keys = commands.enable(zone.origin, now, facts, policy)
@@ -372,118 +351,6 @@ class Signers:
                 signing.keys = keys  # they are made, whatever comes of this look
         raise XferError(f"expected keys to be complete after {ROUNDS} rounds, got still more")
 
-    async def _take_over(
-        self, zone: Zone, signing: Signing, content: Snapshot, policy: DnssecPolicy, now: float
-    ) -> None:
-        """Begin to sign what was signed elsewhere. Raises StepRefused.
-
-        There may be a DS of its keys at the parent; then no validator would take it under others.
-        So it is taken over with its own keys, or where there is no DS; until then it is served as
-        it comes.
-        """
-        facts = await self._facts(zone, signing, content)
-        loaded = await self.executor.run(self.store.load, zone.origin)
-        held = [pair.key for pair in loaded.keys.values() if pair.key.public in facts.foreign]
-        try:
-            if not held and facts.ds is None:
-                raise StepRefused(
-                    f"sign {zone.name} here",
-                    "it comes signed by other keys, and nobody has said that the parent has no DS "
-                    "of them",
-                    f"import its keys (`xfer dnssec import {zone.name} FILES`), or let the "
-                    "policy's `parent` say that there is no DS, or have it come unsigned",
-                )
-            signing.keys = commands.enable(zone.origin, now, facts, policy, served=own_keys(held))
-        except StepRefused:
-            await self._pass_on(zone, content)
-            self.watch.look(zone, signing, ZoneKeys(zone.origin), policy, now)
-            raise
-
-    async def _signed_elsewhere(self, zone: Zone, signing: Signing, content: Snapshot) -> bool:
-        """Serve a zone as it comes whose config says so, where nothing was signed here, or where
-        that was ended and it comes signed now; whether that is so."""
-        if zone.config.signed_here:
-            return False
-        keys = signing.keys
-        if keys is not None:
-            if zone.config.dnssec is not Dnssec.PRE_SIGNED or keys.state is not ZoneState.DELETED:
-                return False
-            if zone.serial is not None and not newer(content.serial, zone.serial):
-                raise XferError(
-                    f"expected a serial of {zone.name} above {zone.serial}, which is what it was "
-                    f"signed here as, got {content.serial}: raise it where it is signed now"
-                )
-        await self._pass_on(zone, content)
-        await self.executor.run(self.journal.change_marks, {(zone.origin, signed.MARK): None})
-        zone.signing = Signing()
-        return True
-
-    async def _pass_on(self, zone: Zone, content: Snapshot) -> None:
-        """Serve what came as it is."""
-        if zone.snapshot is None or zone.snapshot.root != content.root:
-            source = "as it came, signed by others"
-            candidate = Candidate(content, (), source, KIND, confirmed=False)
-            with self.journal.write_ahead(zone.snapshot) as ahead:
-                await self.publisher.serve(zone, candidate, ahead)
-
-    async def _facts(self, zone: Zone, signing: Signing, content: Snapshot) -> Facts:
-        status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
-        expire = soa_fields(content.soa)[5]
-        dnskeys = content.rrset(APEX, DNSKEY)
-        if len(dnskeys) > MOST_FOREIGN:
-            raise XferError(
-                f"expected at most {MOST_FOREIGN} DNSKEYs in the content of {zone.name}, got "
-                f"{len(dnskeys)}"
-            )
-        return Facts(
-            zone_max_ttl=await self.executor.run(signing.ttls.of, content),
-            negative_ttl=negative_ttl(content.soa),
-            expire=expire,
-            secondaries=tuple(
-                Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status
-            ),
-            ds=signing.ds,
-            foreign=frozenset(split(record)[4] for record in dnskeys),
-        )
-
-    async def _terms(
-        self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy
-    ) -> Terms:
-        """What the next version has to look like."""
-        wanted = publication(keys, policy)
-        if wanted.unsigned:
-            return Terms(unsigned=True)
-        held = await self._keys(zone, signing, wanted.key_signers | wanted.zone_signers)
-        return Terms(
-            apex=wanted.records(),
-            ksks=tuple(held[ident] for ident in sorted(wanted.key_signers)),
-            zsks=tuple(held[ident] for ident in sorted(wanted.zone_signers)),
-            denial=denial_of(zone, policy),
-            validity=policy.signature_validity,
-            refresh=policy.signature_refresh,
-            jitter=policy.signature_jitter,
-            inception_offset=policy.signature_inception,
-            zonemd=policy.zonemd,
-            dnskey_ttl=policy.dnskey_ttl,
-        )
-
-    async def _keys(
-        self, zone: Zone, signing: Signing, idents: frozenset[str]
-    ) -> Mapping[str, SigningKey]:
-        """The keys with these idents; read from disk where one was not needed until now."""
-        if not idents <= signing.held.keys():
-            loaded = await self.executor.run(self.store.load, zone.origin)
-            signing.held = {ident: pair.key for ident, pair in loaded.keys.items()}
-            missing = sorted(idents - signing.held.keys())
-            if missing:
-                place = self.store.zone_directory(zone.origin)
-                why = "; ".join(map(str, loaded.problems)) or "no such files"
-                raise XferError(
-                    f"expected the key {missing[0]} of {zone.name} in {place}, got {why}: what is "
-                    "served stays as it is while its signatures hold"
-                )
-        return signing.held
-
     async def _publish(
         self,
         zone: Zone,
@@ -498,7 +365,7 @@ class Signers:
         if zone.content_version is not None and zone.content_version.chain != RECEIVED:
             with self.journal.write_ahead(content) as ahead:
                 await self.publisher.keep(zone, ahead)
-        serial = await self._serial(zone, content, now)
+        serial = await self.basis.serial(zone, content, now)
         made = await self.work.make(zone, signing, content, terms, serial, now)
         if zone.removed:  # one of its name may be there again, and do the same
             raise XferError("expected a configured zone, got one that a reload has removed")
@@ -531,13 +398,3 @@ class Signers:
             signatures=made.signatures,
             seconds=round(self.clock.monotonic() - started, 6),
         )
-
-    async def _serial(self, zone: Zone, content: Snapshot, now: float) -> int:
-        """Of the next version: the content's own where secondaries follow that."""
-        newest = await self.executor.run(self.journal.latest, zone.origin)
-        if newest is None:
-            return content.serial
-        last = last_given(newest.serial, [zone.serial, *zone.known_serials()])
-        if newer(content.serial, last):
-            return content.serial
-        return next_serial(zone.config.serial, last, now)

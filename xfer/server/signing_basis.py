@@ -1,0 +1,107 @@
+"""What signing goes by: facts of the world, terms and serial of the next version, private keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from xfer.config_dnssec import DnssecPolicy
+from xfer.dnssec.keys import SigningKey
+from xfer.dnssec.keystate import ZoneKeys
+from xfer.dnssec.publication import publication
+from xfer.dnssec.recipe import negative_ttl
+from xfer.dnssec.signing import Terms
+from xfer.dnssec.timing import Facts, Seen
+from xfer.errors import XferError
+from xfer.journal import Journal
+from xfer.server.executor import Executor
+from xfer.server.keystore import KeyStore
+from xfer.server.serials import last_given, next_serial
+from xfer.server.signed import Signing
+from xfer.server.signing_terms import denial_of
+from xfer.server.zones import Zone
+from xfer.wire.records import DNSKEY, soa_fields, split
+from xfer.wire.serial import newer
+from xfer.zone.snapshot import APEX, Snapshot
+
+MOST_FOREIGN: Final = 64  # DNSKEYs in the content; a validator tries only a few
+
+
+@attrs.define(eq=False)
+class Basis:
+    """Reads; changes nothing but what `Signing` remembers of the private keys."""
+
+    journal: Journal
+    store: KeyStore
+    executor: Executor
+
+    async def facts(self, zone: Zone, signing: Signing, content: Snapshot) -> Facts:
+        """What is known of content, secondaries and parent. Raises XferError for too many keys."""
+        status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
+        expire = soa_fields(content.soa)[5]
+        dnskeys = content.rrset(APEX, DNSKEY)
+        if len(dnskeys) > MOST_FOREIGN:
+            raise XferError(
+                f"expected at most {MOST_FOREIGN} DNSKEYs in the content of {zone.name}, got "
+                f"{len(dnskeys)}"
+            )
+        return Facts(
+            zone_max_ttl=await self.executor.run(signing.ttls.of, content),
+            negative_ttl=negative_ttl(content.soa),
+            expire=expire,
+            secondaries=tuple(
+                Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status
+            ),
+            ds=signing.ds,
+            foreign=frozenset(split(record)[4] for record in dnskeys),
+        )
+
+    async def terms(
+        self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy
+    ) -> Terms:
+        """What the next version has to look like. Raises XferError where a key cannot be had."""
+        wanted = publication(keys, policy)
+        if wanted.unsigned:
+            return Terms(unsigned=True)
+        held = await self._keys(zone, signing, wanted.key_signers | wanted.zone_signers)
+        return Terms(
+            apex=wanted.records(),
+            ksks=tuple(held[ident] for ident in sorted(wanted.key_signers)),
+            zsks=tuple(held[ident] for ident in sorted(wanted.zone_signers)),
+            denial=denial_of(zone, policy),
+            validity=policy.signature_validity,
+            refresh=policy.signature_refresh,
+            jitter=policy.signature_jitter,
+            inception_offset=policy.signature_inception,
+            zonemd=policy.zonemd,
+            dnskey_ttl=policy.dnskey_ttl,
+        )
+
+    async def _keys(
+        self, zone: Zone, signing: Signing, idents: frozenset[str]
+    ) -> Mapping[str, SigningKey]:
+        """The keys with these idents; read from disk where one was not needed until now."""
+        if not idents <= signing.held.keys():
+            loaded = await self.executor.run(self.store.load, zone.origin)
+            signing.held = {ident: pair.key for ident, pair in loaded.keys.items()}
+            missing = sorted(idents - signing.held.keys())
+            if missing:
+                place = self.store.zone_directory(zone.origin)
+                why = "; ".join(map(str, loaded.problems)) or "no such files"
+                raise XferError(
+                    f"expected the key {missing[0]} of {zone.name} in {place}, got {why}: what is "
+                    "served stays as it is while its signatures hold"
+                )
+        return signing.held
+
+    async def serial(self, zone: Zone, content: Snapshot, now: float) -> int:
+        """Of the next version: the content's own where secondaries follow that."""
+        newest = await self.executor.run(self.journal.latest, zone.origin)
+        if newest is None:
+            return content.serial
+        last = last_given(newest.serial, [zone.serial, *zone.known_serials()])
+        if newer(content.serial, last):
+            return content.serial
+        return next_serial(zone.config.serial, last, now)
