@@ -17,6 +17,7 @@ from tests.dnssec.signed import check_signatures, text_of
 from tests.server.fakes import snapshot
 from tests.server.test_core import until, zone_of
 from tests.server.test_signing import DAY, SIGNED, TEXT, SignedWorld, signing_of
+from xfer.dnssec.parent import ParentSaid
 from xfer.errors import JournalError, ZoneError
 from xfer.journal import Journal, Mark
 from xfer.journal.versions import PUBLISHED, RECEIVED
@@ -387,4 +388,24 @@ def test_what_came_and_is_not_signed_is_not_said_to_be_served(
         assert edited.findings == (f"serial 9 {why}",)
         assert zone.serial == 4
 
+    world.session(run)
+
+
+def test_a_mistake_in_asking_the_parent_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = TroubledWorld(tmp_path, SIGNED + 'parent = ["192.0.2.53:53"]\n')
+
+    async def mistake(*_: object) -> ParentSaid:
+        raise RuntimeError("a mistake")
+
+    async def run(core: Core, zone: Zone) -> None:
+        world.time.now += DAY
+        await world.settle(core, zone)
+        said = signing_of(zone).said
+        assert said is not None
+        assert said.why == "RuntimeError: a mistake"
+        assert not signing_of(zone).asking
+
+    monkeypatch.setattr(world.parent, "ask", mistake)
     world.session(run)

@@ -12,7 +12,7 @@ from xfer.clock import Clock
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import looks
 from xfer.dnssec.keystate import ZoneKeys
-from xfer.dnssec.parent import ds_text
+from xfer.dnssec.parent import ParentSaid, ds_text
 from xfer.server.parent import ParentWatch
 from xfer.server.signed import Signing
 from xfer.server.zones import Zone
@@ -50,7 +50,11 @@ class DsWatch:
             await self._ask(zone, signing, policy)
 
     async def _ask(self, zone: Zone, signing: Signing, policy: DnssecPolicy) -> None:
-        said = await self.parents.ask(zone.origin, policy)
+        try:
+            said = await self.parents.ask(zone.origin, policy)
+        except Exception as error:  # a mistake of ours with one zone must not end the others
+            log.error("internal error", zone=zone.name, error=str(error), exc_info=error)
+            said = ParentSaid(None, f"{type(error).__name__}: {error}")
         before = signing.said
         signing.asking, signing.asked_at, signing.said = False, self.clock.wall(), said
         if said.seen is not None:
