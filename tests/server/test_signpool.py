@@ -184,15 +184,32 @@ def test_where_processes_cannot_be_started_the_daemon_signs(
     run(use)
 
 
-def test_they_end_when_idle_and_not_while_there_are_jobs() -> None:
+def test_they_end_when_idle_whatever_small_jobs_there_are() -> None:
     async def use(pool: SignPool) -> None:
         await drive(pool, signer_of(), ON, [])
         pids = [process.pid for process in pool.processes]
         with pool.job(ON.keys):
+            await gone(pids)
+        assert not pool.processes
+
+    run(use, idle=0.1)
+
+
+def test_they_stay_while_there_is_a_large_job() -> None:
+    async def use(pool: SignPool) -> None:
+        signer = signer_of()
+        portions: list[Portion] = []
+        while len(portions) <= FEW:
+            signer.step()
+            portions += signer.take()
+        with pool.job(ON.keys) as job:
+            for portion in portions:
+                await job.sign(signer.recipe, portion)
+            pids = [process.pid for process in pool.processes]
+            await drive(pool, signer_of(), ON, [])
             await trio.sleep(0.3)
             assert [process.pid for process in pool.processes] == pids
         await gone(pids)
-        assert not pool.processes
 
     run(use, idle=0.1)
 

@@ -116,29 +116,32 @@ class SignPool:
         self.processes: list[Process] = []
         self._nursery = nursery
         self._idle = idle
-        self._jobs = 0  # that there are
-        self._number = 0  # of the last one
+        self._number = 0  # of the last job
+        self._large: set[int] = set()  # jobs that have come to processes
+        self._last_large = 0
         self._room = trio.CapacityLimiter(max(1, EACH * most))
 
     @contextmanager
     def job(self, keys: tuple[SigningKey, ...]) -> Iterator[Job]:
         """A version of a zone that is to be signed by these keys (`Terms.keys`)."""
         self._number += 1
-        self._jobs += 1
         job = Job(self, self._number, keys)
         try:
             yield job
         finally:
-            self._jobs -= 1
             for process in self.processes:
                 if job.number in process.jobs:
                     process.jobs.discard(job.number)
                     self._nursery.start_soon(_forget, process, job.number)
-            if self.processes and not self._jobs:
-                self._nursery.start_soon(self._end_idle, self._number)
+            if job.number in self._large:
+                self._large.discard(job.number)
+                self._nursery.start_soon(self._end_idle, self._last_large)
 
     async def sign(self, job: Job, recipe: Recipe, portion: Portion) -> Signed | None:
         """Have a portion signed; None where no process did."""
+        if job.number not in self._large:
+            self._large.add(job.number)
+            self._last_large = job.number
         async with self._room:
             process = self._least_busy(job)
             if process is None:
@@ -189,9 +192,9 @@ class SignPool:
                 log.warning("a process that signs ended", pid=process.pid)
 
     async def _end_idle(self, number: int) -> None:
-        """End all unless a job has come since that one."""
+        """End all unless another large job has come since that one; small ones do not count."""
         await trio.sleep(self._idle)
-        if number == self._number and not self._jobs:
+        if number == self._last_large and not self._large:
             ending, self.processes = self.processes, []
             for process in ending:
                 process.end()
