@@ -161,6 +161,7 @@ class Core:
             SignWork(journal, executor, rng, lambda: self.refresher.policy, pool),
             self.signatures,
             self.parents,
+            self.elsewhere,
         )
         self.publisher.signer = self.signers
         self.signers.ask_secondaries = self.downstream.changed

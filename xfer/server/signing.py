@@ -34,12 +34,15 @@ from xfer.journal import Journal, Mark
 from xfer.journal.versions import RECEIVED
 from xfer.server import signed
 from xfer.server.ds_watch import DsWatch
+from xfer.server.elsewhere import Elsewhere
 from xfer.server.executor import Executor
 from xfer.server.keystore import KeyStore
 from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.reminders import Reminders
 from xfer.server.set_clock import ahead_of, keep_waits
+from xfer.server.share_watch import Change as Change
+from xfer.server.share_watch import ShareWatch
 from xfer.server.sign_work import SignWork, made_after
 from xfer.server.signed import KIND, Signing
 from xfer.server.signed_elsewhere import SignedElsewhere
@@ -57,7 +60,6 @@ from xfer.zone.snapshot import Snapshot
 
 log = structlog.get_logger()
 
-Change = Callable[[ZoneKeys, DnssecPolicy, float, Facts], ZoneKeys]
 RETRY: Final = 60.0  # seconds after a look that failed; then as long as it has failed until now
 RETRY_MOST: Final = 900.0
 ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
@@ -71,7 +73,7 @@ def _nobody(_: Zone) -> None:
 @attrs.define(eq=False)
 class Signers:
     """turn: holds a zone for itself; signatures: made as answers are; parents: asks for DS;
-    ask_secondaries: for the serials that a zone's secondaries have."""
+    elsewhere: asks other signers; ask_secondaries: for the serials of a zone's secondaries."""
 
     journal: Journal
     publisher: Publisher
@@ -83,11 +85,13 @@ class Signers:
     work: SignWork
     signatures: Signatures
     parents: ParentWatch
+    elsewhere: Elsewhere
     ask_secondaries: Callable[[Zone], None] = _nobody
     basis: Basis = attrs.field(init=False)
     reminders: Reminders = attrs.field(init=False)
     watch: DsWatch = attrs.field(init=False)
     signed_elsewhere: SignedElsewhere = attrs.field(init=False)
+    shares: ShareWatch = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.basis = Basis(self.journal, self.store, self.executor)
@@ -102,6 +106,7 @@ class Signers:
             self.basis,
             self.watch,
         )
+        self.shares = ShareWatch(self.elsewhere, self.nursery, self.clock, self.change)
 
     # -- when
 
@@ -313,6 +318,7 @@ class Signers:
             signing.renew_at,
             signing.kept_until,
             self.watch.look(zone, signing, keys, policy, now),
+            self.shares.look(zone, signing, keys, policy, now),
         ]
         if waits(keys) and zone.config.secondaries:
             self.ask_secondaries(zone)
