@@ -301,6 +301,7 @@ class Watch:
         self.mixing = Mixing()
         self.asked = 0
         self.authentic = 0
+        self.streak = 0  # secure answers in a row
         self.bogus: list[str] = []
         self._stop = threading.Event()
         self._failed: BaseException | None = None
@@ -316,6 +317,7 @@ class Watch:
                 self.asked += 1
                 secure = bool(answer.flags & dns.flags.AD)
                 self.authentic += secure
+                self.streak = self.streak + 1 if secure else 0
                 if answer.rcode() == dns.rcode.SERVFAIL or (self.secure and not secure):
                     self.bogus.append(f"unbound, {name} {rtype}: {answer}")
                 now = time.time()

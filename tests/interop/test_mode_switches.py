@@ -57,9 +57,8 @@ def switch(here: Signer, mode: str) -> None:
 
 
 def secured(watch: Watch) -> None:
-    """Answers are found secure, and have to be from now on."""
-    before = watch.authentic
-    until(lambda: watch.authentic > before + 5)
+    """Answers are found secure once caches have forgotten what was before, and stay so."""
+    until(lambda: watch.streak > 2 * len(watch.QUESTIONS))
     watch.secure = True
 
 
