@@ -42,6 +42,7 @@ from xfer.server.pipeline import Parsers
 from xfer.server.publish import Publisher
 from xfer.server.quotas import Slots
 from xfer.server.refresh import Refresher
+from xfer.server.reloading import Reloading
 from xfer.server.removed import RemovedZones
 from xfer.server.rollback import Rollbacks
 from xfer.server.sender import ZoneSender
@@ -96,8 +97,6 @@ class Core:
         self._rng = rng
         self._load = load
         self.loaded = trio.Event()
-        self.file_news = FileNews()  # of the last reload
-        self._added: dict[Zone, FileNews] = {}  # primary zones that a reload brought, until loaded
         self.images = ImageCache(limits.image_memory)
         self.slots_in = Slots(limits.transfers_in, limits.transfers_in_per_peer, spare=True)
         self.slots_out = Slots(limits.transfers_out, limits.transfers_out_per_peer)
@@ -168,6 +167,18 @@ class Core:
         self.downstream.on_seen = self.signers.secondary_seen
         self.loading = Loading(
             nursery, journal, executor, clock, self.downstream, self._loaded, self.signers
+        )
+        self._reloading = Reloading(
+            nursery,
+            clock,
+            self.table,
+            self.attempts,
+            self.downstream,
+            self.signers,
+            self.removed,
+            self._zone,
+            self._load_added,
+            self.read_file,
         )
         self.dispatcher = Dispatcher(
             self.table, config.tsig, clock, limits.udp_payload, changes=self.changes
@@ -243,11 +254,7 @@ class Core:
         if zone.secondary:
             self.attempts.loaded(zone)
         else:
-            news = self._added.pop(zone, FileNews())
-            self._nursery.start_soon(self._read_and_tell, zone, news)
-
-    async def _read_and_tell(self, zone: Zone, news: FileNews) -> None:
-        news.told(zone, await self.read_file(zone))
+            self._reloading.loaded(zone)
 
     # -- attempts
 
@@ -331,6 +338,11 @@ class Core:
     # -- reload and end
 
     @property
+    def file_news(self) -> FileNews:
+        """What came of the zone files that the last reload has read."""
+        return self._reloading.news
+
+    @property
     def active(self) -> int:
         """Transfers that run or wait, both directions."""
         incoming = sum(1 for zone in self.table.zones.values() if zone.transfer_from is not None)
@@ -371,8 +383,7 @@ class Core:
         sender.idle, sender.total = limits.idle_timeout, limits.total_timeout
         self.downstream.apply(limits)
         self.parents.resize(limits.ds_queries_out)
-        self.file_news = FileNews()
-        added, removed, changed = self._apply_zones(config)
+        added, removed, changed = self._reloading.apply(config)
         self.answers.apply(limits.answer_memory)
         self.signatures.resize(limits.answer_memory // SHARE, limits.online_signatures)
         if self.workers is not None:
@@ -383,51 +394,3 @@ class Core:
         return ReloadOutcome(
             added, removed, changed, restart, tuple(str(warning) for warning in config.warnings)
         )
-
-    def _apply_zones(self, config: Config) -> tuple[int, int, int]:
-        wanted = {zone.origin: zone for zone in config.zones.values()}
-        zones = self.table.zones
-        gone = [origin for origin in zones if origin not in wanted]
-        for origin in gone:
-            zone = zones.pop(origin)
-            zone.removed = True
-            self._not_read(zone)
-            self.schedule.forget(zone)
-            self.signers.reminders.forget(zone)
-            self.attempts.saving.leave(zone)
-            self.downstream.removed(zone)
-        self._nursery.start_soon(self.removed.left, gone)
-        added = changed = 0
-        for origin, settings in wanted.items():
-            known = zones.get(origin)
-            if known is None:
-                zones[origin] = self._zone(settings)
-                if not zones[origin].secondary:
-                    self.file_news.expect(zones[origin])
-                    self._added[zones[origin]] = self.file_news
-                self._nursery.start_soon(self._load_added, zones[origin])
-                added += 1
-            elif known.config != settings:
-                known.config = settings
-                changed += 1
-                if not known.loading:
-                    self.downstream.changed(known)
-                    self.signers.look_soon(known)
-                if known.secondary:
-                    self._not_read(known)
-                    if known.expires is None:  # it was a primary zone
-                        known.keep_alive(self.clock.monotonic(), None, True)
-                    self.attempts.soon(known)
-                else:
-                    known.expires = None
-                    self.schedule.forget(known)
-            if known is not None and not known.secondary:
-                self.file_news.expect(known)
-                self._nursery.start_soon(self._read_and_tell, known, self.file_news)
-        return added, len(gone), changed
-
-    def _not_read(self, zone: Zone) -> None:
-        """A zone that a reload brought is gone, or has no file any more, before it was loaded."""
-        news = self._added.pop(zone, None)
-        if news is not None:
-            news.told(zone, None)
