@@ -89,6 +89,15 @@ class Chain:
                 if trusted and near and not trusted & keys & keyset.signers:
                     yield f"keys {_of(keys)} are not signed by one with a DS, {_of(trusted)}"
 
+    def timeline(self) -> list[str]:
+        """The sets of keys and of DS in order, with their times, to read a complaint by."""
+        found = [
+            (span.first, f"{span.first:.2f}–{span.last:.2f} DNSKEY {_of(set(span.rrset))}")
+            for span in self.history.get(int(dns.rdatatype.DNSKEY), [])
+        ]
+        found += [(since, f"{since:.2f} DS {_of(keys)}") for since, keys in self.parent]
+        return [line for _, line in sorted(found)]
+
     def _signers(self, span: Span) -> frozenset[Rdata]:
         """The keys that made its signatures."""
         found = set()

@@ -314,7 +314,8 @@ class SigningRounds:
         if self.validator.lowered:
             problems.append(self.validator.lowered)
         if said or problems:
-            raise Broken(f"{self.plan}: {said}\n" + "\n".join(problems[:10]))
+            seen = [*problems[:10], *self.validator.chain.timeline()[-20:]]
+            raise Broken(f"{self.plan}: {said}\n" + "\n".join(seen) + self.daemon.logs()[-5000:])
 
     def _verify(self) -> str:
         """What `dnssec-verify` has against the zone that is served, "" for nothing."""
