@@ -24,6 +24,7 @@ import trio
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands, lifecycle, migration, observing
+from xfer.dnssec.keyfiles import KeyPair
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.signatures import Signatures
@@ -36,6 +37,7 @@ from xfer.server import signed
 from xfer.server.ds_watch import DsWatch
 from xfer.server.elsewhere import Elsewhere
 from xfer.server.executor import Executor
+from xfer.server.found_keys import served_before, unused
 from xfer.server.keystore import KeyStore
 from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
@@ -339,7 +341,9 @@ class Signers:
         facts = await self.basis.facts(zone, signing, content)
         keys = signing.keys
         if keys is None:
-            keys = commands.enable(zone.origin, now, facts, policy)
+            lying = await self._lying(zone)
+            served = served_before(zone.origin, lying, facts.ds)
+            keys = commands.enable(zone.origin, now, facts, policy, served=served)
         arrived = migration.with_content(keys, policy, now, facts)
         keys, signing.kept, signing.kept_until = arrived.zone, arrived.kept, arrived.at
         for _ in range(ROUNDS):
@@ -348,14 +352,23 @@ class Signers:
                 return step
             keys = step.zone
             for new in step.generate:
-                make = partial(self.store.generate, bits=policy.rsa_bits, taken=taken_tags(keys))
-                pair = await self.executor.run(
-                    make, zone.origin, new.algorithm, new.role.signs_keys, now
-                )
-                log.info("key made", zone=zone.name, key=pair.key.ident, kind=new.role.value)
+                found = unused(await self._lying(zone), new, keys)
+                pair = found or await self._make(zone, new, keys, policy, now)
+                event = "key made" if found is None else "key found"
+                log.info(event, zone=zone.name, key=pair.key.ident, kind=new.role.value)
                 keys = commands.add_made(keys, new, pair.key.public, now, policy)
                 signing.keys = keys  # they are made, whatever comes of this look
         raise XferError(f"expected keys to be complete after {ROUNDS} rounds, got still more")
+
+    async def _lying(self, zone: Zone) -> list[KeyPair]:
+        """The keys in the zone's key directory."""
+        return list((await self.executor.run(self.store.load, zone.origin)).keys.values())
+
+    async def _make(
+        self, zone: Zone, new: lifecycle.NewKey, keys: ZoneKeys, policy: DnssecPolicy, now: float
+    ) -> KeyPair:
+        make = partial(self.store.generate, bits=policy.rsa_bits, taken=taken_tags(keys))
+        return await self.executor.run(make, zone.origin, new.algorithm, new.role.signs_keys, now)
 
     async def _publish(
         self,
