@@ -121,8 +121,7 @@ def readme_commands() -> list[str]:
 @pytest.mark.parametrize("line", readme_commands())
 def test_the_readme_names_only_what_exists(line: str) -> None:
     words = shlex.split(line, comments=True)
-    name = " ".join(words[:2]) if " ".join(words[:2]) in ALL else words[0]
-    assert name in ALL
+    name = next(found for n in (3, 2, 1) if (found := " ".join(words[:n])) in ALL)
     known = {text for parameter in ALL[name].params for text in parameter.opts}
     used = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
     assert used <= known
