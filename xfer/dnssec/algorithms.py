@@ -51,7 +51,6 @@ ECDSAP256SHA256: Final = 13
 ECDSAP384SHA384: Final = 14
 ED25519: Final = 15
 ED448: Final = 16
-DEFAULT_ALGORITHM: Final = ECDSAP256SHA256
 
 ALGORITHMS: Final[dict[int, Algorithm]] = {
     algorithm.number: algorithm

@@ -12,18 +12,10 @@ from typing import Final
 
 import attrs
 
+from xfer.dnssec.reply import read_reply
 from xfer.errors import Failure, TransferError, WireError
 from xfer.wire import names, records
-from xfer.wire.codes import rcode_text
-from xfer.wire.message import (
-    FLAG_RA,
-    NOERROR,
-    OPCODE_QUERY,
-    Question,
-    Response,
-    check_response,
-    parse_response,
-)
+from xfer.wire.message import FLAG_RA, Response
 from xfer.wire.parse import RecordParser
 
 MOST_RECORDS: Final = 256  # in a section
@@ -75,20 +67,10 @@ def read_rrset(
     Raises TransferError: DENIED where the server does not serve the zone, PROTOCOL where it is no
     answer to that question, CONTENT for too many records.
     """
-    question = Question(origin, rtype)
     asked = f"{names.to_text(origin)} {records.type_text(rtype)}"
     try:
-        cut = len(message) > 2 and message[2] & 2 != 0
-        response = parse_response(message, walk=not cut)
-        check_response(response, id, OPCODE_QUERY, question)
-        if response.rcode != NOERROR:
-            raise TransferError(
-                Failure.DENIED,
-                f"rcode NOERROR for {asked}",
-                f"rcode {rcode_text(response.rcode)}",
-                hint="it does not serve the zone",
-            )
-        if response.header.tc:
+        response = read_reply(message, id, origin, rtype, lambda _: "it does not serve the zone")
+        if response is None:
             return None
         return _read(message, response, origin, rtype, asked, delegation)
     except WireError as error:

@@ -19,7 +19,7 @@ published, ready, active, retired, dead), whether caches may, do, or cannot know
         └─────────────── UNRETENTIVE <───────────────────────────────────┘
            every RRset with it has left all caches
 
-The zone as a whole (REQUIREMENTS A25; transitions in `zonestates.py`):
+The zone as a whole (REQUIREMENTS A25; `observing.settled`, and the commands):
 
                             DS seen                  disable
       enable ──> PENDING <───────────> ACTIVE ──────────────────> PENDING_DISABLED

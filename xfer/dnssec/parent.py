@@ -15,22 +15,18 @@ from typing import Final
 
 import attrs
 
+from xfer.dnssec.reply import read_reply
 from xfer.dnssec.timing import DsSeen
 from xfer.errors import Failure, TransferError, WireError
 from xfer.wire import names, records
-from xfer.wire.codes import NOERROR, rcode_text
 from xfer.wire.message import (
     FLAG_RA,
     FORMERR,
     NOTAUTH,
     NXDOMAIN,
-    OPCODE_QUERY,
     REFUSED,
     SERVFAIL,
-    Question,
     Response,
-    check_response,
-    parse_response,
 )
 from xfer.wire.parse import RecordParser
 
@@ -132,22 +128,9 @@ def read_ds(message: bytes, id: int, origin: bytes) -> DsAnswer | None:
     origin: lower-case wire name. Raises TransferError: DENIED where the server says no or cannot
     know, PROTOCOL where it is no answer to that question, CONTENT where the records cannot be.
     """
-    question = Question(origin, records.DS)
     try:
-        # A truncated one may end anywhere, its OPT missing.
-        cut = len(message) > 2 and message[2] & 2 != 0
-        response = parse_response(message, walk=not cut)
-        check_response(response, id, OPCODE_QUERY, question)
-        if response.rcode != NOERROR:
-            raise TransferError(
-                Failure.DENIED,
-                f"rcode NOERROR for {_name(origin)} DS",
-                f"rcode {rcode_text(response.rcode)}",
-                hint=_HINTS.get(response.rcode, ""),
-            )
-        if response.header.tc:
-            return None
-        return _read(message, response, origin)
+        response = read_reply(message, id, origin, records.DS, lambda rcode: _HINTS.get(rcode, ""))
+        return _read(message, response, origin) if response is not None else None
     except WireError as error:
         raise TransferError(Failure.PROTOCOL, error.expected, error.got) from error
 

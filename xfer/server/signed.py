@@ -37,7 +37,7 @@ class Signing:
     keys: their states, None before the first look; damaged: why what the journal has of them cannot
     be read: then nothing is signed, for other keys would break the zone; made_of: root of the
     content that the served version was made of, b"" where nothing was served yet; print: of the
-    terms that it was made on (`xfer.server.signing_terms.fingerprint`), terms: these themselves,
+    terms that it was made on (`signing_terms.fingerprint`), terms: these themselves,
     None until they are needed; error: why what came is not served, or keys do not move, "" where all is
     well; failed_at: since when; renew_at: when its next signature has to be renewed, None where
     that was not looked up; ends_at: when its first signature ends; todo: what the operator has to
