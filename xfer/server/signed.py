@@ -37,17 +37,17 @@ class Signing:
     keys: their states, None before the first look; damaged: why what the journal has of them cannot
     be read: then nothing is signed, for other keys would break the zone; made_of: root of the
     content that the served version was made of, b"" where nothing was served yet; print: of the
-    terms that it was made on (`signing_terms.fingerprint`), terms: these themselves,
-    None until they are needed; error: why what came is not served, or keys do not move, "" where
-    all is well; failed_at: since when; renew_at: when its next signature has to be renewed, None where
-    that was not looked up; ends_at: when its first signature ends; todo: what the operator has to
-    do, a sentence each; kept, kept_until: why keys of other signers are published that have left
-    the content, and until when; shares_asked_at: when other signers were asked for our keys; ds: at
-    the parent as last seen; said: what came of the last look there, asked_at: when, asking: one
-    runs; base: the content that the served version was made of, None where only the journal has it;
-    ttls, expiries, memory: what is known of its blocks; held: private keys by ident; seen: serials
-    of its secondaries when its keys last waited for them; ahead: by how much the wall clock was
-    ahead of the monotonic one when the times in `keys` were right, None before the first look.
+    terms that it was made on (`signing_terms.fingerprint`), terms: these themselves, None until
+    they are needed; error: why what came is not served, or keys do not move, "" where all is well;
+    failed_at: since when; renew_at: when its next signature has to be renewed, None where that was
+    not looked up; ends_at: when its first signature ends; todo: what the operator has to do, a
+    sentence each; kept, kept_until: why keys of other signers are published that have left the
+    content, and until when; shares_asked_at: when other signers were asked for our keys; ds: at the
+    parent as last seen; said: what came of the last look there, asked_at: when, asking: one runs;
+    base: the content that the served version was made of, None where only the journal has it; ttls,
+    expiries, memory: what is known of its blocks; held: private keys by ident; seen: serials of its
+    secondaries when its keys last waited for them; ahead: by how much the wall clock was ahead of
+    the monotonic one when the times in `keys` were right, None before the first look.
     """
 
     keys: ZoneKeys | None = None
