@@ -13,7 +13,8 @@ from xfer.config import Dnssec, Role, ZoneConfig
 from xfer.errors import JournalError
 from xfer.journal import NewVersion, Version
 from xfer.peers import Acl, Peer, address_of
-from xfer.server.zones import Zone, ZoneTable
+from xfer.server.zone_table import ZoneTable
+from xfer.server.zones import Zone
 from xfer.wire import names
 from xfer.wire.tsig import Key
 from xfer.zone.block import Block

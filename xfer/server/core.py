@@ -62,8 +62,9 @@ from xfer.server.soa_probe import SoaProber
 from xfer.server.statistics import Statistics
 from xfer.server.status import Outcome, ReloadOutcome
 from xfer.server.workers import Settings, Workers
+from xfer.server.zone_table import ZoneTable
 from xfer.server.zonefiles import ZoneFiles
-from xfer.server.zones import Zone, ZoneTable
+from xfer.server.zones import Zone
 
 log = structlog.get_logger()
 

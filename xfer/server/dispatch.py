@@ -50,7 +50,8 @@ from xfer.server.heard import Heard
 from xfer.server.refusals import Refusals
 from xfer.server.rrl import RateLimiter, Rates, Verdict, without_content
 from xfer.server.statistics import Statistics
-from xfer.server.zones import Zone, ZoneTable
+from xfer.server.zone_table import ZoneTable
+from xfer.server.zones import Zone
 from xfer.transfer.outbound import Decision, decide, in_one_message
 from xfer.wire.codes import BADCOOKIE, BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
 from xfer.wire.edns import Edns

@@ -15,7 +15,8 @@ from xfer.server.file_news import FileNews
 from xfer.server.removed import RemovedZones
 from xfer.server.signing import Signers
 from xfer.server.status import Outcome
-from xfer.server.zones import Zone, ZoneTable
+from xfer.server.zone_table import ZoneTable
+from xfer.server.zones import Zone
 
 
 @attrs.define(eq=False)

@@ -23,7 +23,7 @@ from xfer.journal import JSON, Journal, Mark
 from xfer.journal.states import MarkKey, mark_row
 from xfer.server.edited import RemovedZone
 from xfer.server.executor import Executor
-from xfer.server.zones import ZoneTable
+from xfer.server.zone_table import ZoneTable
 from xfer.wire import names
 
 log = structlog.get_logger()

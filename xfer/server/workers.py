@@ -33,7 +33,8 @@ from xfer.server.status import WorkerStatus
 from xfer.server.udp import UdpSocket, serve_udp
 from xfer.server.values import Frames, frame
 from xfer.server.worker import COMMAND, READ
-from xfer.server.zones import Zone, ZoneTable
+from xfer.server.zone_table import ZoneTable
+from xfer.server.zones import Zone
 from xfer.zone.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from xfer.server.status import (
 )
 from xfer.server.stored import Stored
 from xfer.server.timers import Timers
-from xfer.wire.records import DS, soa_fields
+from xfer.wire.records import soa_fields
 from xfer.wire.serial import newer
 from xfer.zone.check import Finding
 from xfer.zone.snapshot import Snapshot
@@ -378,34 +378,3 @@ def lifetime(snapshot: Snapshot, option: int | None) -> int:
     """Seconds until a version just transferred expires: SOA EXPIRE as `Timers` has it, or less by
     the primary's EXPIRE option (RFC 7314 §4)."""
     return Timers.of(snapshot.soa).lifetime(option)
-
-
-class ZoneTable:
-    """All zones by origin, and the search for the one that holds a name."""
-
-    def __init__(self) -> None:
-        self.zones: dict[bytes, Zone] = {}
-
-    def find(self, name: bytes) -> Zone | None:
-        """The zone of the closest enclosing apex; name: lower-case wire name."""
-        zones = self.zones
-        at = 0
-        while True:
-            zone = zones.get(name[at:] if at else name)
-            if zone is not None:
-                return zone
-            if name[at] == 0:
-                return None
-            at += name[at] + 1
-
-    def holding(self, name: bytes, rtype: int) -> Zone | None:
-        """The zone that a question is about: that of `find`, but for DS at an apex the parent's,
-        where that is here as well (RFC 4035 §3.1.4.1)."""
-        zone = self.find(name)
-        if rtype == DS and zone is not None and len(zone.origin) == len(name) and name[0]:
-            return self.find(name[name[0] + 1 :]) or zone
-        return zone
-
-    def exact(self, name: bytes) -> Zone | None:
-        """The zone with that apex."""
-        return self.zones.get(name)
