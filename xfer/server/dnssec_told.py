@@ -14,9 +14,9 @@ from xfer.dnssec.idents import tag_in
 from xfer.dnssec.keystate import KeyState, ZoneKeys, ZoneState, own, presences
 from xfer.dnssec.outlook import deletable_at, held_up, outlook
 from xfer.dnssec.terms import Denial
-from xfer.dnssec.timing import Facts, Seen
+from xfer.dnssec.timing import Facts
 from xfer.server.dnssec_status import DnssecKey, DnssecStatus, DsMatch, DsStatus
-from xfer.server.signing_terms import denial_of, policy_of
+from xfer.server.signing_terms import denial_of, policy_of, seen_at_secondaries
 from xfer.wire.records import soa_fields
 
 if TYPE_CHECKING:
@@ -125,9 +125,7 @@ def _told_before(keys: ZoneKeys) -> bool:
 def _facts(zone: Zone) -> Facts:
     """As far as they are about secondaries."""
     expire = soa_fields(zone.content.soa)[5] if zone.content is not None else 0
-    status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
-    seen = (Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status)
-    return Facts(0, 0, expire, tuple(seen))
+    return Facts(0, 0, expire, seen_at_secondaries(zone, expire))
 
 
 def _denial(zone: Zone, signing: Signing, policy: DnssecPolicy) -> str:

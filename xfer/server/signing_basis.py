@@ -13,14 +13,14 @@ from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.publication import publication
 from xfer.dnssec.recipe import negative_ttl
 from xfer.dnssec.signing import Terms
-from xfer.dnssec.timing import Facts, Seen
+from xfer.dnssec.timing import Facts
 from xfer.errors import XferError
 from xfer.journal import Journal
 from xfer.server.executor import Executor
 from xfer.server.keystore import KeyStore
 from xfer.server.serials import last_given, next_serial
 from xfer.server.signed import Signing
-from xfer.server.signing_terms import denial_of
+from xfer.server.signing_terms import denial_of, seen_at_secondaries
 from xfer.server.zones import Zone
 from xfer.wire.records import DNSKEY, soa_fields, split
 from xfer.wire.serial import newer
@@ -39,7 +39,6 @@ class Basis:
 
     async def facts(self, zone: Zone, signing: Signing, content: Snapshot) -> Facts:
         """What is known of content, secondaries and parent. Raises XferError for too many keys."""
-        status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
         expire = soa_fields(content.soa)[5]
         dnskeys = content.rrset(APEX, DNSKEY)
         if len(dnskeys) > MOST_FOREIGN:
@@ -51,9 +50,7 @@ class Basis:
             zone_max_ttl=await self.executor.run(signing.ttls.of, content),
             negative_ttl=negative_ttl(content.soa),
             expire=expire,
-            secondaries=tuple(
-                Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status
-            ),
+            secondaries=seen_at_secondaries(zone, expire),
             ds=signing.ds,
             foreign=frozenset(split(record)[4] for record in dnskeys),
         )

@@ -11,6 +11,7 @@ from xfer.dnssec.idents import tag_of
 from xfer.dnssec.keys import SEP, SigningKey
 from xfer.dnssec.keystate import Role, ZoneKeys
 from xfer.dnssec.signing import Denial, Terms
+from xfer.dnssec.timing import Seen
 from xfer.server.zones import Zone
 from xfer.wire.records import RRSIG, SOA
 from xfer.zone.snapshot import APEX, Snapshot
@@ -35,6 +36,12 @@ def waits(keys: ZoneKeys) -> bool:
     changes += [(past.at, past.everywhere) for past in keys.past_signers]
     changes.append((keys.wanted_at, keys.wanted_everywhere))
     return any(at is not None and everywhere is None for at, everywhere in changes)
+
+
+def seen_at_secondaries(zone: Zone, expire: int) -> tuple[Seen, ...]:
+    """What is known of each of its secondaries; expire: the SOA's, in seconds."""
+    status = [zone.secondary_status(peer) for peer in zone.config.secondaries]
+    return tuple(Seen(one.peer, one.seen_serial, one.seen_at or 0.0, expire) for one in status)
 
 
 def taken_tags(keys: ZoneKeys) -> list[int]:
