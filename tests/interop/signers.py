@@ -6,6 +6,7 @@ All servers listen on port 53 of loopback addresses of their own, so that delega
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +35,9 @@ from xfer.errors import ControlError
 ZONE = "example.test."
 PARENT = "test."
 TTL = 1  # seconds, of everything
-PARENT_ADDRESS, OURS, THEIRS = "127.0.53.1", "127.0.53.2", "127.0.53.3"
+# Of this process alone: both forms of the kernel are tested side by side.
+NETWORK = f"127.{64 + (os.getpid() >> 8 & 63)}.{os.getpid() & 255}"
+PARENT_ADDRESS, OURS, THEIRS = f"{NETWORK}.1", f"{NETWORK}.2", f"{NETWORK}.3"
 NAMES = {OURS: "ours.test.", THEIRS: "theirs.test."}
 """The name servers' names, by address."""
 POLICY = f"""
@@ -354,7 +357,7 @@ def unbound_below(parent: Parent, directory: Path) -> Unbound:
     return Unbound(
         {PARENT: (PARENT_ADDRESS, 53)},
         [parent.anchor()],
-        address="127.0.53.9",
+        address=f"{NETWORK}.9",
         directory=directory,
         options=(
             'local-zone: "test." nodefault',
