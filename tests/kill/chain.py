@@ -75,8 +75,8 @@ class Chain:
             keys = set(keyset.rrset)
             for spans in self.history.values():
                 for span in spans:
-                    if max(span.last, keyset.last) < secure:
-                        continue
+                    if min(span.last, keyset.last) + ttl < secure:
+                        continue  # one of them had left all caches before anybody validated
                     if span.near(keyset, ttl) and not span.signers & keys:
                         yield (
                             f"{_named(span)} of {_of(span.signers)} is not signed by any of the "
