@@ -92,7 +92,7 @@ def observed(zone: ZoneKeys, now: float, facts: Facts, timing: Timing) -> ZoneKe
     if facts.ds is not None and zone.ds_at <= facts.ds.at:
         found = ds.whose(zone, facts.ds.rdata)
         zone = with_ds(zone, found, min(facts.ds.at, now), facts.ds.ttl, timing)
-    zone = answered(zone)
+    zone = answered(zone, timing)
     return attrs.evolve(
         zone,
         past_keysets=tuple(p for p in zone.past_keysets if timing.keyset_gone(p) > now),
@@ -146,16 +146,28 @@ def with_ds(
     return attrs.evolve(zone, ds_at=at, ds_ttl=known)
 
 
-def answered(zone: ZoneKeys) -> ZoneKeys:
+def answered(zone: ZoneKeys, timing: Timing) -> ZoneKeys:
     """The zone without what was asked for before, once the parent has done what is asked for now,
-    and no secondary shows it an older CDS."""
+    and no secondary shows it an older CDS.
+
+    A set that was asked for may have been at the parent without our seeing it, until right before
+    it was seen with this one, so caches may have it. Where nothing is asked for and nothing was
+    ever seen, nothing was there (REQUIREMENTS A25).
+    """
     done = (
         zone.wanted_at is not None
         and zone.wanted_everywhere is not None
         and zone.ds_at >= zone.wanted_at
         and own(zone.ds) == zone.wanted
     )
-    return attrs.evolve(zone, asked=()) if done and zone.asked else zone
+    if not (done and zone.asked):
+        return zone
+    past = zone.past_ds
+    if zone.wanted or past:
+        ttl = timing.ds_ttl(zone.ds_ttl)
+        seen = {zone.wanted, *(one.what for one in past if one.at == zone.ds_at)}
+        past += tuple(PastDs(one, zone.ds_at, ttl) for one in zone.asked if one not in seen)
+    return attrs.evolve(zone, asked=(), past_ds=past)
 
 
 def used(zone: ZoneKeys, now: float) -> tuple[KeyState, ...]:
