@@ -389,7 +389,8 @@ class Signers:
         if zone.removed:  # one of its name may be there again, and do the same
             raise XferError("expected a configured zone, got one that a reload has removed")
         # Signing takes its time, and waits begin when the version is served.
-        keys = lifecycle.published(keys, policy_of(zone), serial, self.clock.wall())
+        policy = policy_of(zone)
+        stored = lifecycle.published(keys, policy, serial, self.clock.wall())
         print_ = fingerprint(terms, policy_of(zone).denial)
         source = f"signed here, content {content.serial}" if terms.apex else "signatures taken out"
         candidate = Candidate(
@@ -397,7 +398,7 @@ class Signers:
             (),
             source,
             KIND,
-            marks=(signed.mark_of(zone.origin, keys, content.root, print_),),
+            marks=(signed.mark_of(zone.origin, stored, content.root, print_),),
             confirmed=False,
             changes=made.changes,
             online=self._online(zone, terms),
@@ -405,7 +406,9 @@ class Signers:
         serial_from = zone.serial
         with self.journal.write_ahead(zone.snapshot) as ahead:
             await self.publisher.serve(zone, candidate, ahead)
-        signing.keys, signing.made_of, signing.print = keys, content.root, print_
+        # The old version was served until now; a restart takes longer than the commit.
+        signing.keys = lifecycle.published(keys, policy, serial, self.clock.wall())
+        signing.made_of, signing.print = content.root, print_
         signing.terms, signing.base = terms, content
         await self.work.look_up_expiry(signing, made.snapshot, terms)
         log.info(
