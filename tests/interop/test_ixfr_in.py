@@ -26,6 +26,8 @@ from xfer.zone.changeset import diff
 from xfer.zone.check import Policy
 from xfer.zone.snapshot import Snapshot
 
+pytestmark = pytest.mark.lab
+
 ZONE = "changes.test."
 ORIGIN = names.from_text(ZONE)
 KEY = TsigKey.make("k1.")

@@ -13,6 +13,7 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import pytest
 
 from tests.interop.signers import (
     OURS,
@@ -26,6 +27,8 @@ from tests.interop.signers import (
     until,
     zone_text,
 )
+
+pytestmark = pytest.mark.lab
 
 
 def test_no_switch_of_the_mode_is_bogus(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import pytest
 
 from tests.interop.signers import (
     NAMES,
@@ -31,6 +32,7 @@ from tests.peers.named import Named
 from tests.peers.process import PrimaryZone, TsigKey
 from tests.peers.updates import Updates
 
+pytestmark = pytest.mark.lab
 STEPS = (
     "keys-there",
     "keys-here",

@@ -23,6 +23,8 @@ from tests.peers import PrimaryZone, Remote, free_port
 from tests.peers.xferd import Xferd
 from tests.server.asking import Asking, ask
 
+pytestmark = pytest.mark.lab
+
 A, SOA, MX = 1, 6, 15
 WORKERS = 2
 SERVER = f"workers = {WORKERS}\n"
