@@ -34,13 +34,13 @@ def published() -> list[Record]:
     return file_records(FILE, ".")
 
 
-def same_and_valid(published: list[Record], *copies: list[Record]) -> None:
-    """Every copy holds what was published, and `ldns-verify-zone` says the same of it."""
-    verdict = verify_dnssec(published, WITHIN_VALIDITY)
-    assert verdict[0] == 0, verdict[1]
-    for copy in copies:
+def same_and_valid(published: list[Record], arrived: list[Record], *copies: list[Record]) -> None:
+    """Every copy holds what was published, and `ldns-verify-zone` finds the one that has come
+    furthest sound; of the others, which are the same, it says the same."""
+    for copy in (arrived, *copies):
         assert copy == published
-        assert verify_dnssec(copy, WITHIN_VALIDITY) == verdict
+    status, said = verify_dnssec(arrived, WITHIN_VALIDITY)
+    assert status == 0, said
 
 
 @pytest.mark.parametrize("peer", [Named, Knot, Nsd], ids=lambda kind: kind.program)
