@@ -410,3 +410,27 @@ def test_the_files_of_keys_that_have_gone_are_put_aside(tmp_path: Path) -> None:
         assert len(list(place.glob("K*.key"))) == 2
 
     world.session(run)
+
+
+def test_renewals_of_many_names_go_together(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path, SIGNED.replace("signatures_at_once = 3\n", ""))
+    world.edit(1, *(f"h{i} A 192.0.2.{i}" for i in range(100)))
+
+    async def run(core: Core, zone: Zone) -> None:
+        await world.pass_days(core, zone, 1)
+        before = zone.serial
+        end = world.time.wall() + 6 * DAY
+        while (due := core.signers.reminders.due(zone)) is not None and due < end:
+            world.time.now += max(0.0, due - world.time.wall())
+            await world.settle(core, zone)
+            assert zone.snapshot is not None
+            ends = signing_of(zone).ends_at
+            assert ends is not None
+            assert ends > world.time.wall() + 3.9 * DAY
+        check_signatures(zone.snapshot, world.time.wall())
+        # 205 signatures end within a day, at a time each; what is due within an hour goes along.
+        assert before is not None
+        assert zone.serial is not None
+        assert 10 <= zone.serial - before <= 26
+
+    world.session(run)

@@ -32,6 +32,7 @@ from xfer.zone.check import Policy
 from xfer.zone.snapshot import APEX, Snapshot
 
 STEPS: Final = 64  # steps of a signer between two looks at what came back
+EARLIER: Final = 3600  # seconds by which signatures go along with those that are due, at most
 AHEAD: Final = 4  # portions that wait to be signed, for each that is being signed
 
 
@@ -93,6 +94,10 @@ class SignWork:
         old_terms = signing.terms or (terms if same_terms else None)
         if made_after(served, now):
             old_terms = None  # all have to be looked at
+        if signing.renew_at is not None and signing.renew_at <= now:
+            # Each ends at a time of its own: else each would have a version of its own.
+            early = min(EARLIER, terms.refresh // 4)
+            terms = attrs.evolve(terms, refresh=terms.refresh + early)
         changes = None
         if content.root != signing.made_of:
             before = self._made_of(zone, signing, content)
