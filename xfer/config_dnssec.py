@@ -118,8 +118,8 @@ class DnssecPolicy:
     )
     signature_refresh: int = setting(
         parse.duration(MINUTE, 366 * DAY),
-        "signatures are made anew when they hold for less than that, and with them those that would "
-        "be due within the hour, so that a version renews many",
+        "signatures are made anew when they hold for less than that, and with them those that are "
+        "due within the hour, so that a version renews many",
         5 * DAY,
         '"5d"',
     )

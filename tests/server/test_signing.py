@@ -427,6 +427,7 @@ def test_renewals_of_many_names_go_together(tmp_path: Path) -> None:
             ends = signing_of(zone).ends_at
             assert ends is not None
             assert ends > world.time.wall() + 3.9 * DAY
+        assert zone.snapshot is not None
         check_signatures(zone.snapshot, world.time.wall())
         # 205 signatures end within a day, at a time each; what is due within an hour goes along.
         assert before is not None
