@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_what_is_written_reads_back(pool: dict[int, SigningKey], algorithm: int)
 
 
 def test_a_short_scalar_keeps_its_leading_zeros(pool: dict[int, SigningKey]) -> None:
-    """BIND has written and read both ways; dnssec-keygen of 9.18 pads."""
+    """dnssec-keygen of 9.18 leaves them out, which one key in 256 shows; all read both ways."""
     scalar = b"\0\0" + b"\x5a" * 30
     pair = KeyPair(OWNER, from_octets(13, 256, Secret(scalar)))
     text = write_private(pair).reveal()
@@ -297,6 +298,15 @@ def _write(directory: Path, pair: KeyPair) -> None:
     (directory / f"{pair.stem}.private").write_bytes(write_private(pair).reveal())
 
 
+def _padded(private: bytes, size: int) -> bytes:
+    """A private key file whose scalar has as many octets as the curve has; 0: as it is."""
+    found = re.search(rb"(?m)^PrivateKey: (.*)$", private)
+    if not size or found is None:
+        return private
+    scalar = base64.b64encode(base64.b64decode(found[1]).rjust(size, b"\0"))
+    return private[: found.start(1)] + scalar + private[found.end(1) :]
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("algorithm", [8, 10, 13, 14, 15, 16])
 @pytest.mark.parametrize("role", ["KSK", "ZSK"])
@@ -313,7 +323,7 @@ def test_keys_of_dnssec_keygen_load_and_write_back_alike(
     assert pair.times["Inactive"] == 1893456000
     assert set(pair.times) == {"Created", "Publish", "Activate", "Inactive", "Delete"}
     theirs = (tmp_path / f"{pair.stem}.private").read_bytes()
-    assert write_private(pair).reveal() == theirs
+    assert write_private(pair).reveal() == _padded(theirs, {13: 32, 14: 48}.get(algorithm, 0))
     shown = (tmp_path / f"{pair.stem}.key").read_text()
     # BIND breaks the base64 into pieces, we do not.
     assert "".join(write_public(pair).split()) == "".join(shown.split())

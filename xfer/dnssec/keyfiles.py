@@ -186,7 +186,7 @@ def _private_key(known: Algorithm, flags: int, fields: Mapping[str, str], where:
                 raise KeyRefused("numbers that make one RSA key", "some that do not fit")
             return key
         octets = _octets(fields, "PrivateKey", known.size)
-        if known.curve is not None:  # BIND before 9.11 left leading zeros out
+        if known.curve is not None:  # BIND leaves leading zeros out, also in 9.18
             octets = octets.rjust(known.size, b"\0")
         return from_octets(known.number, flags, Secret(octets))
     except KeyRefused as error:
