@@ -104,16 +104,24 @@ class Parent(Xferd):
 class Signer(Xferd):
     """An xfer that signs the zone from a file of its own; `other`: the other signer's address."""
 
-    def __init__(self, address: str, directory: Path, *, other: str = "", policy: str = "") -> None:
+    def __init__(
+        self,
+        address: str,
+        directory: Path,
+        *,
+        other: str = "",
+        policy: str = "",
+        servers: Sequence[str] = (OURS,),
+    ) -> None:
         self.number = 0
-        zone = PrimaryZone(ZONE, zone_text(1, [OURS]), policy="p")
+        zone = PrimaryZone(ZONE, zone_text(1, servers), policy="p")
         parent = f'parent = ["{PARENT_ADDRESS}:53"]\n'
         extra = f"[dnssec_policy.p]\n{POLICY}{parent}{policy}"
         super().__init__([zone], address=address, port=53, directory=directory, extra=extra)
         self.other = other
         self.mode = "live-signed"
         self.content = 1
-        self.servers = [OURS]
+        self.servers = list(servers)
         self.foreign: list[str] = []
 
     def _config(self) -> str:
@@ -167,6 +175,34 @@ class Signer(Xferd):
     def step(self, name: str, **body: object) -> None:
         """Take a step of a migration as soon as it may be taken; refused until then."""
         retry(lambda: self.order("/migration/next", step=name, **body))
+
+
+STEPS = (
+    "keys-there",
+    "keys-here",
+    "ds-added",
+    "servers-added",
+    "servers-moved",
+    "ds-taken",
+    "keys-taken",
+)
+
+
+def too_early(one: Signer, stage: str) -> None:
+    """Every step after that stage is refused, with what comes first, and so is what goes around
+    the steps; nothing changes by that."""
+    before = one.ask("/dnskey")["records"]
+    for step in STEPS[STEPS.index(stage) + 1 :]:
+        said = one.refused("/migration/next", step=step, servers=[NAMES[OURS]])
+        assert "too early" in said or "one signer" in said, said
+    one.refused("/delete")
+    if stage in ("servers-moved", "ds-taken"):  # before, nobody is led to the other
+        for key in one.ask("/dnskey")["records"]:
+            if key["role"] == "foreign":
+                one.refused("/foreign/remove", key=key["key"])
+    if STEPS.index(stage) < STEPS.index("servers-moved"):
+        one.refused("/migration/leave", servers=[NAMES[OURS]])
+    assert one.ask("/dnskey")["records"] == before
 
 
 def retry(what: Callable[[], object], timeout: float = 15.0) -> None:
@@ -297,8 +333,10 @@ class Watch:
 
     QUESTIONS = (("www", "A"), ("q.w", "TXT"), ("no", "A"), ("a.b", "A"), ("b", "TXT"))
 
-    def __init__(self, unbound: Unbound, servers: Sequence[str], *, secure: bool = True) -> None:
-        self.unbound = unbound
+    def __init__(
+        self, unbound: Unbound, servers: Sequence[str], *others: Unbound, secure: bool = True
+    ) -> None:
+        self.validators = (unbound, *others)
         self.until = dict.fromkeys(servers, float("inf"))
         self.secure = secure  # whether answers have to be secure
         self.mixing = Mixing()
@@ -316,13 +354,14 @@ class Watch:
                 if self._stop.wait(0.05):
                     return
                 name, rtype = self.QUESTIONS[number % len(self.QUESTIONS)]
-                answer = self.unbound.ask(f"{name}.{ZONE}", rtype)
-                self.asked += 1
-                secure = bool(answer.flags & dns.flags.AD)
-                self.authentic += secure
-                self.streak = self.streak + 1 if secure else 0
-                if answer.rcode() == dns.rcode.SERVFAIL or (self.secure and not secure):
-                    self.bogus.append(f"unbound, {name} {rtype}: {answer}")
+                for validator in self.validators:
+                    answer = validator.ask(f"{name}.{ZONE}", rtype)
+                    self.asked += 1
+                    secure = bool(answer.flags & dns.flags.AD)
+                    self.authentic += secure
+                    self.streak = self.streak + 1 if secure else 0
+                    if answer.rcode() == dns.rcode.SERVFAIL or (self.secure and not secure):
+                        self.bogus.append(f"unbound, {name} {rtype}: {answer}")
                 now = time.time()
                 self.mixing.look([one for one, until in list(self.until.items()) if until > now])
         except BaseException as error:
@@ -352,14 +391,15 @@ class Watch:
             assert not self.mixing.bogus, self.mixing.bogus[:3]
 
 
-def unbound_below(parent: Parent, directory: Path) -> Unbound:
-    """unbound that knows the parent's key, and follows its delegations."""
+def unbound_below(parent: Parent, directory: Path, *, fresh: bool = False) -> Unbound:
+    """unbound that knows the parent's key, and follows its delegations; fresh: it keeps nothing."""
     return Unbound(
         {PARENT: (PARENT_ADDRESS, 53)},
         [parent.anchor()],
-        address=f"{NETWORK}.9",
+        address=f"{NETWORK}.{8 if fresh else 9}",
         directory=directory,
         options=(
+            *(["cache-max-ttl: 0"] if fresh else []),
             'local-zone: "test." nodefault',
             "infra-host-ttl: 1",
             "cache-min-ttl: 0",

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dns.dnssec
-import dns.name
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
 import pytest
 
+from tests.interop.binds import Bind
 from tests.interop.signers import (
     NAMES,
     OURS,
@@ -24,24 +20,13 @@ from tests.interop.signers import (
     Signer,
     Watch,
     retry,
+    too_early,
     unbound_below,
     until,
-    zone_text,
 )
-from tests.peers.named import Named
-from tests.peers.process import PrimaryZone, TsigKey
 from tests.peers.updates import Updates
 
 pytestmark = pytest.mark.lab
-STEPS = (
-    "keys-there",
-    "keys-here",
-    "ds-added",
-    "servers-added",
-    "servers-moved",
-    "ds-taken",
-    "keys-taken",
-)
 
 
 def test_a_zone_moves_from_one_xfer_to_another(tmp_path: Path) -> None:
@@ -61,87 +46,47 @@ def test_a_zone_moves_from_one_xfer_to_another(tmp_path: Path) -> None:
 
 def test_xfer_and_bind_sign_a_zone_together_until_bind_leaves(tmp_path: Path) -> None:
     ours = Signer(OURS, tmp_path / "ours", other=THEIRS)
-    key = TsigKey.make("k.")
-    content = zone_text(1, [OURS])
-    bind = Named(
-        [PrimaryZone(ZONE, content, updaters=[key])],
-        address=THEIRS,
-        port=53,
-        directory=tmp_path / "bind",
-        extra=BIND_POLICY,
-        zone_options=('dnssec-policy "together"', "inline-signing no"),
-    )
+    bind = Bind(tmp_path / "bind", servers=[OURS])
     with Parent(tmp_path / "parent") as parent, ours, bind:
         parent.delegate([OURS], [])
         until(lambda: ours.ask("/ds")["records"])
         parent.delegate([OURS], ours.ds())
         until(lambda: ours.stage() and ours.ask("")["state"] == "active")
         with unbound_below(parent, tmp_path / "unbound") as unbound:
-            with Watch(unbound, [OURS]) as watch, Updates(bind.remote(key), ZONE) as updates:
+            with Watch(unbound, [OURS]) as watch, Updates(bind.remote(bind.key), ZONE) as updates:
                 together(ours, bind, parent, watch, updates)
-                roll_zsk(ours, updates)
+                roll_zsk(ours, bind, updates)
                 alone_again(ours, parent, watch, updates)
             assert watch.asked == watch.authentic > 20
             assert {OURS, THEIRS} <= watch.mixing.by
 
 
-BIND_POLICY = """
-dnssec-policy "together" {
-    keys { ksk lifetime unlimited algorithm 13; zsk lifetime unlimited algorithm 13; };
-    dnskey-ttl 1; max-zone-ttl 1; parent-ds-ttl 1;
-    publish-safety 0; retire-safety 0; zone-propagation-delay 0; parent-propagation-delay 0;
-};
-"""
-
-
-def bind_keys(bind: Named, flags: int) -> list[str]:
-    """BIND's DNSKEYs with these flags, out of its key files."""
-    found = []
-    for path in sorted(bind.directory.glob("K*.key")):
-        lines = path.read_text().splitlines()
-        found += [line for line in lines if f"DNSKEY {flags} " in line]
-    return found
-
-
-def bind_ds(bind: Named) -> list[str]:
-    name = dns.name.from_text(ZONE)
-    rdata = bind_keys(bind, 257)[0].split("DNSKEY ")[1]
-    key = dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.DNSKEY, rdata)
-    return [dns.dnssec.make_ds(name, key, "SHA256").to_text()]
-
-
-def give_zsks(ours: Signer, updates: Updates) -> None:
-    """Have BIND publish our ZSKs."""
-    rdata = [line.split("DNSKEY ")[1] for line in ours.zsk()]
-    updates.send(f"add {ZONE} 1 DNSKEY {one}" for one in rdata)
-
-
-def together(ours: Signer, bind: Named, parent: Parent, watch: Watch, updates: Updates) -> None:
+def together(ours: Signer, bind: Bind, parent: Parent, watch: Watch, updates: Updates) -> None:
     """Both sign, and both are asked."""
-    until(lambda: bind_keys(bind, 256) and bind_keys(bind, 257))
-    ours.order("/foreign/add", records="\n".join(bind_keys(bind, 256)))
+    until(bind.ready)
+    ours.order("/foreign/add", records="\n".join(bind.dnskeys()))
     assert "has not got our DNSKEY" in ours.refused("/migration/next")
-    give_zsks(ours, updates)
+    bind.publish(updates, ours.zsk())
     ours.step("keys-there")
     ours.at_stage("ds-added")
-    parent.delegate([OURS], ours.ds() + bind_ds(bind))
+    parent.delegate([OURS], ours.ds() + bind.ds())
     ours.at_stage("servers-added")
     too_early(ours, "servers-added")
     updates.send([f"add {ZONE} 1 NS {NAMES[THEIRS]}"])
     ours.edit([OURS, THEIRS])
-    parent.delegate([OURS, THEIRS], ours.ds() + bind_ds(bind))
+    parent.delegate([OURS, THEIRS], ours.ds() + bind.ds())
     watch.delegated([OURS, THEIRS])
     ours.step("servers-added", servers=[NAMES[THEIRS]])
     assert ours.ask("")["multi_signer"]
 
 
-def roll_zsk(ours: Signer, updates: Updates) -> None:
+def roll_zsk(ours: Signer, bind: Bind, updates: Updates) -> None:
     """A new ZSK of ours signs once BIND publishes it."""
     before = ours.zsk()
     ours.order("/roll", what="zsk")
     until(lambda: set(ours.zsk()) - set(before))
     assert "has not got our DNSKEY" in ours.refused("/migration/next", step="keys-there")
-    give_zsks(ours, updates)
+    bind.publish(updates, ours.zsk())
     ours.step("keys-there")
     until(lambda: not set(ours.zsk()) & set(before))
 
@@ -221,20 +166,3 @@ def move(old: Signer, new: Signer, parent: Parent, watch: Watch) -> None:
     assert new.stage()[0] == old.stage()[0] == "done"
     assert len(new.ask("/dnskey")["records"]) == 2
     assert "has one signer" in new.refused("/migration/next")
-
-
-def too_early(one: Signer, stage: str) -> None:
-    """Every step after that stage is refused, with what comes first, and so is what goes around
-    the steps; nothing changes by that."""
-    before = one.ask("/dnskey")["records"]
-    for step in STEPS[STEPS.index(stage) + 1 :]:
-        said = one.refused("/migration/next", step=step, servers=[NAMES[OURS]])
-        assert "too early" in said or "one signer" in said, said
-    one.refused("/delete")
-    if stage in ("servers-moved", "ds-taken"):  # before, nobody is led to the other
-        for key in one.ask("/dnskey")["records"]:
-            if key["role"] == "foreign":
-                one.refused("/foreign/remove", key=key["key"])
-    if STEPS.index(stage) < STEPS.index("servers-moved"):
-        one.refused("/migration/leave", servers=[NAMES[OURS]])
-    assert one.ask("/dnskey")["records"] == before
