@@ -19,7 +19,7 @@ from tests.badinput.primary import NOW, ORIGIN, Primary
 from xfer.config import Dnssec, Role, ZoneConfig
 from xfer.control.engine import Outcome
 from xfer.errors import TransferError
-from xfer.journal import Journal, NewVersion, Version
+from xfer.journal import Journal, Mark, NewVersion, Version
 from xfer.peers import Peer
 from xfer.server.executor import Executor, InlineExecutor
 from xfer.server.pipeline import Parsers
@@ -68,6 +68,12 @@ class InlineCommits:
     def submit(self, new: NewVersion) -> Future[Version]:
         done: Future[Version] = Future()
         done.set_result(self.journal.commit([new])[0])
+        return done
+
+    def set_mark(self, mark: Mark) -> Future[None]:
+        done: Future[None] = Future()
+        self.journal.set_mark(mark)
+        done.set_result(None)
         return done
 
 

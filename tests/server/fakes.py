@@ -11,7 +11,7 @@ import trio
 from tests.transfer.zone import NS, ORIGIN, SOA, A, record, soa_rdata
 from xfer.config import Dnssec, Role, ZoneConfig
 from xfer.errors import JournalError
-from xfer.journal import NewVersion, Version
+from xfer.journal import Mark, NewVersion, Version
 from xfer.peers import Acl, Peer, address_of
 from xfer.server.zone_table import ZoneTable
 from xfer.server.zones import Zone
@@ -135,6 +135,9 @@ class MemoryCommits:
             )
         )
         return future
+
+    def set_mark(self, mark: Mark) -> Future[None]:
+        raise NotImplementedError(mark)
 
 
 class MemoryAhead:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 import structlog.testing
 
 from tests.dnssec.signed import check_signatures
+from tests.server.fakes import MemoryCommits
+from tests.server.test_core import until
 from tests.server.test_signing import DAY, SIGNED, SignedWorld, keys_of
 from xfer.dnssec import commands
 from xfer.dnssec.keystate import Role, ZoneState
+from xfer.journal import Mark
 from xfer.server.core import Core
+from xfer.server.publish import wait_for
 from xfer.server.zones import Zone
 from xfer.wire.records import CDS, split
 from xfer.zone.snapshot import APEX
@@ -38,6 +43,18 @@ def ahead_in_steps(world: SignedWorld) -> None:
 def back(world: SignedWorld) -> None:
     """As where it was ahead while all before happened."""
     world.time.ahead -= 3 * DAY
+
+
+class Held(MemoryCommits):
+    """Marks that are not durable yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks: list[tuple[Mark, Future[None]]] = []
+
+    def set_mark(self, mark: Mark) -> Future[None]:
+        self.marks.append((mark, Future()))
+        return self.marks[-1][1]
 
 
 def seconds_to_roll(
@@ -99,3 +116,32 @@ def test_one_that_is_set_in_small_steps_does_not_either(tmp_path: Path) -> None:
 def test_a_clock_that_is_set_back_draws_waits_out_at_most(tmp_path: Path) -> None:
     right = seconds_to_roll(tmp_path / "right", nothing)
     assert seconds_to_roll(tmp_path / "set", back) >= right
+
+
+def test_states_of_several_zones_that_change_at_once_share_their_commits(tmp_path: Path) -> None:
+    names = ["example.com", "example.net", "example.org"]
+    one = SIGNED[SIGNED.index("[[zone]]") : SIGNED.index("[dnssec_policy.p]")]
+    more = "".join(one.replace("example.com", name) for name in names[1:])
+    world = SignedWorld(tmp_path, SIGNED + more)
+    text = (tmp_path / "zone").read_text().replace("$ORIGIN example.com.\n", "")
+    (tmp_path / "zone").write_text(text)
+
+    async def session(core: Core, zone: Zone) -> None:
+        zones = list(core.table.zones.values())
+        for other in zones:
+            await core.read_file(other)
+            assert other.serial is not None
+        real = core.publisher.commits
+        core.publisher.commits = held = Held()
+        world.time.ahead += 3600
+        for other in zones:
+            core.signers.look_soon(other)
+        await until(lambda: len(held.marks) == len(names))  # none has been answered yet
+        core.publisher.commits = real
+        for mark, future in held.marks:
+            await wait_for(real.set_mark(mark))
+            future.set_result(None)
+        await until(lambda: not any(other.busy for other in zones))
+        assert all(core.journal.marks(other.origin) for other in zones)
+
+    world.session(session)

@@ -38,6 +38,7 @@ from xfer.wire import names
 REMOVED: Final = "removed"
 MOST_FILES: Final = 10_000  # in a zone's directory; a zone has a handful of keys
 TRIES: Final = 100  # at a key whose tag is free
+LOCKS: Final = 64  # each of some of the zones; work on one zone takes turns
 _ENDINGS: Final = (".key", ".private")
 _LONGEST: Final = 255  # octets of a file name
 
@@ -62,11 +63,15 @@ class KeyStore:
     def __init__(self, directory: Path, make: Make = _make) -> None:
         self.directory: Final = directory
         self._make: Final = make
-        self._writing: Final = threading.Lock()
+        # Writing waits for disks, so that one zone's keys are not made to wait for another's.
+        self._writing: Final = tuple(threading.Lock() for _ in range(LOCKS))
 
     def zone_directory(self, owner: bytes) -> Path:
         """Where the keys of a zone are; the root's in `@`, which no other name is written as."""
         return self.directory / (file_text(owner)[:-1] or "@")
+
+    def _turn(self, owner: bytes) -> threading.Lock:
+        return self._writing[hash(names.lower(owner)) % LOCKS]
 
     def check(self) -> None:
         """Make the key directory where it is missing; refuse one that others can look into."""
@@ -83,7 +88,7 @@ class KeyStore:
         place = self.zone_directory(owner)
         if not keydir.is_directory(self.directory):
             return Loaded({})
-        with self._writing:
+        with self._turn(owner):
             keydir.check_directory(self.directory)
             if not keydir.is_directory(place):
                 return Loaded({})
@@ -116,7 +121,7 @@ class KeyStore:
         has a tag unlike all known ones, removed keys' too, also where either is revoked (RFC 5011).
         """
         owner = names.lower(owner)
-        with self._writing:
+        with self._turn(owner):
             place = self._ready(owner)
             avoid = {near for tag in taken for near in _near(tag)}
             for directory in (place, place / REMOVED):
@@ -139,7 +144,7 @@ class KeyStore:
             raise KeyRefused(
                 f"a key of {names.to_text(owner)}", f"one of {names.to_text(pair.owner)}"
             )
-        with self._writing:
+        with self._turn(owner):
             place = self._ready(owner)
             if (place / f"{pair.stem}.key").exists():
                 there = _read(place / pair.stem, owner)
@@ -192,7 +197,7 @@ class KeyStore:
         Other signers use a key only within its times: it gets Publish and Activate where it has
         none.
         """
-        with self._writing:
+        with self._turn(owner):
             pair = _read(self.zone_directory(owner) / stem_of(owner, ident), names.lower(owner))
             times = {"Created": int(now), "Publish": int(now), "Activate": int(now), **pair.times}
             _write(directory, attrs.evolve(pair, times=times))
@@ -208,7 +213,7 @@ class KeyStore:
                 f"a key of {names.to_text(owner)} that is not in use", f"{ident}, which is"
             )
         place = self.zone_directory(owner)
-        with self._writing:
+        with self._turn(owner):
             if keydir.is_directory(place):
                 self._remove(place, stem_of(owner, ident))
 

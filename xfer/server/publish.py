@@ -112,6 +112,8 @@ class Commits(Protocol):
 
     def submit(self, new: NewVersion) -> Future[Version]: ...
 
+    def set_mark(self, mark: Mark) -> Future[None]: ...
+
 
 @attrs.define(eq=False)
 class Publisher:
@@ -157,6 +159,11 @@ class Publisher:
         candidate = Candidate(content.snapshot, (), version.source, version.kind, confirmed=False)
         kept, _, _ = await self._store(zone, candidate, ahead, RECEIVED)
         zone.received = Content(content.snapshot, kept)
+
+    async def remember(self, mark: Mark) -> None:
+        """Make a mark durable that comes with no version, in one commit with what other zones have
+        by then. Raises JournalError."""
+        await wait_for(self.commits.set_mark(mark))
 
     async def serve(self, zone: Zone, candidate: Candidate, ahead: Ahead) -> Version:
         """Like `publish`, of what is to be served as it is."""

@@ -9,9 +9,8 @@ import structlog
 
 from xfer.clock import Clock
 from xfer.dnssec import observing
-from xfer.journal import Journal
 from xfer.server import signed
-from xfer.server.executor import Executor
+from xfer.server.publish import Publisher
 from xfer.server.signed import Signing
 from xfer.server.zones import Zone
 
@@ -25,9 +24,7 @@ def ahead_of(clock: Clock) -> float:
     return clock.wall() - clock.monotonic()
 
 
-async def keep_waits(
-    zone: Zone, signing: Signing, clock: Clock, journal: Journal, executor: Executor
-) -> None:
+async def keep_waits(zone: Zone, signing: Signing, clock: Clock, publisher: Publisher) -> None:
     """Draw waits out where the wall clock was set ahead since the last look at the zone.
 
     Caches count seconds, so a wait is over when they have passed, whatever the clock says. One
@@ -42,7 +39,7 @@ async def keep_waits(
         keys = observing.clock_set(signing.keys, by)
         if not signing.fresh:
             mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
-            await executor.run(journal.set_mark, mark)
+            await publisher.remember(mark)
         signing.keys = keys
         if signing.ds is not None:
             at = min(signing.ds.at + by, clock.wall())

@@ -158,10 +158,10 @@ class Signers:
         """
         async with self.turn(zone):
             if zone.signing is not None:
-                await keep_waits(zone, zone.signing, self.clock, self.journal, self.executor)
+                await keep_waits(zone, zone.signing, self.clock, self.publisher)
             signing, keys, *_ = await self._changed(zone, change)
             mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
-            await self.executor.run(self.journal.set_mark, mark)
+            await self.publisher.remember(mark)
             signing.keys = keys
             await self.follow(zone)
 
@@ -175,7 +175,7 @@ class Signers:
             if zone.removed or signing is None or content is None or signing.damaged:
                 why = signing.damaged if signing is not None else ""
                 raise Refused(f"{zone.name} cannot be signed here yet: {why or 'see `xfer why`'}")
-            await keep_waits(zone, signing, self.clock, self.journal, self.executor)
+            await keep_waits(zone, signing, self.clock, self.publisher)
             policy, now = policy_of(zone), self.clock.wall()
             facts = await self.basis.facts(zone, signing, content)
             if signing.keys is None or signing.keys.state is ZoneState.DELETED:
@@ -279,7 +279,7 @@ class Signers:
             raise JournalDamaged(signing.damaged)
         if content is None:
             return None
-        await keep_waits(zone, signing, self.clock, self.journal, self.executor)
+        await keep_waits(zone, signing, self.clock, self.publisher)
         now = self.clock.wall()
         policy = policy_of(zone)
         if await self.signed_elsewhere.stays(zone, signing, content):
@@ -301,7 +301,7 @@ class Signers:
             await self._publish(zone, signing, content, keys, terms, now)
         elif keys != signing.keys:
             mark = signed.mark_of(zone.origin, keys, signing.made_of, print_)
-            await self.executor.run(self.journal.set_mark, mark)
+            await self.publisher.remember(mark)
             signing.keys = keys
         for event in step.events:
             log.info("keys", zone=zone.name, kind=event.kind, key=event.key, says=event.says)
