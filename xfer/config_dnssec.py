@@ -20,10 +20,12 @@ LONGEST = 100 * 366 * DAY
 
 
 class KeyLayout(enum.Enum):
-    """Which keys a zone has: one for the DNSKEY RRset and one for the rest, or one for both."""
+    """Which keys a zone has here: one for the DNSKEY RRset and one for the rest, one for both, or
+    only one for the rest, where somebody else signs the DNSKEY RRset (RFC 8901 model 1)."""
 
     KSK_ZSK = "ksk-zsk"
     CSK = "csk"
+    ZSK = "zsk"
 
 
 class KskRollover(enum.Enum):
@@ -92,7 +94,9 @@ class DnssecPolicy:
     rsa_bits: int = setting(parse.integer(2048, 4096), "size of RSA keys", 2048)
     keys: KeyLayout = setting(
         parse.member(KeyLayout),
-        "ksk-zsk (a key that signs keys, and one for all else) or csk (one for both)",
+        "ksk-zsk (a key that signs keys, and one for all else), csk (one for both) or zsk (one for "
+        "all else: somebody else has the KSK, and hands in the DNSKEY RRset signed, "
+        "`xfer dnssec import-dnskey`)",
         KeyLayout.KSK_ZSK,
     )
     ksk_lifetime: int = setting(

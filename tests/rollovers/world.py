@@ -271,7 +271,7 @@ class World:
         """What the operator is told, by what is at the parent, whatever the daemon believes."""
         zone = step.zone
         true = attrs.evolve(zone, ds=ds.whose(zone, self.at_parent))
-        listed = todo.sentences(true, self.policy, self.facts())
+        listed = todo.sentences(true, self.policy, self.now, self.facts())
         honest = self.believed is as_they_are and not self.climate.by_hand
         assert not honest or listed == step.todo
         return listed

@@ -7,12 +7,11 @@ signers' keys and for moving a zone from one signer to another are in `migration
 
 from __future__ import annotations
 
-import datetime
 from typing import Final
 
 import attrs
 
-from xfer.config_dnssec import DnssecPolicy
+from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec import ds, observing
 from xfer.dnssec.idents import ident_of, tag_in
 from xfer.dnssec.keystate import (
@@ -27,8 +26,9 @@ from xfer.dnssec.keystate import (
     ZoneState,
     own,
 )
-from xfer.dnssec.lifecycle import ROLES, SIGNED, NewKey, timing_of, with_new, with_request
-from xfer.dnssec.timing import Facts
+from xfer.dnssec.layout import layout_of, roles_of
+from xfer.dnssec.lifecycle import SIGNED, NewKey, timing_of, with_new, with_request
+from xfer.dnssec.timing import Facts, moment
 from xfer.errors import StepRefused
 from xfer.wire import names
 
@@ -42,12 +42,6 @@ class OwnKey:
 
     role: Role
     public: bytes
-
-
-def moment(at: float) -> str:
-    """A time as operators read it."""
-    when = datetime.datetime.fromtimestamp(int(at), datetime.UTC)
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _checked(zone: ZoneKeys, key: OwnKey, step: str) -> str:
@@ -108,7 +102,9 @@ def enable(
         zone = _going_on(zone, keys, facts, step)
     present = zone.ds if facts.ds is None else ds.whose(zone, facts.ds.rdata)
     strangers = [ident for ident in sorted(present) if ident.startswith(FOREIGN)]
-    if strangers and not own(present) and not joining:
+    # Whoever has the KSK has its DS there; until they hand it in, nothing is signed.
+    expected = joining or layout_of(zone, policy) is KeyLayout.ZSK
+    if strangers and not own(present) and not expected:
         tags = ", ".join(str(tag_in(i)) for i in strangers)
         raise StepRefused(
             step,
@@ -152,8 +148,9 @@ def add_imported(zone: ZoneKeys, key: OwnKey, now: float, policy: DnssecPolicy) 
     step = f"import a {key.role.value}"
     ident = _checked(zone, key, step)
     _signed_here(zone, step)
-    if key.role not in ROLES[policy.keys] or key.public[3] != policy.algorithm:
-        wanted = " and ".join(role.value for role in ROLES[policy.keys])
+    roles = roles_of(zone, policy)
+    if key.role not in roles or key.public[3] != policy.algorithm:
+        wanted = " and ".join(role.value for role in roles)
         raise StepRefused(
             step,
             f"the policy has keys {wanted} of algorithm {policy.algorithm}, got a "
@@ -188,8 +185,9 @@ def roll(zone: ZoneKeys, role: Role, policy: DnssecPolicy) -> ZoneKeys:
     """The zone with a rollover of its key of that role begun now."""
     step = f"roll the {role.value}"
     _signed_here(zone, step)
-    if role not in ROLES[policy.keys]:
-        wanted = " and ".join(one.value for one in ROLES[policy.keys])
+    roles = roles_of(zone, policy)
+    if role not in roles:
+        wanted = " and ".join(one.value for one in roles)
         raise StepRefused(step, f"the policy has {wanted}", f"roll the {wanted}")
     _not_rolling(zone, role, step)
     if not any(key.role is role for key in zone.serving()):
@@ -231,6 +229,12 @@ def roll_compromised(
         raise StepRefused(step, f"the zone has no such key; it has {known}")
     if key.compromised:
         raise StepRefused(step, "that is under way already")
+    if key.elsewhere:
+        raise StepRefused(
+            step,
+            "somebody else has it",
+            "have them replace it, and hand in the DNSKEY RRset with its successor",
+        )
     if len(zone.keys) >= MOST_KEYS:
         raise StepRefused(
             step, f"the zone has {len(zone.keys)} keys", "wait until some are gone from caches"
@@ -239,7 +243,7 @@ def roll_compromised(
         attrs.evolve(one, compromised=True) if one.ident == ident else one for one in zone.keys
     )
     zone = attrs.evolve(zone, keys=keys)
-    current = key.role in ROLES[policy.keys] and key.algorithm == policy.algorithm
+    current = key.role in roles_of(zone, policy) and key.algorithm == policy.algorithm
     if key.goal is Goal.SERVE and zone.state in SIGNED and current:
         zone = with_request(zone, Request(key.role, Why.EMERGENCY))
     return Emergency(zone, _stake(zone, key, policy, facts))
@@ -354,6 +358,8 @@ def ds_seen(
     if unknown:
         raise StepRefused(step, f"the zone has no key {unknown[0]}")
     allowed = zone.wanted | zone.ds
+    if zone.imported is not None and zone.wanted:  # whoever has the KSK chooses among those
+        allowed |= zone.keyset.signers
     early = sorted(idents - allowed)
     if early:
         raise StepRefused(

@@ -18,6 +18,7 @@ from xfer.dnssec.keystate import (
     FOREIGN,
     ForeignKey,
     Goal,
+    Imported,
     Keyset,
     KeyState,
     PastDs,
@@ -30,6 +31,7 @@ from xfer.dnssec.keystate import (
     ZoneState,
 )
 from xfer.errors import KeyStateDamaged
+from xfer.wire.records import CDNSKEY, CDS, DNSKEY, RRSIG
 
 VERSION: Final = 1
 MOST: Final = 200
@@ -67,7 +69,7 @@ def _plain(value: object) -> object:
 
 def decoded(data: object) -> ZoneKeys:
     """The state that `encoded` was given. Raises KeyStateDamaged."""
-    fields = _fields("state", data, ZoneKeys, extra=("version",))
+    fields = _fields("state", data, ZoneKeys, extra=("version",), later=("imported", "their_ttl"))
     if fields["version"] != VERSION:
         raise KeyStateDamaged("version", str(VERSION), _short(fields["version"]))
     zone = ZoneKeys(
@@ -97,7 +99,9 @@ def decoded(data: object) -> ZoneKeys:
         delegated_at=_maybe(_time)("delegated_at", fields["delegated_at"]),
         moved_at=_maybe(_time)("moved_at", fields["moved_at"]),
         moved_ttl=_ttl("moved_ttl", fields["moved_ttl"]),
+        their_ttl=_ttl("their_ttl", fields.get("their_ttl", 0)),
         shown=_fingerprint("shown", fields["shown"]),
+        imported=_maybe(_imported)("imported", fields.get("imported")),
     )
     _check(zone)
     return zone
@@ -119,6 +123,11 @@ def _check(zone: ZoneKeys) -> None:
             raise KeyStateDamaged(where, "idents of the zone's keys", ident)
     if not zone.keyset.signers <= zone.keyset.keys:
         raise KeyStateDamaged("keyset.signers", "keys of the set", "others")
+    for key in zone.keys:
+        if key.elsewhere and (key.role is not Role.KSK or key.ident in zone.signers):
+            raise KeyStateDamaged("keys", "a KSK where it is held elsewhere", key.ident)
+        if key.ident in zone.keyset.signers and key.elsewhere is (zone.imported is None):
+            raise KeyStateDamaged("imported", "the RRset that others signed, or none", key.ident)
     if (zone.wanted_at is None) != (zone.wanted_serial is None):
         raise KeyStateDamaged("wanted_at", "a time and a serial, or neither", "one of them")
     for where, pasts in (("past_keysets", zone.past_keysets), ("past_signers", zone.past_signers)):
@@ -133,12 +142,17 @@ def _short(value: object) -> str:
 
 
 def _fields(
-    where: str, data: object, cls: type[attrs.AttrsInstance], extra: Sequence[str] = ()
+    where: str,
+    data: object,
+    cls: type[attrs.AttrsInstance],
+    extra: Sequence[str] = (),
+    later: Sequence[str] = (),
 ) -> Mapping[str, object]:
+    """extra: fields that the class has not; later: fields that older states have not."""
     if not isinstance(data, dict):
         raise KeyStateDamaged(where, "an object", _short(data))
     wanted = {field.name for field in attrs.fields(cls)} | set(extra)
-    for name in sorted(wanted - data.keys()):
+    for name in sorted(wanted - data.keys() - set(later)):
         raise KeyStateDamaged(f"{where}.{name}", "a value", "none")
     for name in sorted(str(name) for name in data.keys() - wanted):
         raise KeyStateDamaged(f"{where}.{name[:60]}", "no such field", "one")
@@ -274,6 +288,24 @@ def _foreign(where: str, value: object) -> ForeignKey:
     )
 
 
+def _imported(where: str, value: object) -> Imported:
+    fields = _fields(where, value, Imported)
+    return Imported(
+        _list(_record)(f"{where}.records", fields["records"]),
+        int(_time(f"{where}.begins", fields["begins"])),
+        int(_time(f"{where}.ends", fields["ends"])),
+    )
+
+
+def _record(where: str, value: object) -> bytes:
+    """A record of the apex of the types that are handed in."""
+    record = _octets(where, value)
+    rtype = int.from_bytes(record[1:3], "big")
+    if record[0] or rtype not in (DNSKEY, CDS, CDNSKEY, RRSIG) or len(record) < 10:
+        raise KeyStateDamaged(where, "a DNSKEY, CDS, CDNSKEY or RRSIG record", _short(value))
+    return record
+
+
 def _request(where: str, value: object) -> Request:
     fields = _fields(where, value, Request)
     return Request(
@@ -282,7 +314,7 @@ def _request(where: str, value: object) -> Request:
 
 
 def _key(where: str, value: object) -> KeyState:
-    fields = _fields(where, value, KeyState)
+    fields = _fields(where, value, KeyState, later=("elsewhere",))
     key = KeyState(
         _ident(f"{where}.ident", fields["ident"]),
         _member(Role)(f"{where}.role", fields["role"]),
@@ -294,6 +326,7 @@ def _key(where: str, value: object) -> KeyState:
         _list(_ident)(f"{where}.replaces", fields["replaces"]),
         _flag(f"{where}.compromised", fields["compromised"]),
         _maybe(_time)(f"{where}.shared", fields["shared"]),
+        _flag(f"{where}.elsewhere", fields.get("elsewhere", False)),
     )
     if not key.ident.startswith(f"{key.algorithm:03}+"):
         raise KeyStateDamaged(f"{where}.ident", f"a key of algorithm {key.algorithm}", key.ident)

@@ -111,6 +111,7 @@ class KeyState:
     it came, and at which it was first used for what its role is (None: not yet); replaces: idents
     of the keys it came for; compromised: somebody else may have it; shared: the time since when
     every other signer of the zone has it in its DNSKEY RRset (RFC 8901), None: not known to.
+    elsewhere: a KSK that somebody else has, who hands in the DNSKEY RRset signed by it.
     """
 
     ident: str
@@ -123,6 +124,7 @@ class KeyState:
     replaces: tuple[str, ...] = ()
     compromised: bool = False
     shared: float | None = None
+    elsewhere: bool = False
 
     @property
     def algorithm(self) -> int:
@@ -193,6 +195,20 @@ class ForeignKey:
 
 
 @attrs.frozen
+class Imported:
+    """The DNSKEY RRset as whoever has the KSK signed it (RFC 8901 model 1), with the CDS and
+    CDNSKEY RRsets where they came along.
+
+    records: complete records of the apex, as `xfer.wire.records` has them, with their RRSIGs;
+    begins, ends: between which all of these hold, Unix seconds.
+    """
+
+    records: tuple[bytes, ...]
+    begins: int
+    ends: int
+
+
+@attrs.frozen
 class Request:
     """A rollover that was asked for and whose key is not made yet."""
 
@@ -213,8 +229,10 @@ class ZoneKeys:
     another signer's are. leaving: the delegation has moved away from our servers. multi_signer:
     other signers are asked for the zone as well (RFC 8901). delegated_at: since when our servers
     are in the delegation beside another signer's; moved_at, moved_ttl: since when the signer that
-    goes (the other one, or we where `leaving`) is in it no more, and TTL of the NS until then.
-    shown: fingerprint of the publication that is served, "" before the first.
+    goes (the other one, or we where `leaving`) is in it no more, and the largest TTL of the NS that
+    was seen since `delegated_at`; their_ttl: largest TTL of the others' DNSKEY RRset that was seen.
+    shown: fingerprint of the publication that is served, "" before the first. imported: the DNSKEY
+    RRset that `keyset` is of, where somebody else signs it; None where we do, or none is served.
     """
 
     origin: bytes
@@ -243,7 +261,9 @@ class ZoneKeys:
     delegated_at: float | None = None
     moved_at: float | None = None
     moved_ttl: int = 0
+    their_ttl: int = 0
     shown: str = ""
+    imported: Imported | None = None
 
     def key(self, ident: str) -> KeyState | None:
         """The key of that ident."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import attrs
 
-from xfer.config_dnssec import DnssecPolicy, KeyLayout
+from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import moves, observing, todo
 from xfer.dnssec.keystate import (
     Goal,
@@ -38,10 +38,10 @@ from xfer.dnssec.keystate import (
     ZoneKeys,
     ZoneState,
 )
+from xfer.dnssec.layout import roles_of
 from xfer.dnssec.publication import publication
 from xfer.dnssec.timing import FOREVER, Facts, Timing
 
-ROLES = {KeyLayout.KSK_ZSK: (Role.KSK, Role.ZSK), KeyLayout.CSK: (Role.CSK,)}
 SIGNED = (ZoneState.PENDING, ZoneState.ACTIVE)
 
 
@@ -104,7 +104,7 @@ def advance(
         generate,
         zone.unpublished or _shows_other(zone, policy),
         _next_look(zone, policy, now, facts, timing),
-        todo.sentences(zone, policy, facts),
+        todo.sentences(zone, policy, now, facts),
         tuple(events),
     )
 
@@ -172,7 +172,7 @@ def _to_make(
         return ()
     serving = zone.serving()
     needed: list[NewKey] = []
-    for role in ROLES[policy.keys]:
+    for role in roles_of(zone, policy):
         fits = [k for k in serving if k.role is role and k.algorithm == policy.algorithm]
         asked = next((r for r in zone.requests if r.role is role), None)
         if asked is not None:
@@ -187,12 +187,14 @@ def _to_make(
 
 
 def _ready_for_new_kind(zone: ZoneKeys, policy: DnssecPolicy) -> bool:
-    begun = any(_fits(key, policy) for key in zone.serving())
+    begun = any(_fits(zone, key, policy) for key in zone.serving())
     return begun or not zone.leaving_keys() or not zone.serving()
 
 
-def _fits(key: KeyState, policy: DnssecPolicy) -> bool:
-    return key.algorithm == policy.algorithm and key.role in ROLES[policy.keys]
+def _fits(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> bool:
+    if key.elsewhere:  # whoever has it replaces it
+        return False
+    return key.algorithm == policy.algorithm and key.role in roles_of(zone, policy)
 
 
 def _why_new(zone: ZoneKeys, role: Role, policy: DnssecPolicy) -> Why:
@@ -209,9 +211,12 @@ def due_at(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy, timing: Timing) 
     has happened, or by hand only."""
     lifetime = policy.zsk_lifetime if key.role is Role.ZSK else policy.ksk_lifetime
     rolling = any(other.role is key.role for other in zone.leaving_keys())
-    if not lifetime or key.used is None or rolling or zone.state not in SIGNED:
+    if not lifetime or key.used is None or rolling or zone.state not in SIGNED or key.elsewhere:
         return FOREVER
-    return key.used + lifetime - min(timing.lead(), lifetime / 2)
+    lead = timing.lead()
+    if zone.imported is not None:  # somebody else has to sign in that time
+        lead += policy.signature_refresh
+    return key.used + lifetime - min(lead, lifetime / 2)
 
 
 def with_new(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> ZoneKeys:
@@ -222,9 +227,10 @@ def with_new(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> ZoneKeys:
     keys = (*zone.keys, key)
     same = [k for k in zone.serving() if k.role is key.role and k.algorithm == key.algorithm]
     replaced = {k.ident for k in same}
-    serving = [k for k in keys if k.goal is Goal.SERVE and _fits(k, policy)]
-    if {k.role for k in serving} >= set(ROLES[policy.keys]):
-        replaced |= {k.ident for k in zone.serving() if not _fits(k, policy)}
+    serving = [k for k in keys if k.goal is Goal.SERVE and _fits(zone, k, policy)]
+    if {k.role for k in serving} >= set(roles_of(zone, policy)):
+        others = (k for k in zone.serving() if not k.elsewhere)
+        replaced |= {k.ident for k in others if not _fits(zone, k, policy)}
     replaced.discard(key.ident)
     changed = []
     for one in keys:
@@ -272,8 +278,11 @@ def _next_look(
         pasts.append((signed.at, signed.serial, signed.everywhere))
     times += [timing.ds_gone(past) for past in zone.past_ds]
     times += [timing.old_signer_gone(past) for past in zone.past_ds]
+    if zone.imported is not None:
+        times += [zone.imported.ends - policy.signature_refresh, zone.imported.ends]
     if zone.multi_signer:
-        times += [timing.shared_gone(k.shared) for k in zone.serving() if k.shared is not None]
+        shared = [key.shared for key in zone.serving() if key.shared is not None]
+        times += [timing.shared_gone(since, zone.their_ttl) for since in shared]
     for at, serial, everywhere in pasts:
         if everywhere is None and at is not None and serial is not None:
             times.append(timing.everywhere(serial, at, now, facts)[1])

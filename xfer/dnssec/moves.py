@@ -19,7 +19,9 @@ from xfer.dnssec.keystate import (
     Role,
     ZoneKeys,
     ZoneState,
+    own,
 )
+from xfer.dnssec.layout import awaits_import
 from xfer.dnssec.rules import Served
 from xfer.dnssec.timing import Facts, Timing
 
@@ -70,6 +72,8 @@ def changed(zone: ZoneKeys, change: Change, facts: Facts) -> ZoneKeys:
                 old = attrs.evolve(old, ttl=max(old.ttl, zone.negative_ttl))
             keysets = (*keysets, PastKeyset(old))
         zone = attrs.evolve(zone, keyset=change.keyset, past_keysets=keysets)
+        if not change.keyset.keys:
+            zone = attrs.evolve(zone, imported=None)
     if change.signers != zone.signers:
         signers = zone.past_signers
         if all(past.at is not None for past in signers):
@@ -100,6 +104,8 @@ def changes(
         if zone.signed or zone.signers:
             yield Change(Keyset(), NOTHING, NOTHING, "", "the zone is published unsigned")
         return
+    if awaits_import(zone, policy):
+        return
     for signers, ident, says in _signings(zone, now, timing):
         if signers != zone.signers:
             yield Change(zone.keyset, signers, zone.wanted, ident, says)
@@ -115,7 +121,10 @@ def _may_sign(zone: ZoneKeys, key: KeyState, now: float, timing: Timing) -> bool
     """Whether other signers' DNSKEY RRsets have the key, where there are any (RFC 8901 §6)."""
     if not zone.multi_signer or zone.joining or key.ident in zone.signers:
         return True
-    return key.shared is not None and timing.shared_gone(key.shared) <= now
+    if key.shared is None:
+        return False
+    ttl = zone.their_ttl if zone.imported is None else max(zone.their_ttl, zone.keyset.ttl)
+    return timing.shared_gone(key.shared, ttl) <= now
 
 
 def _signings(
@@ -144,6 +153,8 @@ def _signings(
 def _keysets(
     zone: ZoneKeys, policy: DnssecPolicy, facts: Facts
 ) -> Iterator[tuple[Keyset, str, str]]:
+    if zone.imported is not None:
+        return  # it changes with the next one that is handed in
     now = zone.keyset
     ttl = policy.dnskey_ttl
     leaving = [key for key in zone.leaving_keys() if key.ident in now.keys]
@@ -198,6 +209,12 @@ def _double_ds(zone: ZoneKeys, new: KeyState, policy: DnssecPolicy) -> frozenset
 def _wishes(zone: ZoneKeys, policy: DnssecPolicy) -> Iterator[tuple[frozenset[str], str, str]]:
     if zone.state in (ZoneState.PENDING_DISABLED, ZoneState.DISABLED):
         yield NOTHING, "", "the DS has to leave the parent"
+        return
+    if zone.imported is not None:
+        # Whoever has the KSKs chooses which of them has a DS.
+        signers = zone.keyset.signers
+        chosen = own(zone.ds) if own(zone.ds) & signers else signers
+        yield chosen, "", f"the parent is to have the DS of {_listed(chosen)}"
         return
     tops = [key for key in zone.serving() if key.role.signs_keys]
     only = frozenset(key.ident for key in tops)

@@ -86,6 +86,7 @@ def observed(zone: ZoneKeys, now: float, facts: Facts, timing: Timing) -> ZoneKe
         multi_signer=zone.joining
         or zone.leaving
         or bool(zone.foreign)
+        or (zone.imported is not None and bool(zone.keyset.foreign))
         or bool(strangers(zone, facts)),
     )
     zone = _reached(zone, now, facts, timing)

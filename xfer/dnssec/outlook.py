@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 import attrs
 
-from xfer.config_dnssec import DnssecPolicy
+from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec.idents import algorithm_in
 from xfer.dnssec.keystate import Goal, KeyState, PastKeyset, PastSigners, ZoneKeys, ZoneState
+from xfer.dnssec.layout import layout_of
 from xfer.dnssec.lifecycle import SIGNED, due_at, timing_of
 from xfer.dnssec.timing import FOREVER, Facts, Timing, has
 
@@ -113,6 +114,8 @@ def _serving(
     zone: ZoneKeys, key: KeyState, policy: DnssecPolicy, timing: Timing
 ) -> tuple[str, float | None]:
     ident, role = key.ident, key.role
+    if ident not in zone.keyset.keys and _handed_in(zone, policy) and not key.elsewhere:
+        return "published once it is in a DNSKEY RRset that is handed in", None
     if ident not in zone.keyset.keys:
         if ident in zone.signers:
             gone = [timing.signatures_gone(p) for p in zone.past_signers if ident not in p.what]
@@ -125,12 +128,18 @@ def _serving(
         if zone.multi_signer and not zone.joining and key.shared is None:
             return "signs once the other signers publish it", None
         return "signs the zone once all caches know it", max(gone, default=None)
+    if key.elsewhere and (zone.ds or ident not in zone.keyset.signers):
+        return "", None
     if role.signs_keys and zone.state in SIGNED and ident not in zone.ds:
         if ident in zone.wanted:
             return "its DS is to be put at the parent", None
         return "its DS may be put at the parent", _known_everywhere(zone, {ident}, timing)
     at = due_at(zone, key, policy, timing)
     return ("its successor is published", at) if at != FOREVER else ("", None)
+
+
+def _handed_in(zone: ZoneKeys, policy: DnssecPolicy) -> bool:
+    return layout_of(zone, policy) is KeyLayout.ZSK
 
 
 def _leaving(zone: ZoneKeys, key: KeyState, timing: Timing) -> tuple[str, float | None]:
@@ -147,6 +156,8 @@ def _leaving(zone: ZoneKeys, key: KeyState, timing: Timing) -> tuple[str, float 
     if ident in zone.keyset.keys:
         gone = [timing.ds_gone(past) for past in zone.past_ds if ident in past.what]
         gone += [timing.signatures_gone(past) for past in zone.past_signers if ident in past.what]
+        if zone.imported is not None:
+            return "to be left out by whoever has the KSK", max(gone, default=None)
         return "taken out once no cache needs it", max(gone, default=None)
     gone = [timing.keyset_gone(past) for past in zone.past_keysets if ident in past.what.keys]
     gone += [timing.signatures_gone(past) for past in zone.past_signers if ident in past.what]

@@ -13,12 +13,20 @@ one at a time and see that the waits are needed.
 
 from __future__ import annotations
 
+import datetime
+
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec.keystate import PastDs, PastKeyset, PastSigners
 
 FOREVER = float("inf")
+
+
+def moment(at: float) -> str:
+    """A time as operators read it."""
+    when = datetime.datetime.fromtimestamp(int(at), datetime.UTC)
+    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @attrs.frozen
@@ -130,9 +138,11 @@ class Timing:
         """TTL of the DS: the one seen at the parent's servers, or the assumed one (0: not seen)."""
         return observed if observed else self.policy.parent_ds_ttl
 
-    def shared_gone(self, since: float) -> float:
-        """When all caches have a ZSK of ours that other signers serve since then (RFC 8901)."""
-        return since + self.policy.dnskey_ttl + self.policy.propagation + self.publish_safety
+    def shared_gone(self, since: float, ttl: int = 0) -> float:
+        """When all caches have a ZSK of ours that other signers serve since then (RFC 8901). ttl:
+        of their DNSKEY RRset as they were seen to serve it, 0: not seen."""
+        ttl = max(ttl, self.policy.dnskey_ttl)
+        return since + ttl + self.policy.propagation + self.publish_safety
 
     def old_signer_gone(self, past: PastDs) -> float:
         """When the DNSKEYs of a signer may go whose DS left: 1.5 × its TTL (REQUIREMENTS A28)."""

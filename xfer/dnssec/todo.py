@@ -6,14 +6,19 @@ from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec.ds import ds_of
 from xfer.dnssec.idents import tag_in
 from xfer.dnssec.keystate import FOREIGN, KeyState, ZoneKeys, ZoneState, own
+from xfer.dnssec.layout import awaits_import
 from xfer.dnssec.observing import strangers
-from xfer.dnssec.timing import Facts
+from xfer.dnssec.timing import Facts, moment
 from xfer.wire import names
 
 
-def sentences(zone: ZoneKeys, policy: DnssecPolicy, facts: Facts) -> tuple[str, ...]:
+def sentences(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> tuple[str, ...]:
     """Everything that waits for somebody; empty where nothing does."""
-    found = [*_at_the_parent(zone, facts), *_with_other_signers(zone, policy, facts)]
+    found = [
+        *_with_the_holder(zone, policy, now),
+        *_at_the_parent(zone, facts),
+        *_with_other_signers(zone, policy, facts),
+    ]
     if facts.ds is None and zone.wanted_at is not None and zone.ds_at < zone.wanted_at:
         found.append(_how_to_confirm(zone))
     return tuple(found)
@@ -26,10 +31,11 @@ def _at_the_parent(zone: ZoneKeys, facts: Facts) -> list[str]:
     present = own(zone.ds)
     missing = [key for key in zone.keys if key.ident in zone.wanted - present]
     extra = [key for key in zone.keys if key.ident in present - zone.wanted]
-    found = [f"put this DS at the parent: {_line(zone, key)}" for key in missing]
-    taking = "then take this DS from the parent" if missing else "take this DS from the parent"
-    found += [f"{taking}: {_line(zone, key)}" for key in extra]
-    if zone.state in (ZoneState.PENDING, ZoneState.ACTIVE):
+    whose = "have whoever has the KSK " if zone.imported is not None else ""
+    found = [f"{whose}put this DS at the parent: {_line(zone, key)}" for key in missing]
+    then = "then " if missing else ""
+    found += [f"{then}{whose}take this DS from the parent: {_line(zone, key)}" for key in extra]
+    if zone.state in (ZoneState.PENDING, ZoneState.ACTIVE) and zone.imported is None:
         for ident in sorted(zone.ds):
             if ident.startswith(FOREIGN) and not (zone.multi_signer or zone.joining):
                 tag = tag_in(ident)
@@ -38,6 +44,56 @@ def _at_the_parent(zone: ZoneKeys, facts: Facts) -> list[str]:
                     "it from the parent, unless another signer of the zone has that key"
                 )
     return found
+
+
+def _with_the_holder(zone: ZoneKeys, policy: DnssecPolicy, now: float) -> list[str]:
+    """What whoever has the KSK has to do, where that is somebody else (RFC 8901 model 1)."""
+    origin = names.to_text(zone.origin)
+    hand_in = f"`xfer dnssec import-dnskey {origin} FILE`"
+    new = [
+        key.ident
+        for key in zone.serving()
+        if key.role.signs_zone and key.ident not in zone.keyset.keys
+    ]
+    if awaits_import(zone, policy):
+        if not new or zone.state is not ZoneState.PENDING:
+            return []
+        return [
+            f"give DNSKEY {_and(new)} (`xfer dnssec zsk {origin}`) to whoever has the KSK, and "
+            f"hand in the DNSKEY RRset that they sign with it: {hand_in}; the zone is not signed "
+            "before"
+        ]
+    if zone.imported is None:
+        return []
+    found = []
+    if new and zone.state in (ZoneState.PENDING, ZoneState.ACTIVE):
+        found.append(
+            f"give DNSKEY {_and(new)} (`xfer dnssec zsk {origin}`) to whoever has the KSK, and "
+            f"hand in the DNSKEY RRset with it beside the old ones: {hand_in}; it is not used "
+            "before"
+        )
+    signing = zone.signers.union(*(past.what for past in zone.past_signers))
+    old = [
+        key.ident
+        for key in zone.leaving_keys()
+        if key.role.signs_zone and key.ident in zone.keyset.keys - signing
+    ]
+    if old and not new:
+        found.append(
+            f"have whoever has the KSK take DNSKEY {_and(old)} out, which no cache needs any more, "
+            f"and hand in the DNSKEY RRset without: {hand_in}"
+        )
+    if zone.imported.ends - now < policy.signature_refresh:
+        ended = zone.imported.ends <= now
+        found.append(
+            f"have whoever has the KSK sign the DNSKEY RRset anew, and hand it in: {hand_in}; its "
+            f"signatures {'ended' if ended else 'end'} {moment(zone.imported.ends)}"
+        )
+    return found
+
+
+def _and(idents: list[str]) -> str:
+    return " and ".join(idents)
 
 
 def _line(zone: ZoneKeys, key: KeyState) -> str:
@@ -62,6 +118,8 @@ def _with_other_signers(zone: ZoneKeys, policy: DnssecPolicy, facts: Facts) -> l
     found = []
     if zone.multi_signer and zone.state in (ZoneState.PENDING, ZoneState.ACTIVE):
         for key in zone.serving():
+            if zone.imported is not None and key.ident not in zone.keyset.keys:
+                continue  # others get it from whoever has the KSK, as we do
             if key.role.signs_zone and key.ident not in zone.signers and key.shared is None:
                 found.append(
                     f"have the other signers publish DNSKEY {key.ident} (`xfer dnssec zsk`), then "
@@ -71,6 +129,6 @@ def _with_other_signers(zone: ZoneKeys, policy: DnssecPolicy, facts: Facts) -> l
         if algorithm != policy.algorithm:
             found.append(
                 f"another signer has a key of algorithm {algorithm}, and we sign with "
-                f"{policy.algorithm}: all signers of a zone have to use one algorithm (RFC 8901 §5)"
+                f"{policy.algorithm}: all signers of a zone have to use one algorithm (RFC 8901 §4)"
             )
     return found

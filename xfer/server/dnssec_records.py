@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xfer.dnssec.commands import moment
+from xfer.dnssec.timing import moment
 from xfer.dnssec.ds import DEFAULT_DIGEST, dnskey_from, ds_of
 from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import Goal, KeyState, ZoneKeys

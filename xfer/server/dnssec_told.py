@@ -9,12 +9,11 @@ import attrs
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.config_keys import Dnssec
 from xfer.dnssec.algorithms import algorithm_text
-from xfer.dnssec.commands import moment
 from xfer.dnssec.idents import tag_in
 from xfer.dnssec.keystate import KeyState, ZoneKeys, ZoneState, own, presences
 from xfer.dnssec.outlook import deletable_at, held_up, outlook
 from xfer.dnssec.terms import Denial
-from xfer.dnssec.timing import Facts
+from xfer.dnssec.timing import Facts, moment
 from xfer.server.dnssec_status import DnssecKey, DnssecStatus, DsMatch, DsStatus
 from xfer.server.signing_terms import denial_of, policy_of, seen_at_secondaries
 from xfer.wire.records import soa_fields
@@ -43,7 +42,7 @@ def told(
         error=signing.error,
         failed_at=signing.failed_at,
         mismatch=_mismatch(zone, keys),
-        todo=signing.todo,
+        todo=(*signing.others, *signing.todo),
         received_serial=zone.content_serial,
         published_serial=zone.serial,
         validity=policy.signature_validity,
@@ -67,7 +66,7 @@ def told(
         return known
     return attrs.evolve(
         known,
-        todo=(*signing.todo, *_todo(zone, keys, policy, now)),
+        todo=(*known.todo, *_todo(zone, keys, policy, now)),
         keys=tuple(key_of(keys, key, policy) for key in keys.keys),
         held_up=held_up(keys, policy, now, _facts(zone)),
     )

@@ -1,0 +1,269 @@
+"""Where somebody else has the KSK (RFC 8901 §2.1.1, model 1): taking the DNSKEY RRset they signed.
+
+We have a ZSK, they have the KSK and the DS. They put our ZSK into the DNSKEY RRset, sign that, and
+hand it in; it is published as it is, for as long as its signatures hold. Their KSKs are kept among
+the zone's keys, so that one rule (`rules.py`) judges what caches put together, whoever has a key:
+
+    first RRset     DNSKEYs and signatures in · (unsigned data gone) · they put the DS in
+    ZSK             RRset with the new one · (old RRsets gone) · signatures change · (old ones
+                    gone) · RRset without the old one
+    KSK             RRset with, or signed by, the new one · (old RRsets gone) · they change the DS ·
+                    (old DS gone) · RRset without the old one
+
+An RRset is taken when it may be served at once, and else refused: nothing waits half-taken.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from xfer.config_dnssec import DnssecPolicy, KeyLayout
+from xfer.dnssec import moves, observing
+from xfer.dnssec.ds import SHA1, SHA256, SHA384, Ds, digest
+from xfer.dnssec.idents import algorithm_in, foreign_dnskey, foreign_ds, ident_of, tag_in, tag_of
+from xfer.dnssec.keyset import Handed, rdata_of
+from xfer.dnssec.keystate import (
+    Goal,
+    Imported,
+    Keyset,
+    KeyState,
+    PastDs,
+    Role,
+    Why,
+    ZoneKeys,
+    ZoneState,
+    own,
+)
+from xfer.dnssec.layout import layout_of
+from xfer.dnssec.lifecycle import timing_of
+from xfer.dnssec.rules import Served, holds
+from xfer.dnssec.timing import FOREVER, Facts, Timing, moment
+from xfer.errors import StepRefused
+from xfer.wire import names
+from xfer.wire.records import DNSKEY
+
+STEP = "take the DNSKEY RRset"
+WAIT = "hand it in again then"
+
+
+def with_imported(
+    zone: ZoneKeys,
+    given: Handed,
+    policy: DnssecPolicy,
+    now: float,
+    facts: Facts,
+    timing: Timing | None = None,
+    *,
+    force: bool = False,
+) -> ZoneKeys:
+    """The zone with a DNSKEY RRset that somebody else has signed, to be served from now on.
+
+    force: even where it is older than the one that is served, or holds for a short time only; what
+    would break the zone is refused always. Raises StepRefused.
+    """
+    timing = timing or timing_of(zone, policy)
+    _wanted_here(zone, policy)
+    zone = observing.observed(observing.clamped(zone, now), now, facts, timing)
+    if zone.imported is not None and zone.imported.records == given.imported.records:
+        return zone
+    if not force:
+        _newer(zone.imported, given.imported, policy, now)
+    zone = _with_keys(zone, given, now)
+    keyset = _keyset(zone, given)
+    signers = zone.signers
+    if not zone.signed:
+        signers = frozenset(
+            key.ident for key in zone.serving() if key.role.signs_zone and key.ident in keyset.keys
+        )
+    _complete(zone, given, keyset, signers)
+    _chained(zone, given, keyset, signers, timing)
+    if not zone.signed and zone.ds:
+        # Unsigned answers are bogus already, so nothing has to wait until caches forget them.
+        zone = attrs.evolve(
+            zone,
+            keyset=keyset,
+            signers=signers,
+            zone_ttl=facts.zone_max_ttl,
+            negative_ttl=facts.negative_ttl,
+            asked=(own(zone.ds),),
+        )
+    else:
+        _in_time(zone, keyset, signers, timing)
+        change = moves.Change(keyset, signers, zone.wanted, "", "")
+        zone = moves.changed(zone, change, facts)
+    return attrs.evolve(zone, imported=given.imported)
+
+
+def _wanted_here(zone: ZoneKeys, policy: DnssecPolicy) -> None:
+    if zone.state is ZoneState.DELETED:
+        raise StepRefused(STEP, "the zone is deleted", "`xfer dnssec enable` comes first")
+    if layout_of(zone, policy) is not KeyLayout.ZSK:
+        raise StepRefused(
+            STEP,
+            "its KSK is here, and signs the DNSKEY RRset",
+            'write keys = "zsk" in the policy of a zone whose KSK somebody else has',
+        )
+    if not any(key.role.signs_zone for key in zone.serving()):
+        raise StepRefused(STEP, "our ZSK is not made yet", "see `xfer dnssec status`")
+    if len(zone.past_keysets) >= moves.MOST_PAST:
+        raise StepRefused(
+            STEP, f"caches may hold {len(zone.past_keysets)} older ones", "wait until some are gone"
+        )
+
+
+def _newer(old: Imported | None, new: Imported, policy: DnssecPolicy, now: float) -> None:
+    forced = "--force takes it all the same"
+    same = old is not None and rdata_of(old.records, DNSKEY) == rdata_of(new.records, DNSKEY)
+    if old is not None and (new.begins < old.begins or (same and new.ends < old.ends)):
+        raise StepRefused(
+            STEP,
+            f"expected a newer one than is served, whose signatures hold from {moment(old.begins)} "
+            f"to {moment(old.ends)}, got {moment(new.begins)} to {moment(new.ends)}",
+            forced,
+        )
+    if new.ends - now < policy.signature_refresh and (old is None or new.ends <= old.ends):
+        raise StepRefused(
+            STEP,
+            f"expected signatures that hold for signature_refresh, {policy.signature_refresh} s, "
+            f"or more, got some that end {moment(new.ends)}",
+            forced,
+        )
+
+
+def _with_keys(zone: ZoneKeys, given: Handed, now: float) -> ZoneKeys:
+    """The zone with their KSKs among its keys, and what is known of the parent in those terms."""
+    ours = {key.public for key in zone.keys if not key.elsewhere}
+    tops = given.tops - ours
+    known = {key.ident: key.public for key in zone.keys}
+    keys = list(zone.keys)
+    for public in sorted(tops):
+        ident = ident_of(public)
+        if known.setdefault(ident, public) != public:
+            raise StepRefused(
+                STEP,
+                f"expected keys of different algorithm and tag, got two with {ident}",
+                "have one of them replaced",
+            )
+        if all(key.public != public for key in keys):
+            keys.append(KeyState(ident, Role.KSK, public, now, why=Why.IMPORT, elsewhere=True))
+    keys = [
+        attrs.evolve(key, goal=Goal.SERVE if key.public in tops else Goal.LEAVE)
+        if key.elsewhere
+        else key
+        for key in keys
+    ]
+    renamed = {
+        foreign_ds(Ds(tag_of(public), public[3], kind, digest(zone.origin, public, kind)).rdata): (
+            ident_of(public)
+        )
+        for public in tops
+        for kind in (SHA1, SHA256, SHA384)
+    }
+
+    def called(idents: frozenset[str]) -> frozenset[str]:
+        return frozenset(renamed.get(ident, ident) for ident in idents)
+
+    past_ds = tuple(PastDs(called(past.what), past.at, past.ttl) for past in zone.past_ds)
+    return attrs.evolve(zone, keys=tuple(keys), ds=called(zone.ds), past_ds=past_ds)
+
+
+def _keyset(zone: ZoneKeys, given: Handed) -> Keyset:
+    keys = frozenset(key.ident for key in zone.keys if key.public in given.dnskeys)
+    signers = frozenset(
+        key.ident for key in zone.keys if key.elsewhere and key.public in given.signing
+    )
+    known = {key.public for key in zone.keys}
+    others = frozenset(foreign_dnskey(rdata) for rdata in given.dnskeys if rdata not in known)
+    return Keyset(keys, signers, given.ttl, others)
+
+
+def _complete(zone: ZoneKeys, given: Handed, keyset: Keyset, signers: frozenset[str]) -> None:
+    """Refuse what lacks a key that signs, or has an algorithm that none of ours is of."""
+    origin = names.to_text(zone.origin)
+    zsks = [key for key in zone.serving() if key.role.signs_zone]
+    if not keyset.signers:
+        raise StepRefused(STEP, "expected a signature by a KSK, got only signatures by our keys")
+    algorithms = {algorithm_in(ident) for ident in keyset.keys | keyset.foreign}
+    needed = [ident for ident in signers if algorithm_in(ident) in algorithms] or (
+        [key.ident for key in zsks] if not zone.signed else []
+    )
+    missing = sorted(set(needed) - keyset.keys)
+    if missing:
+        raise StepRefused(
+            STEP,
+            f"expected our DNSKEY {missing[0]} in it, which signs the zone, got the tags "
+            f"{_tags(given)}",
+            f"give it to whoever has the KSK (`xfer dnssec zsk {origin}`)",
+        )
+    for algorithm in sorted(algorithms - {algorithm_in(ident) for ident in signers}):
+        raise StepRefused(
+            STEP,
+            f"expected DNSKEYs of the algorithms that the zone is signed with, got one of "
+            f"{algorithm}: validators want answers signed by each (RFC 4035 §2.2)",
+            "have all signers use one algorithm, which `algorithm` in the policy names",
+        )
+
+
+def _chained(
+    zone: ZoneKeys, given: Handed, keyset: Keyset, signers: frozenset[str], timing: Timing
+) -> None:
+    """Refuse what the DS that is, or was, at the parent does not lead to."""
+    if zone.ds and holds(zone.ds, keyset, signers, False):
+        there = ", ".join(str(tag_in(ident)) for ident in sorted(zone.ds))
+        by = ", ".join(str(tag_in(ident)) for ident in sorted(keyset.signers))
+        raise StepRefused(
+            STEP,
+            f"expected a signature by a key whose DS is at the parent (tags {there}), for each "
+            f"algorithm of these, got signatures by {by}",
+            "the DS changes first, and this RRset comes once caches have forgotten the old one",
+        )
+    for past in zone.past_ds:
+        if own(past.what) and holds(past.what, keyset, signers, False):
+            at = timing.ds_gone(past)
+            tags = ", ".join(str(tag_in(ident)) for ident in sorted(past.what))
+            raise StepRefused(
+                STEP,
+                f"it is too early: caches may hold a DS (tags {tags}) until {moment(at)} that "
+                "leads to none of its signatures",
+                WAIT,
+                at,
+            )
+
+
+def _in_time(zone: ZoneKeys, keyset: Keyset, signers: frozenset[str], timing: Timing) -> None:
+    """Refuse what caches may not be able to put together with older things."""
+    served = Served.of(zone)
+    broken = served.allows(zone.wanted, keyset, signers)
+    if not broken:
+        return
+    older = [
+        past
+        for past in zone.past_signers
+        for ds in served.ds
+        if holds(ds, keyset, past.what, False) and not holds(ds, keyset, signers, False)
+    ]
+    if older:
+        lacking = {ident for past in older for ident in past.what - keyset.keys}
+        what = f"signatures by {' and '.join(sorted(lacking)) or 'none of its keys'}"
+        raise _too_early(what, max(timing.signatures_gone(past) for past in older))
+    raise StepRefused(
+        STEP,
+        f"the parent may have been given another DS, with which {broken}",
+        f"`xfer dnssec ds-seen {names.to_text(zone.origin)} --key KEY` says which one it has",
+    )
+
+
+def _too_early(what: str, at: float) -> StepRefused:
+    if at == FOREVER:
+        return StepRefused(
+            STEP,
+            f"it is too early: caches hold {what}, and not every secondary has what replaced that",
+            "hand it in again once they have (`xfer dnssec status`)",
+        )
+    return StepRefused(
+        STEP, f"it is too early: caches may hold {what} until {moment(at)}", WAIT, at
+    )
+
+
+def _tags(given: Handed) -> str:
+    return ", ".join(str(tag_of(rdata)) for rdata in given.dnskeys)
