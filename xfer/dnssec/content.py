@@ -14,7 +14,10 @@ from __future__ import annotations
 from typing import Final
 
 from xfer.wire.records import (
+    CDNSKEY,
+    CDS,
     DNAME,
+    DNSKEY,
     NS,
     NSEC,
     NSEC3,
@@ -88,10 +91,16 @@ class Apex:
     """
 
     def __init__(
-        self, content: Snapshot, extra: list[bytes], serial: int, zonemd: bool = False
+        self,
+        content: Snapshot,
+        extra: list[bytes],
+        serial: int,
+        zonemd: bool = False,
+        presigned: bool = False,
     ) -> None:
         """extra: what comes to the records of the content; serial: that of the SOA record; zonemd:
-        whether a ZONEMD record comes, without digest yet."""
+        whether a ZONEMD record comes, without digest yet; presigned: whether the DNSKEY, CDS and
+        CDNSKEY records among `extra` are all that there may be."""
         self.soa = b""
         self.spelling: Spelling = {}
         ttls: dict[bytes, bytes] = {}
@@ -102,6 +111,8 @@ class Apex:
         spelled = spelling_of(content, APEX, group)
         out: set[bytes] = set()
         for record in kept(group):
+            if presigned and record[1] == 0 and record[2] in (DNSKEY, CDS, CDNSKEY):
+                continue
             found = spelled.get(record) if spelled else None
             if record[1] == 0 and record[2] == SOA:
                 record = record[:-20] + number + record[-16:]

@@ -17,14 +17,15 @@ _REUSED: Final = 4  # records' worth of work that a block costs which is known
 NEVER: Final = 1 << 40
 
 
-def soonest_in(block: Block) -> int:
-    """When the first RRSIG of a block ends, Unix seconds; NEVER where it has none."""
+def soonest_in(block: Block, others: tuple[bytes, ...] = ()) -> int:
+    """When the first RRSIG of a block ends that is none of `others`, Unix seconds; NEVER where it
+    has none."""
     soonest = NEVER
     for record in block.records():
         end = key_end(record)
         if record[end + 1] == RRSIG and record[end] == 0:
             found = number_at(record, end + 16)
-            if found < soonest:
+            if found < soonest and record not in others:
                 soonest = found
     return soonest
 
@@ -40,13 +41,20 @@ def due_in(block: Block, before: int) -> list[bytes]:
 
 
 class Expiries:
-    """When the signatures of a version end. previous: those of the version before.
+    """When the signatures of a version end. previous: those of the version before; others: RRSIG
+    records that are not made here, and do not count.
 
     Use: `step` until it says False; then `soonest` (Unix seconds, NEVER without signatures) is the
     first of all, and `blocks` gives the blocks to look at.
     """
 
-    def __init__(self, snapshot: Snapshot, previous: Expiries | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        previous: Expiries | None = None,
+        others: tuple[bytes, ...] = (),
+    ) -> None:
+        self._others = others
         self._blocks = snapshot.blocks
         self._next = 0
         self._known: dict[bytes, int] = previous.held if previous is not None else {}
@@ -61,7 +69,7 @@ class Expiries:
             self._next += 1
             found = self._known.get(block.digest, -1)
             if found < 0:
-                found = soonest_in(block)
+                found = soonest_in(block, self._others)
                 work += block.count
             else:
                 work += _REUSED

@@ -146,7 +146,9 @@ class LocalSigner:
 
     def _renew(self) -> None:
         if self._expiries is None:
-            self._expiries = Expiries(self._published, self._memory.expiries)
+            self._expiries = Expiries(
+                self._published, self._memory.expiries, self._recipe.presigned
+            )
         if self._due is None:
             if not self._expiries.step():
                 self._memory.expiries = self._expiries

@@ -10,7 +10,17 @@ import attrs
 from xfer.dnssec.rrsig import Preparer
 from xfer.dnssec.terms import Denial, Terms
 from xfer.errors import ZoneError
-from xfer.wire.records import NSEC3PARAM, RRSIG, key_end, make, soa_fields, split
+from xfer.wire.records import (
+    CDNSKEY,
+    CDS,
+    DNSKEY,
+    NSEC3PARAM,
+    RRSIG,
+    key_end,
+    make,
+    soa_fields,
+    split,
+)
 from xfer.zone.snapshot import APEX
 
 Sign = Callable[[bytes], bytes]
@@ -75,8 +85,11 @@ def recipe_of(origin: bytes, soa: bytes, terms: Terms, now: float, rng: random.R
     if not terms.unsigned and not terms.zsks:
         raise ZoneError("expected a key that signs the zone, got none")
     for record in terms.presigned:
-        if split(record)[:3] != (APEX, RRSIG, 48):
-            raise ZoneError("expected RRSIG records of the DNSKEY RRset, got others")
+        key, rtype, covered = split(record)[:3]
+        if (key, rtype) != (APEX, RRSIG) or covered not in (DNSKEY, CDS, CDNSKEY):
+            raise ZoneError(
+                "expected RRSIG records of the DNSKEY, CDS and CDNSKEY RRsets, got others"
+            )
     # Jitter must leave a signature in force until it is due for renewal.
     jitter = max(0, min(terms.jitter, terms.validity - terms.refresh - 1))
     moment = int(now)

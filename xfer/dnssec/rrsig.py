@@ -68,7 +68,7 @@ class Preparer:
     sign the apex's DNSKEY, CDS and CDNSKEY RRsets, and which sign all else; inception, expiration:
     of signatures, Unix seconds; jitter: they end up to so many seconds earlier, by owner name and
     seed; keep: an old signature is kept that ends later than that, and began by `now`; presigned:
-    RRSIG records that the DNSKEY RRset gets instead; negative_ttl: of NSEC and NSEC3 records; nsec:
+    RRSIG records that these three get instead; negative_ttl: of NSEC and NSEC3 records; nsec:
     whether names have NSEC records.
 
     `records` has what `owner` and `rrset` were given, with NSEC records and old signatures that
@@ -202,8 +202,10 @@ class Preparer:
         first = rrset[0]
         end = len(key) + 2
         if end == 3 and rtype in (DNSKEY, CDS, CDNSKEY):
-            if rtype == DNSKEY and self._presigned:
-                self.records.extend(self._presigned)
+            if self._presigned:
+                for record in self._presigned:
+                    if record[3:5] == first[1:3]:
+                        self.records.append(record)
                 return
             wanted = self._ksks
         else:

@@ -17,6 +17,7 @@ import trio
 
 from xfer.dnssec.expiry import Expiries
 from xfer.dnssec.keys import SigningKey
+from xfer.dnssec.rrsig import expiration_of
 from xfer.dnssec.signing import ChangeSigner, Portion, Signed, Signer, Terms, WholeSigner
 from xfer.dnssec.signing import sign as sign_portion
 from xfer.errors import JournalDamaged
@@ -172,10 +173,10 @@ class SignWork:
         if terms.unsigned:
             signing.renew_at = signing.ends_at = None
             return
-        expiries = Expiries(served, signing.expiries)
+        expiries = Expiries(served, signing.expiries, terms.presigned)
         await self.executor.run(_finish, expiries)
         signing.expiries = expiries
-        signing.ends_at = expiries.soonest
+        signing.ends_at = min([expiries.soonest, *map(expiration_of, terms.presigned)])
         signing.renew_at = expiries.soonest - terms.refresh
 
 

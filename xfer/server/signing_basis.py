@@ -7,9 +7,10 @@ from typing import Final
 
 import attrs
 
-from xfer.config_dnssec import DnssecPolicy
+from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.keystate import ZoneKeys
+from xfer.dnssec.layout import layout_of
 from xfer.dnssec.publication import publication
 from xfer.dnssec.recipe import negative_ttl
 from xfer.dnssec.signing import Terms
@@ -20,7 +21,7 @@ from xfer.server.executor import Executor
 from xfer.server.keystore import KeyStore
 from xfer.server.serials import last_given, next_serial
 from xfer.server.signed import Signing
-from xfer.server.signing_terms import denial_of, seen_at_secondaries
+from xfer.server.signing_terms import denial_of, policy_of, seen_at_secondaries
 from xfer.server.zones import Zone
 from xfer.wire.records import DNSKEY, soa_fields, split
 from xfer.wire.serial import newer
@@ -46,13 +47,17 @@ class Basis:
                 f"expected at most {MOST_FOREIGN} DNSKEYs in the content of {zone.name}, got "
                 f"{len(dnskeys)}"
             )
+        # Where somebody else signs the DNSKEY RRset, it holds what they put in, and nothing besides.
+        known = signing.keys or ZoneKeys(zone.origin)
+        elsewhere = layout_of(known, policy_of(zone)) is KeyLayout.ZSK
+        foreign = [] if elsewhere else dnskeys
         return Facts(
             zone_max_ttl=await self.executor.run(signing.ttls.of, content),
             negative_ttl=negative_ttl(content.soa),
             expire=expire,
             secondaries=seen_at_secondaries(zone, expire),
             ds=signing.ds,
-            foreign=frozenset(split(record)[4] for record in dnskeys),
+            foreign=frozenset(split(record)[4] for record in foreign),
         )
 
     async def terms(
@@ -62,11 +67,14 @@ class Basis:
         wanted = publication(keys, policy)
         if wanted.unsigned:
             return Terms(unsigned=True)
-        held = await self._keys(zone, signing, wanted.key_signers | wanted.zone_signers)
+        here = {key.ident for key in keys.keys if not key.elsewhere}
+        key_signers = wanted.key_signers & here
+        held = await self._keys(zone, signing, key_signers | wanted.zone_signers)
         return Terms(
             apex=wanted.records(),
-            ksks=tuple(held[ident] for ident in sorted(wanted.key_signers)),
+            ksks=tuple(held[ident] for ident in sorted(key_signers)),
             zsks=tuple(held[ident] for ident in sorted(wanted.zone_signers)),
+            presigned=wanted.presigned,
             denial=denial_of(zone, policy),
             validity=policy.signature_validity,
             refresh=policy.signature_refresh,

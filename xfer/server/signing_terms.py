@@ -9,11 +9,12 @@ from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands
 from xfer.dnssec.idents import tag_of
 from xfer.dnssec.keys import SEP, SigningKey
+from xfer.dnssec.keyset import rdata_of
 from xfer.dnssec.keystate import Role, ZoneKeys
 from xfer.dnssec.signing import Denial, Terms
 from xfer.dnssec.timing import Seen
 from xfer.server.zones import Zone
-from xfer.wire.records import RRSIG, SOA
+from xfer.wire.records import DNSKEY, RRSIG, SOA
 from xfer.zone.snapshot import APEX, Snapshot
 
 
@@ -46,7 +47,8 @@ def seen_at_secondaries(zone: Zone, expire: int) -> tuple[Seen, ...]:
 
 def taken_tags(keys: ZoneKeys) -> list[int]:
     """Tags of other signers' keys that the zone publishes."""
-    return [tag_of(foreign.public) for foreign in keys.foreign]
+    given = () if keys.imported is None else rdata_of(keys.imported.records, DNSKEY)
+    return [tag_of(rdata) for rdata in (*(foreign.public for foreign in keys.foreign), *given)]
 
 
 def policy_of(zone: Zone) -> DnssecPolicy:
