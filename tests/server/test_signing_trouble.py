@@ -206,6 +206,28 @@ def test_a_zone_whose_keys_cannot_be_read_at_a_reload_gets_no_others(
     world.session(run)
 
 
+def test_a_reload_signs_what_could_not_be_signed(tmp_path: Path) -> None:
+    world = TroubledWorld(tmp_path)
+
+    async def signed(_: Core, zone: Zone) -> None:
+        await until(lambda: zone.serial == 1 and not zone.busy)
+
+    async def mended(core: Core, zone: Zone) -> None:
+        world.edit(2, "www A 192.0.2.9")
+        await core.read_file(zone)
+        await until(lambda: "chmod 600" in signing_of(zone).error and not zone.busy)
+        assert zone.serial == 1
+        private.chmod(0o600)
+        await core.reload()
+        await until(lambda: zone.serial == 2)
+        assert not signing_of(zone).error
+
+    world.session(signed)
+    private = next((tmp_path / "keys" / "example.com").glob("K*.private"))
+    private.chmod(0o644)
+    world.session(mended)
+
+
 SECOND = """
 keys = "{directory}/keys"
 [[peer]]

@@ -84,6 +84,8 @@ class Reloading:
                 else:
                     known.expires = None
                     self.attempts.schedule.forget(known)
+            elif known.signing is not None and known.signing.error:
+                self.signers.look_soon(known)  # what was wrong may have been mended
             if known is not None and not known.secondary:
                 self.news.expect(known)
                 self.nursery.start_soon(self.read_and_tell, known, self.news)
