@@ -14,6 +14,8 @@ from tests.cli.conftest import Xfer
 from tests.control import primary
 from xfer.cli import edit
 from xfer.server.core import Core
+from xfer.server.keystore import KeyStore
+from xfer.wire import names
 
 CHANGED = primary.ZONE.replace("192.0.2.2", "192.0.2.3") + "mail A 192.0.2.9\n"
 
@@ -292,6 +294,20 @@ def test_an_export_is_what_show_prints(xfer: Xfer, on: tuple[str, str], tmp_path
     shown = xfer("zone", "show", "example.com", *on).stdout
     assert xfer("zone", "export", "example.com", "-o", str(tmp_path / "out"), *on).exit_code == 0
     assert (tmp_path / "out").read_text() == shown
+
+
+def test_private_keys_of_zones_that_are_not_known_are_listed(
+    xfer: Xfer, core: Core, on: tuple[str, str], tmp_path: Path
+) -> None:
+    core.removed.store = store = KeyStore(tmp_path / "keys")
+    pair = store.generate(names.from_text("gone.example."), 13, True, 0)
+    place = store.directory / "gone.example"
+    listed = xfer("zone", "removed", *on)
+    assert f"gone.example.             1 key in {place}\n" in listed.stdout
+    assert "KEPT FOR" not in listed.stdout
+    assert pair.key.ident not in listed.stdout
+    found = json.loads(xfer("zone", "removed", "--json", *on).stdout)
+    assert [(zone["keys"], zone["key_directory"]) for zone in found] == [(1, str(place))]
 
 
 def test_a_removed_zone_is_listed_and_comes_back(

@@ -54,6 +54,7 @@ class World:
         (self.directory / "xfer.toml").write_text(
             f'[server]\njournal = "sqlite://{self.directory}/journal.db"\n'
             f'control = "{self.directory}/control.sock"\nlisten = ["127.0.0.1:5300"]\n'
+            + ("" if "keys =" in zones else f'keys = "{self.directory}/keys"\n')
             + zones.format(directory=self.directory)
         )
 

@@ -27,6 +27,7 @@ async def removed(core: Core) -> list[tuple[str, float, int | None, int]]:
     return [
         (zone.zone, (zone.until - now) / DAY, zone.serial, zone.versions)
         for zone in await core.removed.listed(10)
+        if zone.until is not None
     ]
 
 

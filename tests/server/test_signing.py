@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import trio
 
 from tests.dnssec.signed import check_signatures
@@ -20,6 +21,7 @@ from xfer.dnssec.parent import ParentSaid
 from xfer.dnssec.timing import DsSeen
 from xfer.journal.versions import RECEIVED
 from xfer.server.core import Core
+from xfer.server.edited import RemovedZone
 from xfer.server.signed import Signing
 from xfer.server.zones import Zone
 from xfer.wire.records import CDS, DNSKEY, NSEC, RRSIG, split
@@ -410,6 +412,38 @@ def test_the_files_of_keys_that_have_gone_are_put_aside(tmp_path: Path) -> None:
         assert len(list(place.glob("K*.key"))) == 2
 
     world.session(run)
+
+
+def test_a_zone_that_comes_back_when_it_was_forgotten_goes_on_with_its_keys(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+    place = tmp_path / "keys" / "example.com"
+
+    async def session(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        before = set(zone.snapshot.rrset(APEX, DNSKEY))
+        away = SIGNED[: SIGNED.index("[[zone]]")] + SIGNED[SIGNED.index("[dnssec_policy.p]") :]
+        world.write(away + "[limits]\nkeep_removed = 2\n")
+        await core.reload()
+        await until(lambda: bool(core.removed.said(zone.origin)))
+        (kept,) = await core.removed.listed(10)
+        assert (kept.serial, kept.keys, kept.key_directory) == (1, 2, str(place))
+        world.time.now += 2 * DAY + 1
+        await core.removed.forget_due()
+        assert not core.journal.marks(zone.origin)
+        (left,) = await core.removed.listed(10)
+        assert left == RemovedZone("example.com.", None, None, None, 0, 2, str(place))
+        world.write(SIGNED)
+        await core.reload()
+        again = zone_of(core)
+        await until(lambda: again.snapshot is not None and not again.busy)
+        assert again.snapshot is not None
+        assert set(again.snapshot.rrset(APEX, DNSKEY)) == before
+        assert await core.removed.listed(10) == []
+
+    with structlog.testing.capture_logs() as logs:
+        world.session(session)
+    (told,) = [entry for entry in logs if entry["event"] == "private keys stay"]
+    assert (told["keys"], told["directory"]) == (2, str(place))
 
 
 def test_renewals_of_many_names_go_together(tmp_path: Path) -> None:

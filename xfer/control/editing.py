@@ -63,7 +63,8 @@ def add_editing(app: FastAPI, engine: EngineApi, base: str) -> None:
 
     @app.get(base + "/removed")
     async def removed(limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> JSONResponse:
-        """Zones that left the config and are still kept, those that go first in front."""
+        """Zones that left the config and are still kept, those that go first in front; then those
+        of which only private keys are left."""
         return JSONResponse({"zones": to_json(await engine.removed_zones(limit))})
 
     @app.post(base + "/zones/{name}/import")

@@ -135,12 +135,14 @@ class Core:
         self.rollbacks = Rollbacks(
             self.history, self.attempts, self.publisher, journal, committer, clock
         )
+        store = KeyStore(config.server.keys)
         self.removed = RemovedZones(
             self.table,
             journal,
             committer,
             executor,
             clock,
+            store,
             lambda: self.config.limits.keep_removed,
         )
         self.schedule = self.attempts.schedule
@@ -153,7 +155,7 @@ class Core:
         self.signers = Signers(
             journal,
             self.publisher,
-            KeyStore(config.server.keys),
+            store,
             executor,
             clock,
             nursery,

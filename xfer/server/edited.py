@@ -57,10 +57,16 @@ class Edited:
 
 @attrs.frozen
 class RemovedZone:
-    """A zone that left the config and is still kept. until: when its versions are deleted."""
+    """A zone that left the config and is still kept, or of which private keys are.
+
+    until: when its versions are deleted; removed_at, until, serial: None where only keys are left;
+    keys: private ones in key_directory, which is "" where there are none.
+    """
 
     zone: str
-    removed_at: float
-    until: float
-    serial: int
+    removed_at: float | None
+    until: float | None
+    serial: int | None
     versions: int
+    keys: int = 0
+    key_directory: str = ""

@@ -36,6 +36,7 @@ from xfer.server import keydir
 from xfer.wire import names
 
 REMOVED: Final = "removed"
+ROOT: Final = "@"  # the directory of the root's keys
 MOST_FILES: Final = 10_000  # in a zone's directory; a zone has a handful of keys
 TRIES: Final = 100  # at a key whose tag is free
 LOCKS: Final = 64  # each of some of the zones; work on one zone takes turns
@@ -67,8 +68,8 @@ class KeyStore:
         self._writing: Final = tuple(threading.Lock() for _ in range(LOCKS))
 
     def zone_directory(self, owner: bytes) -> Path:
-        """Where the keys of a zone are; the root's in `@`, which no other name is written as."""
-        return self.directory / (file_text(owner)[:-1] or "@")
+        """Where the keys of a zone are; the root's in `ROOT`, which no other name is written as."""
+        return self.directory / (file_text(owner)[:-1] or ROOT)
 
     def _turn(self, owner: bytes) -> threading.Lock:
         return self._writing[hash(names.lower(owner)) % LOCKS]

@@ -2,7 +2,8 @@
 
     leaves at a reload, or while the daemon is down     mark "removed" with the time
     comes back within limits.keep_removed days          the mark goes; it serves what it had
-    stays away longer                                   its versions are deleted, bit by bit
+    stays away longer                                   its versions are deleted, bit by bit;
+                                                        private keys stay (`xfer.server.left_keys`)
 
 What is deleted is deleted in transactions of a few versions each, zone after zone.
 """
@@ -18,11 +19,13 @@ import structlog
 import trio
 
 from xfer.clock import Clock
-from xfer.errors import XferError
+from xfer.errors import KeyRefused, XferError
 from xfer.journal import JSON, Journal, Mark
 from xfer.journal.states import MarkKey, mark_row
 from xfer.server.edited import RemovedZone
 from xfer.server.executor import Executor
+from xfer.server.keystore import KeyStore
+from xfer.server.left_keys import in_directory, left_keys
 from xfer.server.zone_table import ZoneTable
 from xfer.wire import names
 
@@ -49,6 +52,7 @@ class RemovedZones:
     collects: Collects
     executor: Executor
     clock: Clock
+    store: KeyStore
     days: Callable[[], float]
     _left: dict[bytes, float] = attrs.field(factory=dict, init=False)  # when, Unix seconds
     _forgetting: dict[bytes, trio.Event] = attrs.field(factory=dict, init=False)
@@ -121,9 +125,11 @@ class RemovedZones:
         )
 
     async def listed(self, limit: int) -> list[RemovedZone]:
-        """The zones that are kept, those that go first in front."""
+        """The zones that are kept, those that go first in front; then those of which only private
+        keys are left. Raises JournalError."""
         chosen = sorted(self._left.items(), key=lambda item: (item[1], item[0]))[:limit]
-        return await self.executor.run(self._listed, chosen, self.days() * DAY)
+        known = set(self.table.zones) | set(self._left)
+        return await self.executor.run(self._listed, chosen, known, self.days() * DAY, limit)
 
     async def forget_due(self) -> float:
         """Forget what is due; returns the seconds after which to look again."""
@@ -153,6 +159,21 @@ class RemovedZones:
             done.set()
         self.collects.collect()
         log.info("zone forgotten", zone=names.to_text(origin), days=self.days())
+        await self._tell_of_keys(origin)
+
+    async def _tell_of_keys(self, origin: bytes) -> None:
+        """A secret that stays on a disk is worth a warning."""
+        place, zone = self.store.zone_directory(origin), names.to_text(origin)
+        try:
+            count = await self.executor.run(in_directory, place)
+        except XferError as error:
+            log.error("private keys unknown", zone=zone, error=str(error))
+            return
+        if count:
+            note = (
+                "they are needed if it comes back while its DS is at the parent; else remove them"
+            )
+            log.warning("private keys stay", zone=zone, keys=count, directory=str(place), note=note)
 
     async def _change(self, marks: Iterable[Mark | MarkKey]) -> None:
         """Set marks, or clear those given by their keys, some in a transaction."""
@@ -169,14 +190,38 @@ class RemovedZones:
         marks = {mark.origin: mark for mark in self.journal.marks() if mark.name == MARK}
         return self.journal.origins(), marks
 
-    def _listed(self, chosen: Sequence[tuple[bytes, float]], kept: float) -> list[RemovedZone]:
+    def _listed(
+        self,
+        chosen: Sequence[tuple[bytes, float]],
+        known: Collection[bytes],
+        kept: float,
+        limit: int,
+    ) -> list[RemovedZone]:
+        """In a worker thread; known: zones that are configured or kept."""
         found = []
         for origin, at in chosen:
             versions = self.journal.versions(origin)
             if versions:  # else it was configured, and nothing ever came
                 name, serial = names.to_text(origin), versions[0].serial
                 found.append(RemovedZone(name, at, at + kept, serial, len(versions)))
-        return found
+        try:
+            return self._with_keys(found, known, limit)
+        except KeyRefused as error:
+            log.error("private keys unknown", error=str(error))
+            return found
+
+    def _with_keys(
+        self, found: Sequence[RemovedZone], known: Collection[bytes], limit: int
+    ) -> list[RemovedZone]:
+        """With what the key directory has of them, and of zones that are not known any more."""
+        told = []
+        for zone in found:
+            place = self.store.zone_directory(names.from_text(zone.zone))
+            keys = in_directory(place)
+            told.append(attrs.evolve(zone, keys=keys, key_directory=str(place) if keys else ""))
+        for left in left_keys(self.store, known, limit - len(found)):
+            told.append(RemovedZone(left.zone, None, None, None, 0, left.keys, str(left.directory)))
+        return told
 
     def _until(self, at: float) -> str:
         return _time(at + self.days() * DAY)
