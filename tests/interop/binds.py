@@ -11,7 +11,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from tests.interop.signers import THEIRS, TTL, ZONE, zone_text
+from tests.interop.signers import THEIRS, TTL, ZONE, Signer, zone_text
 from tests.peers.named import Named
 from tests.peers.process import PrimaryZone, TsigKey
 from tests.peers.updates import Updates
@@ -71,6 +71,16 @@ class Bind(Named):
     def publish(self, updates: Updates, lines: Iterable[str], ttl: int = TTL) -> None:
         """Have it publish DNSKEYs, lines of a zone file."""
         updates.send(f"add {ZONE} {ttl} DNSKEY {line.split('DNSKEY ')[1]}" for line in lines)
+
+    def withdraw(self, updates: Updates, lines: Iterable[str]) -> None:
+        """Have it publish them no more."""
+        updates.send(f"del {ZONE} DNSKEY {line.split('DNSKEY ')[1]}" for line in lines)
+
+    def for_parent(self, updates: Updates, ours: Signer) -> None:
+        """Have it ask the parent for the DS of our KSK too."""
+        top = next(record for record in ours.ask("/dnskey")["records"] if record["role"] == "ksk")
+        records = [f"CDS {ds}" for ds in ours.ds()] + [f"CDNSKEY {top['text']}"]
+        updates.send(f"add {ZONE} {TTL} {one}" for one in records)
 
     def _keys(self) -> list[str]:
         found = []

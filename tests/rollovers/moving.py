@@ -131,7 +131,13 @@ class Side:
 class Pair:
     """Both sides, the parent, and the operator."""
 
-    def __init__(self, seed: int = 1, timing: MakeTiming = honest, stay: float = 0.0) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        timing: MakeTiming = honest,
+        stay: float = 0.0,
+        old_dnskey_ttl: int = POLICY.dnskey_ttl,
+    ) -> None:
         self.timing = timing
         self.random = random.Random(seed)
         self.now = START
@@ -147,7 +153,7 @@ class Pair:
         self.wake: set[float] = set()
         self.asked: dict[tuple[str, bytes], float] = {}
         rolling = attrs.evolve(POLICY, zsk_lifetime=20 * DAY if stay else 0)
-        self.old = Side("old", rolling, self)
+        self.old = Side("old", attrs.evolve(rolling, dnskey_ttl=old_dnskey_ttl), self)
         self.new = Side("new", rolling, self)
         self.moved = 0.0
         self.added = 0.0
@@ -263,6 +269,10 @@ class Pair:
             assert giver.zone is not None
             if giver.zone.key(ident) is not None:
                 giver.zone = migration.share(giver.zone, ident, self.now)
+                taker = self.new if giver is self.old else self.old
+                giver.zone = migration.heard(giver.zone, taker.policy.dnskey_ttl, ())
+                taker = self.new if giver is self.old else self.old
+                giver.zone = migration.heard(giver.zone, taker.policy.dnskey_ttl, ())
 
         return confirm
 
@@ -281,8 +291,10 @@ class Pair:
             def add() -> None:
                 assert old.zone is not None
                 assert new.zone is not None
-                theirs = migration.servers_added(old.zone, old.policy, self.now, old.facts())
-                ours = migration.servers_added(new.zone, new.policy, self.now, new.facts())
+                theirs = migration.servers_added(
+                    old.zone, old.policy, self.now, old.facts(), NS_TTL
+                )
+                ours = migration.servers_added(new.zone, new.policy, self.now, new.facts(), NS_TTL)
                 old.zone, new.zone = theirs, ours
 
             if self.attempt("servers added", add):

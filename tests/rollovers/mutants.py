@@ -149,7 +149,7 @@ _served_of = Served.of
 class NotShared(Timing):
     """A ZSK signs as soon as the other signer has it, not the caches of those who ask that one."""
 
-    def shared_gone(self, since: float) -> float:
+    def shared_gone(self, since: float, ttl: int = 0) -> float:
         return since
 
 

@@ -52,7 +52,7 @@ def test_keys_in_the_content_are_published_and_signed_by_our_ksk(tmp_path: Path)
         own_ksk = next(key for key in keys_of(zone).keys if key.role.signs_keys)
         assert {int.from_bytes(tag, "big") for tag in signed_by} == {tag_in(own_ksk.ident)}
         assert keys_of(zone).multi_signer
-        # A CDS of ours alone would take the other's DS away (RFC 8901 §7).
+        # A CDS of ours alone would take the other's DS away (RFC 8901 §8).
         assert not zone.snapshot.rrset(APEX, CDS)
         assert not zone.snapshot.rrset(APEX, CDNSKEY)
         world.edit(3)

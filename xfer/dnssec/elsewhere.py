@@ -1,9 +1,10 @@
 """What another server of a zone says of one of its RRsets: reading the answer. Pure.
 
-The other signers of a zone (RFC 8901) are asked for its DNSKEY and NS RRsets, and the parent's
-servers for the NS RRset of the delegation, which they give as a referral (RFC 1034 §4.3.2). Nothing
-is validated here: what is read only says whether a step of a migration is too early, and the keys
-that we publish are those that the operator, or the content, has given us.
+The other signers of a zone (RFC 8901) are asked for its DNSKEY, SOA, NS, CDS and CDNSKEY RRsets and
+their signatures, the parent's servers for the NS RRset of the delegation, which they give as a
+referral (RFC 1034 §4.3.2). No signature is verified here, only whose it is and for how long: what
+is read only says whether a step of a migration is too early, and the keys that we publish are those
+that the operator, or the content, has given us.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 import attrs
 
+from xfer.dnssec.idents import ident_text
 from xfer.dnssec.reply import read_reply
 from xfer.errors import Failure, TransferError, WireError
 from xfer.wire import names, records
@@ -19,26 +21,59 @@ from xfer.wire.message import FLAG_RA, Response
 from xfer.wire.parse import RecordParser
 
 MOST_RECORDS: Final = 256  # in a section
+_MASK: Final = 0xFFFFFFFF
+_HALF: Final = 1 << 31
+
+
+@attrs.frozen
+class Signature:
+    """An RRSIG. ident: of the key that made it, "013+12345"; inception, expiration: as they stand
+    there, seconds modulo 2³² (RFC 4034 §3.1.5)."""
+
+    ident: str
+    inception: int
+    expiration: int
+
+    def valid(self, now: float) -> bool:
+        """Whether a validator takes it at that time."""
+        at = int(now)
+        return (at - self.inception) & _MASK < _HALF and (self.expiration - at) & _MASK < _HALF
 
 
 @attrs.frozen
 class RrsetAnswer:
     """An RRset as one server has it. rdata: of each record, none where there is no such RRset;
-    ttl: seconds."""
+    ttl: seconds; signatures: of the RRset."""
 
     rdata: frozenset[bytes]
     ttl: int = 0
+    signatures: tuple[Signature, ...] = ()
+
+    def signed_by(self, now: float) -> frozenset[str]:
+        """Idents of the keys that have signed it, as far as a validator takes that now."""
+        return frozenset(one.ident for one in self.signatures if one.valid(now))
 
 
 @attrs.frozen
 class SignerSaid:
-    """What came of asking a server of another signer, "192.0.2.1#53": its DNSKEY and NS RRsets, or
+    """What came of asking a server of another signer, "192.0.2.1#53": the zone's RRsets there, or
     why it has not told them."""
 
     server: str
     dnskeys: RrsetAnswer | None = None
     ns: RrsetAnswer | None = None
+    soa: RrsetAnswer | None = None
+    cds: RrsetAnswer | None = None
+    cdnskeys: RrsetAnswer | None = None
     error: str = ""
+
+    @property
+    def serial(self) -> int | None:
+        """The SOA serial there, None where it has not told that."""
+        for rdata in self.soa.rdata if self.soa is not None else ():
+            if len(rdata) > 20:
+                return int.from_bytes(rdata[-20:-16], "big")
+        return None
 
 
 @attrs.frozen
@@ -89,10 +124,10 @@ def _read(
         )
     parser = RecordParser(origin)
     batch = parser.parse(message, response.answer_offset, header.ancount)
-    found = _of(batch.records, rtype)
+    found, signatures = _of(batch.records, rtype)
     if not found and delegation:
         batch = parser.parse(message, batch.end, header.nscount)
-        found = _of(batch.records, rtype)
+        found, signatures = _of(batch.records, rtype)
     elif not (header.aa or (delegation and header.flags & FLAG_RA)):
         raise TransferError(
             Failure.DENIED,
@@ -100,14 +135,20 @@ def _read(
             "one without AA",
             hint="it does not serve the zone, or its copy has expired",
         )
-    return RrsetAnswer(frozenset(found), max(found.values(), default=0))
+    return RrsetAnswer(frozenset(found), max(found.values(), default=0), signatures)
 
 
-def _of(batch: list[bytes], rtype: int) -> dict[bytes, int]:
-    """Rdata of the apex's records of that type, with their TTL."""
-    found = {}
+def _of(batch: list[bytes], rtype: int) -> tuple[dict[bytes, int], tuple[Signature, ...]]:
+    """Rdata of the apex's records of that type, with their TTL, and the signatures of these."""
+    found, signatures = {}, []
     for record in batch:
         key, kind, _, ttl, rdata = records.split(record)
-        if len(key) == 1 and kind == rtype:
+        if len(key) != 1:
+            continue
+        if kind == rtype:
             found[rdata] = ttl
-    return found
+        elif kind == records.RRSIG and len(rdata) > 18 and rdata[:2] == rtype.to_bytes(2, "big"):
+            expiration, inception = (int.from_bytes(rdata[i : i + 4], "big") for i in (8, 12))
+            tag = int.from_bytes(rdata[16:18], "big")
+            signatures.append(Signature(ident_text(rdata[2], tag), inception, expiration))
+    return found, tuple(signatures)

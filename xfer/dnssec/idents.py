@@ -31,7 +31,12 @@ def tags_of(rdata: bytes) -> tuple[int, int]:
 
 def ident_of(rdata: bytes) -> str:
     """The ident of a key of ours; at least 4 octets of DNSKEY rdata."""
-    return _ident(rdata[3], tag_of(rdata))
+    return ident_text(rdata[3], tag_of(rdata))
+
+
+def ident_text(algorithm: int, tag: int) -> str:
+    """The ident of a key of that algorithm and tag, whosever it is."""
+    return f"{algorithm:03d}+{tag:05d}"
 
 
 def foreign_dnskey(rdata: bytes) -> str:
@@ -54,9 +59,5 @@ def tag_in(ident: str) -> int:
     return int(ident.removeprefix(FOREIGN)[4:9])
 
 
-def _ident(algorithm: int, tag: int) -> str:
-    return f"{algorithm:03d}+{tag:05d}"
-
-
 def _foreign(algorithm: int, tag: int, rdata: bytes) -> str:
-    return f"{FOREIGN}{_ident(algorithm, tag)}:{hashlib.sha256(rdata).hexdigest()[:16]}"
+    return f"{FOREIGN}{ident_text(algorithm, tag)}:{hashlib.sha256(rdata).hexdigest()[:16]}"

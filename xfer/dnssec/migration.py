@@ -28,16 +28,16 @@ what is too early.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import observing
-from xfer.dnssec.commands import moment
 from xfer.dnssec.idents import foreign_dnskey, tag_in, tag_of
 from xfer.dnssec.keystate import FOREIGN, ForeignKey, KeyState, ZoneKeys, ZoneState, own
 from xfer.dnssec.lifecycle import SIGNED, timing_of
-from xfer.dnssec.timing import FOREVER, Facts, Timing
+from xfer.dnssec.timing import FOREVER, Facts, Timing, moment
 from xfer.errors import StepRefused
 from xfer.wire import names
 
@@ -101,8 +101,8 @@ def _keys_there(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
                 Stage.KEYS_THERE,
                 f"have the other signer publish our DNSKEY {key.ident}, then confirm that",
             )
-        if timing.shared_gone(key.shared) > now:
-            at = timing.shared_gone(key.shared)
+        at = timing.shared_gone(key.shared, zone.their_ttl)
+        if at > now:
             return Next(Stage.KEYS_THERE, _until("old DNSKEY RRsets of the other signer", at), at)
     if not any(key.role.signs_zone for key in zone.serving()):
         return Next(Stage.KEYS_THERE, "wait until our keys are made")
@@ -162,11 +162,18 @@ def _ds_taken(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
     left = zone.ds & own(zone.ds) if zone.leaving else zone.ds - own(zone.ds)
     if not left:
         return None
-    at = timing.delegation_gone(zone.moved_at, zone.moved_ttl, zone.zone_ttl)
+    at = timing.delegation_gone(zone.moved_at, zone.moved_ttl, _longest(zone))
     if at > now:
         return Next(Stage.DS_TAKEN, _until("the old signer's NS and answers", at), at)
     whose = "our" if zone.leaving else "the old signer's"
-    return Next(Stage.DS_TAKEN, f"take {whose} DS from the parent: {', '.join(sorted(left))}")
+    tags = " and ".join(f"tag {tag_in(one)}" for one in sorted(left))
+    return Next(Stage.DS_TAKEN, f"take {whose} DS from the parent: {tags}")
+
+
+def _longest(zone: ZoneKeys) -> int:
+    """For how long caches keep an answer of any signer, DNSKEY RRsets too, in seconds."""
+    keysets = [zone.keyset, *(past.what for past in zone.past_keysets)]
+    return max(zone.zone_ttl, zone.their_ttl, *(one.ttl for one in keysets))
 
 
 def _keys_taken(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
@@ -229,7 +236,7 @@ def add_foreign(zone: ZoneKeys, public: bytes, now: float, policy: DnssecPolicy)
         raise StepRefused(
             step,
             f"it is of algorithm {public[3]}, and we sign with {policy.algorithm}: validators want "
-            "answers signed by each algorithm of the DNSKEY RRset (RFC 8901 §5)",
+            "answers signed by each algorithm of the DNSKEY RRset (RFC 8901 §4)",
             "let both signers use one algorithm",
         )
     if any(key.public == public for key in zone.keys):
@@ -301,6 +308,7 @@ def remove_foreign(
         multi_signer=others,
         delegated_at=zone.delegated_at if others else None,
         moved_at=zone.moved_at if others else None,
+        their_ttl=zone.their_ttl if others else 0,
     )
 
 
@@ -335,7 +343,7 @@ def _signer_gone(zone: ZoneKeys, timing: Timing, now: float, step: str) -> None:
             step, "the other signer's DS is at the parent", "take that from the parent first"
         )
     if zone.moved_at is not None:
-        at = max(at, timing.delegation_gone(zone.moved_at, zone.moved_ttl, zone.zone_ttl))
+        at = max(at, timing.delegation_gone(zone.moved_at, zone.moved_ttl, _longest(zone)))
     if at > now:
         raise StepRefused(
             step,
@@ -363,19 +371,45 @@ def join(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Zone
     return attrs.evolve(zone, joining=True, multi_signer=True)
 
 
-def servers_added(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
-    """The zone after the new signer's servers were added to the NS RRset."""
+def servers_added(
+    zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts, ttl: int
+) -> ZoneKeys:
+    """The zone after the new signer's servers were added to the NS RRset, whose TTL (the larger of
+    parent's and zone's) is `ttl`."""
     _reached(zone, policy, now, facts, Stage.SERVERS_ADDED, "add the new signer's servers")
-    return attrs.evolve(zone, delegated_at=now, joining=False)
+    return attrs.evolve(zone, delegated_at=now, joining=False, moved_ttl=ttl)
 
 
 def servers_moved(
     zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts, ttl: int, *, leaving: bool
 ) -> ZoneKeys:
     """The zone after the old signer's servers (leaving: ours) were taken from the NS RRset, whose
-    TTL (the larger of parent's and zone's) was `ttl`."""
-    _reached(zone, policy, now, facts, Stage.SERVERS_MOVED, "move the servers")
+    TTL (the larger of parent's and zone's) is `ttl`.
+
+    The other one may be left at any time once ours are there beside it: what comes before may
+    never come where that one is out of order.
+    """
+    zone = _current(zone, policy, now, facts)
+    if leaving or not may_move(zone):
+        _reached(zone, policy, now, facts, Stage.SERVERS_MOVED, "move the servers")
+    ttl = max(ttl, zone.moved_ttl)
     return attrs.evolve(zone, moved_at=now, moved_ttl=ttl, leaving=leaving)
+
+
+def may_move(zone: ZoneKeys) -> bool:
+    """Whether validators are led to our servers too, and find a DS of ours, so that another signer
+    that is out of order may be left."""
+    return zone.delegated_at is not None and zone.moved_at is None and bool(own(zone.ds))
+
+
+def heard(zone: ZoneKeys, ttl: int, dropped: Iterable[str]) -> ZoneKeys:
+    """The zone after its other signers were asked. ttl: of their DNSKEY RRset, seconds; dropped:
+    idents of our keys that one of them does not publish: what was waited for begins anew."""
+    if not zone.multi_signer or zone.moved_at is not None:
+        return zone
+    gone = frozenset(dropped)
+    keys = tuple(attrs.evolve(key, shared=None) if key.ident in gone else key for key in zone.keys)
+    return attrs.evolve(zone, keys=keys, their_ttl=max(ttl, zone.their_ttl))
 
 
 def leave(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:

@@ -74,7 +74,8 @@ class DnssecStatus:
     the state, and the way out, "" for nothing; error: why what came is not served, or keys do not
     move; todo: what the operator has to do, a sentence each; denial: in force, in words; ends_at:
     when the first signature ends, renew_at: when that is made anew; validity, refresh: of the
-    policy, in seconds; held_up: secondaries that a rollover waits for. A list of zones leaves out
+    policy, in seconds; held_up: secondaries that a rollover waits for; keyset_ends_at: when the
+    signatures of the DNSKEY RRset end, where somebody else makes them. A list of zones leaves out
     keys and held_up.
     """
 
@@ -97,6 +98,7 @@ class DnssecStatus:
     next_look: float | None = None
     held_up: tuple[HeldUp, ...] = ()
     multi_signer: bool = False
+    keyset_ends_at: float | None = None
 
 
 @attrs.frozen
@@ -155,7 +157,8 @@ class DnssecOrder:
 @attrs.frozen
 class MigrationSide:
     """What one server said. side: "signer" or "parent"; ours, theirs: idents of the DNSKEYs that it
-    publishes, of our keys and others; ns: the zone's NS there; error: why it told nothing."""
+    publishes, of our keys and others; ns: the zone's NS there; error: why it told nothing; serial:
+    of the zone's SOA there, None where that was not told."""
 
     side: str
     server: str
@@ -163,6 +166,7 @@ class MigrationSide:
     theirs: tuple[str, ...] = ()
     ns: tuple[str, ...] = ()
     error: str = ""
+    serial: int | None = None
 
 
 @attrs.frozen

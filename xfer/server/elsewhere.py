@@ -1,4 +1,4 @@
-"""Asking a zone's other signers for their DNSKEY and NS RRsets, and the parent for its delegation.
+"""Asking a zone's other signers for its apex, and the parent for its delegation.
 
 Over TCP alone: DNSKEY RRsets are large, it happens seldom, and who cannot see our packets cannot
 answer in another's place (RFC 5452). An operator waits for the answers, so there is one try.
@@ -21,9 +21,10 @@ from xfer.server.soa import ask_tcp
 from xfer.server.target import Dial, Target, dial_tcp
 from xfer.wire import names
 from xfer.wire.message import Edns, make_query
-from xfer.wire.records import DNSKEY, NS
+from xfer.wire.records import CDNSKEY, CDS, DNSKEY, NS, SOA
 
 TIMEOUT: Final = 5.0  # seconds to connect, and as many for the answer
+ASKED: Final = (DNSKEY, NS, SOA, CDS, CDNSKEY)  # of each signer
 
 
 class RrsetExchange:
@@ -49,7 +50,7 @@ class RrsetExchange:
     def request(self) -> bytes:
         """A fresh request."""
         self._id = self._rng.getrandbits(16)
-        return make_query(self._id, self._origin, self._rtype, Edns())
+        return make_query(self._id, self._origin, self._rtype, Edns(do=not self._delegation))
 
     def is_ours(self, message: bytes) -> bool:
         """Whether the octets may be an answer to the last request."""
@@ -77,13 +78,29 @@ class Elsewhere:
 
         async def signer(endpoint: Endpoint) -> None:
             target = _target(endpoint)
-            try:
-                dnskeys = await self._rrset(target, origin, DNSKEY)
-                ns = await self._rrset(target, origin, NS)
-            except TransferError as error:
-                told[endpoint] = SignerSaid(target.text(), error=str(error))
+            found: dict[int, RrsetAnswer] = {}
+            errors: list[str] = []
+
+            async def rrset(rtype: int) -> None:
+                try:
+                    found[rtype] = await self._rrset(target, origin, rtype)
+                except TransferError as error:
+                    errors.append(str(error))
+
+            async with trio.open_nursery() as asking:
+                for rtype in ASKED:
+                    asking.start_soon(rrset, rtype)
+            if errors:
+                told[endpoint] = SignerSaid(target.text(), error=errors[0])
             else:
-                told[endpoint] = SignerSaid(target.text(), dnskeys, ns)
+                told[endpoint] = SignerSaid(
+                    target.text(),
+                    found[DNSKEY],
+                    found[NS],
+                    found[SOA],
+                    found[CDS],
+                    found[CDNSKEY],
+                )
 
         async def delegation(endpoint: Endpoint) -> None:
             target = _target(endpoint)

@@ -69,12 +69,14 @@ class Migrations:
             None if at == FOREVER else at,
             _direction(keys),
             tuple(_told(zone, keys, sides)),
-            tuple(_lacking(zone, keys, sides, found[0].stage)),
+            tuple(self._lacking(zone, sides, found[0].stage)),
         )
 
     async def join(self, zone: Zone, order: Ordered) -> DnssecOrder:
         """Begin to sign a zone that another signer serves."""
-        await self._look(zone)
+        sides = await self._look(zone)
+        first = "set `algorithm` in the zone's [dnssec_policy] to theirs"
+        _refuse("join the zone's signer", _algorithms(zone, sides), first)
         await self.signers.join(zone, dry_run=order.dry_run)
         return await self._ordered(zone, order, "join the zone's signer")
 
@@ -92,9 +94,11 @@ class Migrations:
 
         def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
             found = migration.stage(keys, policy, now, facts)
-            _in_turn(found, step, now)
-            changed = self._take(zone, keys, policy, now, facts, found, sides, named)
-            did[:] = [_DID[found.stage]]
+            wanted = Stage(step) if step else found.stage
+            if wanted is not Stage.SERVERS_MOVED or not migration.may_move(keys):
+                _in_turn(found, step, now)
+            changed = self._take(zone, keys, policy, now, facts, wanted, sides, named)
+            did[:] = [_DID[wanted]]
             return changed
 
         await self.signers.try_change(zone, change)
@@ -114,7 +118,7 @@ class Migrations:
                 raise StepRefused(step, "that is under way", says)
             ttl = agreement.delegation_ttl(sides, _ns(zone))
             changed = migration.servers_moved(keys, policy, now, facts, ttl, leaving=True)
-            _all_there(sides, zone, keys, step)
+            self._all_there(sides, zone, keys, step)
             _refuse(step, _servers(sides, zone, named, there=False))
             return changed
 
@@ -171,9 +175,48 @@ class Migrations:
                 f'{zone.name} is not signed here: write dnssec = "live-signed" in its config'
             )
         await self.signers.ask_parent(zone)
-        return await self.elsewhere.ask(
+        sides = await self.elsewhere.ask(
             zone.origin, zone.config.other_signers, policy_of(zone).parent
         )
+        await self.signers.shares.heard(zone, sides)
+        return sides
+
+    def _lacking(self, zone: Zone, sides: Sides, stage: Stage) -> list[str]:
+        """What the two sides lack of each other where that is known to matter."""
+        keys = _keys(zone)
+        if stage is Stage.DONE:
+            return []
+        if keys.moved_at is not None:
+            return agreement.unanswered(sides)
+        together = ORDER.index(stage) >= ORDER.index(Stage.SERVERS_ADDED)
+        lacking = agreement.keys_there(sides, _zone_signers(keys)) + _keys_here(sides, zone, keys)
+        lacking += self._answers(zone, sides)
+        if together or keys.delegated_at is not None:
+            lacking += self._chain(sides, zone, keys)
+        lacking += agreement.name_servers(sides, _ns(zone))
+        if keys.joining:
+            lacking += agreement.serials(sides, zone.serial)
+        return list(dict.fromkeys(lacking))
+
+    def _answers(self, zone: Zone, sides: Sides) -> list[str]:
+        return _algorithms(zone, sides) + agreement.signed(sides, self.clock.wall())
+
+    def _chain(self, sides: Sides, zone: Zone, keys: ZoneKeys) -> list[str]:
+        """What is amiss with the DS of the other signers, or would take ours from the parent."""
+        lacking: list[str] = []
+        seen = zone.signing.ds if zone.signing is not None else None
+        if seen is not None:
+            lacking += agreement.chained(sides, zone.origin, seen.rdata, self.clock.wall())
+        if policy_of(zone).cds:
+            ours = [key.public for key in keys.keys if key.ident in keys.wanted]
+            lacking += agreement.for_parent(sides, zone.origin, ours)
+        return lacking
+
+    def _all_there(self, sides: Sides, zone: Zone, keys: ZoneKeys, step: str) -> None:
+        """Refuse what leads validators to both signers while one lacks what the other needs."""
+        _refuse(step, agreement.keys_there(sides, _zone_signers(keys)), "`xfer dnssec zsk`")
+        _refuse(step, _keys_here(sides, zone, keys), "`xfer dnssec foreign add`")
+        _refuse(step, self._answers(zone, sides) + self._chain(sides, zone, keys))
 
     def _take(
         self,
@@ -182,37 +225,39 @@ class Migrations:
         policy: DnssecPolicy,
         now: float,
         facts: Facts,
-        found: Next,
+        wanted: Stage,
         sides: Sides,
         named: Sequence[bytes],
     ) -> ZoneKeys:
-        """The state after the step that is next. Raises StepRefused."""
-        step = _DID[found.stage]
-        if found.stage is Stage.KEYS_THERE:
+        """The state after that step. Raises StepRefused."""
+        step = _DID[wanted]
+        if wanted is Stage.KEYS_THERE:
+            _refuse(step, _algorithms(zone, sides))
             _refuse(step, agreement.keys_there(sides, _zone_signers(keys)), "`xfer dnssec zsk`")
             for key in _zone_signers(keys):
                 keys = migration.share(keys, key.ident, now)
             return keys
-        if found.stage is Stage.SERVERS_ADDED:
-            _all_there(sides, zone, keys, step)
+        ttl = agreement.delegation_ttl(sides, _ns(zone))
+        if wanted is Stage.SERVERS_ADDED:
+            self._all_there(sides, zone, keys, step)
             _refuse(step, _servers(sides, zone, named, there=True))
-            return migration.servers_added(keys, policy, now, facts)
-        if found.stage is Stage.SERVERS_MOVED:
-            _all_there(sides, zone, keys, step)
-            _refuse(step, _servers(sides, zone, named, there=False))
-            ttl = agreement.delegation_ttl(sides, _ns(zone))
+            return migration.servers_added(keys, policy, now, facts, ttl)
+        if wanted is Stage.SERVERS_MOVED:
+            # Whatever the other signer lacks, or does not say, leaving it makes that no worse.
+            _refuse(step, _servers(sides, zone, named, there=False, silent=True))
             return migration.servers_moved(keys, policy, now, facts, ttl, leaving=False)
-        if found.stage is Stage.DS_TAKEN and keys.leaving and keys.state in lifecycle.SIGNED:
+        if wanted is Stage.DS_TAKEN and keys.leaving and keys.state in lifecycle.SIGNED:
             return migration.leave(keys, policy, now, facts)
-        if found.stage is Stage.KEYS_TAKEN and keys.leaving:
+        if wanted is Stage.KEYS_TAKEN and keys.leaving:
             _refuse(step, agreement.keys_gone_there(sides, keys.keys))
             return commands.delete(keys, policy, now, facts)
         given_keys = [key for key in keys.foreign if key.public not in facts.foreign]
-        if found.stage is Stage.KEYS_TAKEN and given_keys:
+        if wanted is Stage.KEYS_TAKEN and given_keys:
             for given in given_keys:
                 keys = migration.remove_foreign(keys, given.public, policy, now, facts)
             return keys
         # What is left is done by others, and seen as soon as it is.
+        found = migration.stage(keys, policy, now, facts)
         raise StepRefused(step, "it is not seen yet", _how(keys, found, facts))
 
 
@@ -241,11 +286,16 @@ def _in_turn(found: Next, step: str, now: float) -> None:
         raise StepRefused(_DID[found.stage], "it is too early", found.says, at)
 
 
-def _all_there(sides: Sides, zone: Zone, keys: ZoneKeys, step: str) -> None:
-    """Refuse what leads validators to both signers while one lacks the other's keys."""
-    _refuse(step, agreement.keys_there(sides, _zone_signers(keys)), "`xfer dnssec zsk`")
-    ours = [key.public for key in keys.keys]
-    _refuse(step, agreement.keys_here(sides, _published(zone), ours), "`xfer dnssec foreign add`")
+def _keys_here(sides: Sides, zone: Zone, keys: ZoneKeys) -> list[str]:
+    return agreement.keys_here(sides, _published(zone), [key.public for key in keys.keys])
+
+
+def _algorithms(zone: Zone, sides: Sides) -> list[str]:
+    """Where another signer's algorithms are not ours, or, before we sign, the policy's."""
+    signing = zone.signing
+    keys = signing.keys.serving() if signing is not None and signing.keys is not None else ()
+    wanted = {key.algorithm for key in keys} or {policy_of(zone).algorithm}
+    return agreement.algorithms(sides, [key.public for key in keys], wanted)
 
 
 def _refuse(step: str, lacking: Sequence[str], first: str = "") -> None:
@@ -253,21 +303,13 @@ def _refuse(step: str, lacking: Sequence[str], first: str = "") -> None:
         raise StepRefused(step, "; ".join(dict.fromkeys(lacking)), first)
 
 
-def _servers(sides: Sides, zone: Zone, named: Sequence[bytes], *, there: bool) -> list[str]:
+def _servers(
+    sides: Sides, zone: Zone, named: Sequence[bytes], *, there: bool, silent: bool = False
+) -> list[str]:
     if not named:
         what = "added" if there else "taken out"
         return [f"say which servers were {what}, by their names in NS (`--ns`)"]
-    return agreement.servers(sides, _ns(zone), named, there=there)
-
-
-def _lacking(zone: Zone, keys: ZoneKeys, sides: Sides, stage: Stage) -> list[str]:
-    """What the two sides lack of each other where that is known to matter."""
-    if stage is Stage.DONE or keys.moved_at is not None:
-        return agreement.unanswered(sides) if stage is not Stage.DONE else []
-    ours = [key.public for key in keys.keys]
-    lacking = agreement.keys_there(sides, _zone_signers(keys))
-    lacking += agreement.keys_here(sides, _published(zone), ours)
-    return list(dict.fromkeys(lacking))
+    return agreement.servers(sides, _ns(zone), named, there=there, silent=silent)
 
 
 def _told(zone: Zone, keys: ZoneKeys, sides: Sides) -> list[MigrationSide]:
@@ -280,7 +322,13 @@ def _told(zone: Zone, keys: ZoneKeys, sides: Sides) -> list[MigrationSide]:
         theirs = sorted(ident_of(one) for one in has if one not in ours and len(one) > 4)
         found.append(
             MigrationSide(
-                "signer", said.server, tuple(mine), tuple(theirs), _ns_text(said.ns), said.error
+                "signer",
+                said.server,
+                tuple(mine),
+                tuple(theirs),
+                _ns_text(said.ns),
+                said.error,
+                said.serial,
             )
         )
     for parent in sides.parent:

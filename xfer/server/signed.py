@@ -42,12 +42,13 @@ class Signing:
     failed_at: since when; renew_at: when its next signature has to be renewed, None where that was
     not looked up; ends_at: when its first signature ends; todo: what the operator has to do, a
     sentence each; kept, kept_until: why keys of other signers are published that have left the
-    content, and until when; shares_asked_at: when other signers were asked for our keys; ds: at the
-    parent as last seen; said: what came of the last look there, asked_at: when, asking: one runs;
-    base: the content that the served version was made of, None where only the journal has it; ttls,
-    expiries, memory: what is known of its blocks; held: private keys by ident; seen: serials of its
-    secondaries when its keys last waited for them; ahead: by how much the wall clock was ahead of
-    the monotonic one when the times in `keys` were right, None before the first look.
+    content, and until when; shares_asked_at: when other signers were asked for our keys; others:
+    what is amiss with them, a sentence each; ds: at the parent as last seen; said: what came of the
+    last look there, asked_at: when, asking: one runs; base: the content that the served version was
+    made of, None where only the journal has it; ttls, expiries, memory: what is known of its
+    blocks; held: private keys by ident; seen: serials of its secondaries when its keys last waited
+    for them; ahead: by how much the wall clock was ahead of the monotonic one when the times in
+    `keys` were right, None before the first look.
     """
 
     keys: ZoneKeys | None = None
@@ -63,6 +64,7 @@ class Signing:
     kept: tuple[str, ...] = ()
     kept_until: float | None = None
     shares_asked_at: float | None = None
+    others: tuple[str, ...] = ()
     ds: DsSeen | None = None
     said: ParentSaid | None = None
     asked_at: float | None = None
