@@ -8,6 +8,7 @@ from tests.rollovers.moving import DS_TTL, Pair
 from tests.rollovers.mutants import PAIR_MUTANTS
 from tests.rollovers.world import START, MakeTiming
 from xfer.config_dnssec import DAY
+from xfer.dnssec import migration
 
 STEPS = ("servers added", "servers moved", "leave", "old key out", "delete")
 
@@ -37,6 +38,17 @@ def test_old_keys_go_one_and_a_half_ds_ttl_after_the_old_ds() -> None:
             gone = pair.now
     assert left
     assert 0 <= gone - left - 1.5 * DS_TTL <= 3600
+
+
+@pytest.mark.parametrize("stay", [0, 30], ids=["at once", "after 30 days together"])
+def test_the_other_signers_longer_dnskey_ttl_is_waited_for(
+    stay: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Pair(stay=stay, old_dnskey_ttl=DAY).run(30 + stay).bogus == []
+    # Not reckoned with, it is missed: by answers of new keys, or when the old DS goes.
+    monkeypatch.setattr(migration, "heard", lambda zone, ttl, dropped: zone)
+    monkeypatch.setattr(migration, "_longest", lambda zone: zone.zone_ttl)
+    assert Pair(stay=stay, old_dnskey_ttl=DAY).run(30 + stay).bogus
 
 
 @pytest.mark.parametrize(("name", "timing", "stay"), PAIR_MUTANTS, ids=[m[0] for m in PAIR_MUTANTS])
