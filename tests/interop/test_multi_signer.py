@@ -61,6 +61,26 @@ def test_xfer_and_bind_sign_a_zone_together_until_bind_leaves(tmp_path: Path) ->
             assert {OURS, THEIRS} <= watch.mixing.by
 
 
+def test_a_zone_moves_from_xfer_to_bind(tmp_path: Path) -> None:
+    ours = Signer(OURS, tmp_path / "ours", other=THEIRS)
+    bind = Bind(tmp_path / "bind", "csk", servers=[OURS])
+    with Parent(tmp_path / "parent") as parent, ours, bind:
+        parent.delegate([OURS], [])
+        until(lambda: ours.ask("/ds")["records"])
+        parent.delegate([OURS], ours.ds())
+        until(lambda: ours.stage() and ours.ask("")["state"] == "active")
+        with (
+            unbound_below(parent, tmp_path / "unbound") as keeps,
+            unbound_below(parent, tmp_path / "fresh", fresh=True) as fresh,
+            Watch(keeps, [OURS], fresh) as watch,
+            Updates(bind.remote(bind.key), ZONE) as updates,
+        ):
+            together(ours, bind, parent, watch, updates)
+            away(ours, bind, parent, watch, updates)
+        assert watch.asked == watch.authentic > 20
+        assert {OURS, THEIRS} <= watch.mixing.by
+
+
 def together(ours: Signer, bind: Bind, parent: Parent, watch: Watch, updates: Updates) -> None:
     """Both sign, and both are asked."""
     until(bind.ready)
@@ -72,6 +92,9 @@ def together(ours: Signer, bind: Bind, parent: Parent, watch: Watch, updates: Up
     parent.delegate([OURS], ours.ds() + bind.ds())
     ours.at_stage("servers-added")
     too_early(ours, "servers-added")
+    said = ours.refused("/migration/next", servers=[NAMES[THEIRS]])
+    assert "publishes CDS or CDNSKEY without ours" in said
+    bind.for_parent(updates, ours)
     updates.send([f"add {ZONE} 1 NS {NAMES[THEIRS]}"])
     ours.edit([OURS, THEIRS])
     parent.delegate([OURS, THEIRS], ours.ds() + bind.ds())
@@ -107,6 +130,30 @@ def alone_again(ours: Signer, parent: Parent, watch: Watch, updates: Updates) ->
     ours.step("keys-taken")
     assert len(ours.ask("/dnskey")["records"]) == 2
     assert not ours.ask("")["multi_signer"]
+
+
+def away(ours: Signer, bind: Bind, parent: Parent, watch: Watch, updates: Updates) -> None:
+    """We leave, and BIND stays."""
+    ours.at_stage("servers-moved")
+    assert "still has NS ours.test." in ours.refused("/migration/leave", servers=[NAMES[OURS]])
+    too_early(ours, "servers-moved")
+    updates.send([f"del {ZONE} NS {NAMES[OURS]}"])
+    ours.edit([THEIRS])
+    parent.delegate([THEIRS], parent.ds)
+    watch.delegated([THEIRS])
+    retry(lambda: ours.order("/migration/leave", servers=[NAMES[OURS]]))
+    too_early(ours, "ds-taken")
+    ours.at_stage("ds-taken")
+    ours.step("ds-taken")
+    too_early(ours, "ds-taken")
+    parent.delegate([THEIRS], bind.ds())
+    too_early(ours, "keys-taken")
+    ours.at_stage("keys-taken")
+    assert "publishes our DNSKEY" in ours.refused("/migration/next")
+    bind.withdraw(updates, ours.zsk())
+    ours.step("keys-taken")
+    assert ours.ask("")["state"] == "deleted"
+    assert ours.stage()[0] == "done"
 
 
 def move(old: Signer, new: Signer, parent: Parent, watch: Watch) -> None:
