@@ -59,6 +59,7 @@ COMMANDS = {
     "dnssec ds-gone",
     "dnssec shared",
     "dnssec import",
+    "dnssec import-dnskey",
     "dnssec export",
     "dnssec remove-key",
     "dnssec migrate",

@@ -6,6 +6,7 @@ break the zone is refused by the daemon, with the reason and what to do first.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -266,6 +267,26 @@ def import_(
     do_order(zone, "/import", body, yes, dry_run, as_json, config, control)
 
 
+@app.command("import-dnskey")
+def import_dnskey(
+    zone: ZoneArgument,
+    file: Annotated[
+        Path, typer.Argument(help="The RRset and its RRSIGs, as in a zone file; - for stdin.")
+    ],
+    force: Annotated[
+        bool, typer.Option("--force", help="Even where it is older than the one that is served.")
+    ] = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    config: ConfigOfDaemon = None,
+    control: ControlOption = None,
+) -> None:
+    """Publish a DNSKEY RRset that whoever has the KSK has signed (policy: `keys = "zsk"`)."""
+    body = {"records": text_in(file, "a DNSKEY RRset"), "force": force}
+    do_order(zone, "/import-dnskey", body, yes, dry_run, as_json, config, control)
+
+
 @app.command()
 def export(
     zone: ZoneArgument,
@@ -300,6 +321,14 @@ def remove_key(
 
 
 # -- inside
+
+
+def text_in(file: Path, what: str) -> str:
+    """The text of a file, "-" for standard input."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise usage(f"expected {what} in {file}: {error}") from None
 
 
 def _get(zone: str, rest: str, config: Path | None, control: Path | None) -> Any:

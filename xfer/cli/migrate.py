@@ -6,7 +6,6 @@ refused there, with the reason and the time.
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +22,7 @@ from xfer.cli.common import (
     reported,
     usage,
 )
-from xfer.cli.dnssec import DryRunOption, YesOption, do_order
+from xfer.cli.dnssec import DryRunOption, YesOption, do_order, text_in
 
 ACTIONS = ("status", "join", "next", "leave")
 
@@ -92,11 +91,8 @@ def add(
     control: ControlOption = None,
 ) -> None:
     """Publish another signer's DNSKEYs, of which its ZSKs are needed."""
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise usage(f"expected DNSKEYs in {file}: {error}") from None
-    do_order(zone, "/foreign/add", {"records": text}, yes, dry_run, as_json, config, control)
+    body = {"records": text_in(file, "DNSKEYs")}
+    do_order(zone, "/foreign/add", body, yes, dry_run, as_json, config, control)
 
 
 @foreign.command()
@@ -144,4 +140,6 @@ def _side(side: dict[str, Any]) -> str:
         return f"{side['server']} has {ns}"
     ours = " ".join(side["ours"]) or "none"
     theirs = " ".join(side["theirs"]) or "none"
-    return f"{side['server']} has our DNSKEYs {ours}, others {theirs}, {ns}"
+    return (
+        f"{side['server']} has serial {side['serial']}, our DNSKEYs {ours}, others {theirs}, {ns}"
+    )

@@ -25,7 +25,7 @@ def rows(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
     if found["error"]:
         lines.append(("error", _error(found, now)))
     if not found["keys"] and not found["signed"]:
-        return lines + _todo(found)
+        return lines + _came(found, now) + _todo(found)
     if found["received_serial"] is not None:
         serials = f"{found['received_serial']} received, {_or_dash(found['published_serial'])}"
         lines.append(("serial", f"{serials} published"))
@@ -35,6 +35,10 @@ def rows(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
     if found["ends_at"] is not None:
         renewed = "" if found["renew_at"] is None else f"; renewed {when(found['renew_at'], now)}"
         lines.append(("signatures", f"the first ends {when(found['ends_at'], now)}{renewed}"))
+    if found["keyset_ends_at"] is not None:
+        lines.append(
+            ("keyset", f"signed elsewhere; that ends {when(found['keyset_ends_at'], now)}")
+        )
     lines.append(("ds", ds_text(found["ds"], now)))
     lines += [("waits for", _held_up(item, now)) for item in found["held_up"]]
     if found["next_look"] is not None:
@@ -51,14 +55,29 @@ def brief(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
         lines.append(("error", _error(found, now)))
     if found["signed"]:
         lines.append(("ds", ds_text(found["ds"], now)))
-    if found["ends_at"] is not None:
+    if found["warn_at"] is not None:
+        lines += _came(found, now)
+    elif found["ends_at"] is not None:
         lines.append(("signatures", f"the first ends {when(found['ends_at'], now)}"))
     return lines + [("to do", item) for item in found["todo"]]
+
+
+def _came(found: dict[str, Any], now: float) -> list[tuple[str, str]]:
+    """Signatures that came with the zone."""
+    if found["warn_at"] is None:
+        return []
+    at, owner = when(found["ends_at"], now), found["ends_first"]
+    if found["ends_at"] <= now:
+        return [("signatures", f"ENDED: the first {at} ({owner}); only who signs it can renew it")]
+    near = " and is due to be renewed where it is signed" if found["warn_at"] <= now else ""
+    return [("signatures", f"came with it; the first ends {at} ({owner}){near}")]
 
 
 def _state(found: dict[str, Any]) -> str:
     keys = len(found["keys"])
     state = f", {found['state']}" if found["state"] else ""
+    if found["mode"] == "unsigned" and found["warn_at"] is not None:
+        state = " here; it comes signed"
     return f"{found['mode']}{state}" + (f", {many(keys, 'key')}" if keys else "")
 
 

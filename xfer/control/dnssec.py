@@ -19,6 +19,7 @@ from xfer.errors import KeyRefused
 from xfer.idn import absolute
 
 MOST_KEYS = 100  # in one order
+MOST_TEXT = 1 << 20  # characters of records in one order
 Ident = Annotated[str, Field(max_length=100)]
 FilePath = Annotated[str, Field(max_length=4096, min_length=1)]
 
@@ -70,6 +71,14 @@ class Import(Plain):
     """files: paths on this machine."""
 
     files: Annotated[list[FilePath], Field(min_length=1, max_length=MOST_KEYS)]
+
+
+class ImportDnskey(Plain):
+    """records: the DNSKEY RRset with its RRSIGs, as lines of a zone file; force: even where it is
+    older than the one that is served."""
+
+    records: Annotated[str, Field(max_length=MOST_TEXT)]
+    force: bool = False
 
 
 class Export(Plain):
@@ -167,6 +176,15 @@ def _add_orders(app: FastAPI, engine: EngineApi, base: str) -> None:
         """Take keys over from BIND's key files on this machine."""
         files = [_path(file) for file in body.files]
         return _answer(await engine.dnssec_import(absolute(name), body.order(), files))
+
+    @app.post(base + "/import-dnskey")
+    async def import_dnskey(name: str, body: ImportDnskey) -> JSONResponse:
+        """Publish a DNSKEY RRset that somebody else has signed (RFC 8901 model 1)."""
+        return _answer(
+            await engine.dnssec_import_dnskey(
+                absolute(name), body.order(), body.records, body.force
+            )
+        )
 
     @app.post(base + "/export")
     async def export(name: str, body: Export) -> JSONResponse:

@@ -213,6 +213,12 @@ class EngineApi(Protocol):
     async def dnssec_import(self, zone: str, order: Ordered, files: Sequence[Path]) -> DnssecOrder:
         """Take keys over from BIND's key files. Raises KeyRefused."""
 
+    async def dnssec_import_dnskey(
+        self, zone: str, order: Ordered, text: str, force: bool
+    ) -> DnssecOrder:
+        """Publish a DNSKEY RRset that somebody else has signed, lines of a zone file; force: even
+        an older one than is served. Raises KeyRefused where its signatures do not hold."""
+
     async def dnssec_export(
         self, zone: str, order: Ordered, directory: Path, keys: Sequence[str]
     ) -> DnssecOrder:

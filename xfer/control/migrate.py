@@ -8,13 +8,12 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from xfer.control.dnssec import Ident, Plain
+from xfer.control.dnssec import MOST_TEXT, Ident, Plain
 from xfer.control.engine import EngineApi
 from xfer.control.values import to_json
 from xfer.idn import absolute
 
 MOST_SERVERS = 100
-MOST_TEXT = 1 << 20  # characters of DNSKEYs in one order
 ServerName = Annotated[str, Field(max_length=255, min_length=1)]
 Step = Literal[
     "",

@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 import dns.exception
 import dns.name
+import dns.rdataclass
 import dns.zonefile
 
 from xfer.dnssec.idents import ident_of, tag_of
@@ -69,7 +70,7 @@ def read(origin: bytes, text: str) -> tuple[bytes, ...]:
     their RRSIGs. origin: wire name. Raises KeyRefused for anything else."""
     zone = dns.name.from_wire(origin, 0)[0]
     try:
-        rrsets = dns.zonefile.read_rrsets(text, origin=zone)
+        rrsets = dns.zonefile.read_rrsets(text, rdclass=None, origin=zone)
     except (dns.exception.DNSException, ValueError) as error:
         got = str(error) or type(error).__name__
         raise KeyRefused("lines of a zone file, each with its TTL", got[:200]) from None
@@ -82,6 +83,8 @@ def read(origin: bytes, text: str) -> tuple[bytes, ...]:
                 "DNSKEY, CDS and CDNSKEY records with their RRSIGs, and no others",
                 records.type_text(rtype) + of,
             )
+        if rrset.rdclass != dns.rdataclass.IN:
+            raise KeyRefused("records of class IN", str(dns.rdataclass.to_text(rrset.rdclass)))
         if rrset.name != zone:
             raise KeyRefused(f"records of {names.to_text(origin)}", f"one of {rrset.name}")
         for rdata in rrset:

@@ -59,10 +59,10 @@ class Terms:
     an RRset that is in both has the TTL that it has here. ksks: sign the apex's DNSKEY, CDS and
     CDNSKEY RRsets (RFC 7344 §4.1); zsks: sign all else; a CSK is in both; each RRset is signed by
     every key of its list. presigned: RRSIG records of those three that were made elsewhere; with
-    them the ksks sign nothing, and what the content has of the three is left out. validity, jitter, inception_offset: a signature made at `now` holds
-    from now − inception_offset to now + validity − (0 … jitter); refresh: it is renewed when it
-    holds for less than that. All in seconds. zonemd: with a ZONEMD record (RFC 8976). unsigned:
-    the content without any DNSSEC.
+    them the ksks sign nothing, and what the content has of the three is left out. validity, jitter,
+    inception_offset: a signature made at `now` holds from now − inception_offset to now + validity
+    − (0 … jitter); refresh: it is renewed when it holds for less than that. All in seconds. zonemd:
+    with a ZONEMD record (RFC 8976). unsigned: the content without any DNSSEC.
     """
 
     apex: tuple[bytes, ...] = ()

@@ -83,7 +83,7 @@ def _with_the_holder(zone: ZoneKeys, policy: DnssecPolicy, now: float) -> list[s
             f"have whoever has the KSK take DNSKEY {_and(old)} out, which no cache needs any more, "
             f"and hand in the DNSKEY RRset without: {hand_in}"
         )
-    if zone.imported.ends - now < policy.signature_refresh:
+    if zone.imported.ends - now <= policy.signature_refresh:
         ended = zone.imported.ends <= now
         found.append(
             f"have whoever has the KSK sign the DNSKEY RRset anew, and hand it in: {hand_in}; its "

@@ -15,9 +15,9 @@ import structlog
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
-from xfer.dnssec import commands, lifecycle, migration
+from xfer.dnssec import commands, holder, keyset, lifecycle, migration
 from xfer.dnssec.commands import OwnKey
-from xfer.dnssec.idents import tag_in
+from xfer.dnssec.idents import tag_in, tag_of
 from xfer.dnssec.keyfiles import KeyPair
 from xfer.dnssec.keystate import KeyState, Role, ZoneKeys
 from xfer.dnssec.timing import Facts
@@ -35,6 +35,7 @@ from xfer.server.signing import Change, Signers
 from xfer.server.signing_terms import policy_of
 from xfer.server.status import NoSuchKey, Refused
 from xfer.server.zones import Zone
+from xfer.wire.records import DNSKEY
 
 log = structlog.get_logger()
 
@@ -184,7 +185,11 @@ class DnssecOrders:
     ) -> DnssecOrder:
         """Copy keys, all where none are named, as BIND's files into a directory of this machine."""
         keys = keys_of(zone)
-        chosen = [self.key(zone, one).ident for one in idents] or [key.ident for key in keys.keys]
+        named = [self.key(zone, one) for one in idents]
+        for key in named:
+            if key.elsewhere:
+                raise Refused(f"key {key.ident} of {zone.name} is not here: somebody else has it")
+        chosen = [key.ident for key in named or keys.keys if not key.elsewhere]
         stake = [
             f"whoever reads {directory} can sign in the name of {zone.name}: the files have mode "
             "0600 and belong to the daemon's user"
@@ -245,6 +250,21 @@ class DnssecOrders:
             "it goes on with them",
         )
         return DnssecOrder(zone.name, did, order.dry_run, self.status(zone), (), says)
+
+    async def import_dnskey(
+        self, zone: Zone, order: Ordered, text: str, force: bool = False
+    ) -> DnssecOrder:
+        """Publish a DNSKEY RRset that somebody else has signed, lines of a zone file. force: even
+        an older one than is served. Raises KeyRefused where its signatures do not hold."""
+        keys_of(zone)
+        given = await self.executor.run(keyset.read, zone.origin, text)
+
+        def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            handed = keyset.verified(zone.origin, given, now)
+            return holder.with_imported(keys, handed, policy, now, facts, force=force)
+
+        tags = ", ".join(str(tag_of(one)) for one in keyset.rdata_of(given, DNSKEY))
+        return await self._do(zone, order, f"publish the DNSKEY RRset of tags {tags}", change)
 
     def _take_in(self, origin: bytes, pairs: Iterable[KeyPair]) -> None:
         """In a worker thread."""

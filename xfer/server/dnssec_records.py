@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from xfer.dnssec.timing import moment
 from xfer.dnssec.ds import DEFAULT_DIGEST, dnskey_from, ds_of
 from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import Goal, KeyState, ZoneKeys
+from xfer.dnssec.layout import awaits_import
 from xfer.dnssec.lifecycle import SIGNED
 from xfer.dnssec.outlook import wanted_from
+from xfer.dnssec.timing import moment
 from xfer.server.dnssec_status import KeyRecord, KeyRecords
 from xfer.server.signing_terms import policy_of
 from xfer.server.status import Refused
@@ -50,6 +51,11 @@ def _ds_note(zone: Zone, keys: ZoneKeys) -> str:
         return ""
     if keys.state not in SIGNED:
         return f"{zone.name} is {keys.state.value}: no DS of it is to be at the parent"
+    if awaits_import(keys, policy_of(zone)):
+        return (
+            f"whoever has the KSK of {zone.name} has its DS; it is known here once they have "
+            f"signed the DNSKEY RRset (`xfer dnssec import-dnskey {zone.name} FILE`)"
+        )
     at = wanted_from(keys, policy_of(zone))
     if at is None:
         when = "once every secondary has the signed zone"

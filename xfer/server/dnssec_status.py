@@ -74,9 +74,10 @@ class DnssecStatus:
     the state, and the way out, "" for nothing; error: why what came is not served, or keys do not
     move; todo: what the operator has to do, a sentence each; denial: in force, in words; ends_at:
     when the first signature ends, renew_at: when that is made anew; validity, refresh: of the
-    policy, in seconds; held_up: secondaries that a rollover waits for; keyset_ends_at: when the
-    signatures of the DNSKEY RRset end, where somebody else makes them. A list of zones leaves out
-    keys and held_up.
+    policy, in seconds; warn_at, ends_first: where it comes signed, from when on its end is near, and
+    whose the first signature is; held_up: secondaries that a rollover waits for; keyset_ends_at:
+    when the signatures of the DNSKEY RRset end, where somebody else makes them. A list of zones
+    leaves out keys and held_up.
     """
 
     mode: str
@@ -93,6 +94,8 @@ class DnssecStatus:
     renew_at: float | None = None
     validity: int = 0
     refresh: int = 0
+    warn_at: float | None = None
+    ends_first: str = ""
     received_serial: int | None = None
     published_serial: int | None = None
     next_look: float | None = None

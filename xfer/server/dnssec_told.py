@@ -8,6 +8,7 @@ import attrs
 
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.config_keys import Dnssec
+from xfer.dnssec import layout
 from xfer.dnssec.algorithms import algorithm_text
 from xfer.dnssec.idents import tag_in
 from xfer.dnssec.keystate import KeyState, ZoneKeys, ZoneState, own, presences
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 def told(
     zone: Zone, now: float, next_look: float | None = None, whole: bool = True
 ) -> DnssecStatus | None:
-    """Of a zone that is, or is to be, signed; None of one without DNSSEC. next_look: when its keys
+    """Of a zone that is, or is to be, signed, here or elsewhere; None of one without DNSSEC. next_look: when its keys
     are looked at next; whole: also what takes a while to make out, which is too long for a list of
     thousands of zones: each key, and whom they wait for."""
     mode = zone.config.dnssec
     signing = zone.signing
     if signing is None:
-        if mode is Dnssec.UNSIGNED:
+        if mode is Dnssec.UNSIGNED and zone.came_signed is None:
             return None
-        return DnssecStatus(mode.value, published_serial=zone.serial)
+        return _came(zone, DnssecStatus(mode.value, published_serial=zone.serial))
     policy = policy_of(zone)
     keys = signing.keys
     plain = DnssecStatus(
@@ -50,7 +51,7 @@ def told(
         next_look=next_look,
     )
     if keys is None:
-        return plain
+        return _came(zone, plain)
     served = keys.signed and not signing.fresh
     known = attrs.evolve(
         plain,
@@ -61,6 +62,7 @@ def told(
         ends_at=signing.ends_at,
         renew_at=signing.renew_at,
         multi_signer=keys.multi_signer,
+        keyset_ends_at=None if keys.imported is None else keys.imported.ends,
     )
     if not whole:
         return known
@@ -70,6 +72,14 @@ def told(
         keys=tuple(key_of(keys, key, policy) for key in keys.keys),
         held_up=held_up(keys, policy, now, _facts(zone)),
     )
+
+
+def _came(zone: Zone, plain: DnssecStatus) -> DnssecStatus:
+    """With what is known of signatures that came with it."""
+    came = zone.came_signed
+    if came is None:
+        return plain
+    return attrs.evolve(plain, ends_at=came.ends_at, warn_at=came.warn_at, ends_first=came.owner)
 
 
 def key_of(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> DnssecKey:
@@ -155,7 +165,7 @@ def _mismatch(zone: Zone, keys: ZoneKeys | None) -> str:
                 f'its config says dnssec = "{mode}", and its signing was ended: '
                 f"`xfer dnssec enable {name}` begins it anew"
             )
-        return ""
+        return layout.mismatch(keys, policy_of(zone)) if keys is not None else ""
     if state is ZoneState.DELETED or state is None:
         return ""
     way = {

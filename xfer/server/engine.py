@@ -17,6 +17,7 @@ from xfer import kernel
 from xfer.journal import Version
 from xfer.peers import Peer
 from xfer.server import dnssec_records
+from xfer.server.came_signed import ends_of
 from xfer.server.comments import of_blocks
 from xfer.server.core import Core
 from xfer.server.dnssec_orders import DnssecOrders
@@ -91,6 +92,11 @@ class Engine:
             refused=core.dispatcher.refusals.listed(),
             queries=core.queries().report(self._name_of, core.config.limits.statistics_zones),
             workers=core.workers.status() if core.workers is not None else (),
+            signatures=await ends_of(
+                [*core.signers.reminders.zones(), *core.came_signed.zones()],
+                core.clock.wall(),
+                core.config.limits.statistics_zones,
+            ),
         )
 
     def _name_of(self, origin: bytes) -> str | None:
@@ -270,6 +276,11 @@ class Engine:
 
     async def dnssec_import(self, zone: str, order: Ordered, files: Sequence[Path]) -> DnssecOrder:
         return await self._dnssec.import_keys(self._zone(zone), order, files)
+
+    async def dnssec_import_dnskey(
+        self, zone: str, order: Ordered, text: str, force: bool
+    ) -> DnssecOrder:
+        return await self._dnssec.import_dnskey(self._zone(zone), order, text, force)
 
     async def dnssec_export(
         self, zone: str, order: Ordered, directory: Path, keys: Sequence[str]

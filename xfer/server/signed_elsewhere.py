@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from xfer.clock import Clock
+from xfer.config_dnssec import KeyLayout
 from xfer.config_keys import Dnssec
 from xfer.dnssec import commands
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
@@ -47,6 +48,13 @@ class SignedElsewhere:
         loaded = await self.executor.run(self.store.load, zone.origin)
         held = [pair.key for pair in loaded.keys.values() if pair.key.public in facts.foreign]
         try:
+            if policy.keys is KeyLayout.ZSK:
+                raise StepRefused(
+                    f"sign {zone.name} here",
+                    "it comes signed by others, and with signatures of ours alone it might be "
+                    "bogus for those who know their keys",
+                    "have it come unsigned",
+                )
             if not held and facts.ds is None:
                 raise StepRefused(
                     f"sign {zone.name} here",

@@ -26,6 +26,7 @@ from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands, lifecycle, migration, observing
 from xfer.dnssec.keyfiles import KeyPair
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
+from xfer.dnssec.layout import awaits_import
 from xfer.dnssec.online import Lasting, OnlineSigner
 from xfer.dnssec.signatures import Signatures
 from xfer.dnssec.signing import Terms
@@ -297,6 +298,14 @@ class Signers:
             await self.work.look_up_expiry(signing, served, terms)
         due = signing.renew_at is not None and signing.renew_at <= now
         due = due or (served is not None and made_after(served, now))
+        held = self._held_back(zone, signing, keys, policy)
+        if held:
+            await self.publisher.remember(
+                signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
+            )
+            signing.keys = keys
+            self.watch.look(zone, signing, keys, policy, now)
+            raise XferError(held)
         if step.publish or not same or due:
             await self._publish(zone, signing, content, keys, terms, now)
         elif keys != signing.keys:
@@ -326,6 +335,20 @@ class Signers:
             self.ask_secondaries(zone)
             times.append(now + ASK_AGAIN)
         return min((when for when in times if when is not None), default=None)
+
+    def _held_back(self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy) -> str:
+        """Why nothing is served before somebody has handed in the DNSKEY RRset: unsigned, the zone
+        would be bogus; "" where it is served unsigned until then, or signed."""
+        if not awaits_import(keys, policy):
+            return ""
+        wanted = f"expected a signed DNSKEY RRset of {zone.name} (`xfer dnssec import-dnskey`)"
+        if keys.ds:
+            return f"{wanted}: the parent has a DS, with which it would be bogus unsigned"
+        if signing.fresh and zone.snapshot is not None and is_signed(zone.snapshot):
+            return f"{wanted}: what is served is signed, and unsigned it might be bogus"
+        if signing.fresh and policy.parent and not keys.ds_at:
+            return f"{wanted}, or the parent's word that there is no DS"
+        return ""
 
     async def _put_away(self, zone: Zone, before: ZoneKeys | None, keys: ZoneKeys) -> None:
         """Put aside the files of keys that nothing that is stored names any more."""
@@ -392,7 +415,10 @@ class Signers:
         policy = policy_of(zone)
         stored = lifecycle.published(keys, policy, serial, self.clock.wall())
         print_ = fingerprint(terms, policy_of(zone).denial)
-        source = f"signed here, content {content.serial}" if terms.apex else "signatures taken out"
+        source = f"signed here, content {content.serial}"
+        if terms.unsigned:
+            waits_for = awaits_import(keys, policy)
+            source = "unsigned, as it came" if waits_for else "signatures taken out"
         candidate = Candidate(
             made.snapshot,
             (),

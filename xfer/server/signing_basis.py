@@ -47,7 +47,7 @@ class Basis:
                 f"expected at most {MOST_FOREIGN} DNSKEYs in the content of {zone.name}, got "
                 f"{len(dnskeys)}"
             )
-        # Where somebody else signs the DNSKEY RRset, it holds what they put in, and nothing besides.
+        # Where somebody else signs the DNSKEY RRset, what the content has of it is left out.
         known = signing.keys or ZoneKeys(zone.origin)
         elsewhere = layout_of(known, policy_of(zone)) is KeyLayout.ZSK
         foreign = [] if elsewhere else dnskeys

@@ -22,6 +22,7 @@ def reasons(zone: ZoneStatus, now: float) -> Iterator[Reason]:
     yield from _error(zone, dnssec, now)
     yield from _mismatch(zone, dnssec)
     if not dnssec.signed:
+        yield from _came_signed(zone, dnssec, now)
         yield from (Reason(Weight.NEXT, f"To do: {item}") for item in dnssec.todo)
         return
     if dnssec.received_serial != zone.serial:
@@ -30,6 +31,7 @@ def reasons(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             f"It is signed here: the content of serial {dnssec.received_serial} is served as "
             f"serial {zone.serial}.",
         )
+    yield from _keyset(zone, dnssec, now)
     yield from _signatures(zone, dnssec, now)
     yield from _parent(zone, dnssec, now)
     yield from _secondaries(dnssec, now)
@@ -56,11 +58,32 @@ def _mismatch(zone: ZoneStatus, dnssec: DnssecStatus) -> Iterator[Reason]:
         yield Reason(Weight.DEGRADED, f"Config and state of {zone.name} differ: {dnssec.mismatch}.")
 
 
+def _keyset(zone: ZoneStatus, dnssec: DnssecStatus, now: float) -> Iterator[Reason]:
+    """The signatures of the DNSKEY RRset, where somebody else makes them."""
+    ends = dnssec.keyset_ends_at
+    if ends is None or ends - now > dnssec.refresh:
+        return
+    if ends <= now:
+        yield Reason(
+            Weight.BROKEN,
+            f"The signatures of the DNSKEY RRset of {zone.name} ended {ago(ends, now)}: validators "
+            "call the zone bogus until whoever has the KSK has handed in new ones.",
+        )
+    else:
+        yield Reason(
+            Weight.DEGRADED,
+            f"The signatures of the DNSKEY RRset of {zone.name}, which whoever has the KSK makes, "
+            f"end {due(ends, now)}, and validators call the zone bogus from then on.",
+        )
+
+
 def _signatures(zone: ZoneStatus, dnssec: DnssecStatus, now: float) -> Iterator[Reason]:
     ends, renew = dnssec.ends_at, dnssec.renew_at
     if ends is None:
         return
     if ends <= now:
+        if ends == dnssec.keyset_ends_at:
+            return
         yield Reason(
             Weight.BROKEN,
             f"The first signature of {zone.name} ended {ago(ends, now)}: validators call what it "
@@ -72,6 +95,35 @@ def _signatures(zone: ZoneStatus, dnssec: DnssecStatus, now: float) -> Iterator[
             f"Signatures should have been renewed {ago(renew, now)}; the first one ends "
             f"{due(ends, now)}, and validators call what it covers bogus from then on.",
         )
+
+
+def _came_signed(zone: ZoneStatus, dnssec: DnssecStatus, now: float) -> Iterator[Reason]:
+    """Signatures that others made, and others have to renew (REQUIREMENTS A35)."""
+    ends, warn_at = dnssec.ends_at, dnssec.warn_at
+    if ends is None or warn_at is None:
+        return
+    whose = f"The first signature of {zone.name}, which comes signed"
+    stale = ""
+    if zone.checked_at is not None and zone.role == "secondary":
+        stale = f" (last confirmed {ago(zone.checked_at, now)})"
+    do = (
+        f"what to do: see that whoever signs it renews them, that a primary hands out serials above "
+        f"{zone.serial}, and that they arrive here{stale}"
+    )
+    if ends <= now:
+        yield Reason(
+            Weight.BROKEN,
+            f"{whose}, ended {ago(ends, now)}, at {dnssec.ends_first}: validators call what it "
+            f"covers bogus. Nobody can renew it here; {do}.",
+        )
+    elif warn_at <= now:
+        yield Reason(
+            Weight.DEGRADED,
+            f"{whose}, ends {due(ends, now)}, at {dnssec.ends_first}, and validators call what it "
+            f"covers bogus from then on; {do}.",
+        )
+    else:
+        yield Reason(Weight.NOTE, f"{whose}, ends {due(ends, now)}, at {dnssec.ends_first}.")
 
 
 def _parent(zone: ZoneStatus, dnssec: DnssecStatus, now: float) -> Iterator[Reason]:
