@@ -81,9 +81,9 @@ class ShareWatch:
         self._tell(zone, signing, sides)
 
     def _tell(self, zone: Zone, signing: Signing, sides: Sides) -> None:
-        """What breaks answers while both are asked for the zone, in words."""
+        """What breaks answers where both are asked for the zone, in words."""
         keys = signing.keys
-        if keys is None or keys.delegated_at is None or keys.moved_at is not None:
+        if keys is None or keys.joining:  # nobody is sent to our servers yet
             signing.others = ()
             return
         heard = Sides(tuple(said for said in sides.signers if not said.error))
@@ -101,7 +101,7 @@ class ShareWatch:
         said = tuple(dict.fromkeys(amiss))
         for one in said:
             if one not in signing.others:
-                log.error("another signer", zone=zone.name, says=one)
+                log.warning("another signer", zone=zone.name, says=one)
         signing.others = said
 
     async def _take(self, zone: Zone, idents: list[str]) -> None:
