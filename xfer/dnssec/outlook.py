@@ -128,7 +128,7 @@ def _serving(
         if zone.multi_signer and not zone.joining and key.shared is None:
             return "signs once the other signers publish it", None
         return "signs the zone once all caches know it", max(gone, default=None)
-    if key.elsewhere and (zone.ds or ident not in zone.keyset.signers):
+    if key.elsewhere and ident not in zone.keyset.signers:
         return "", None
     if role.signs_keys and zone.state in SIGNED and ident not in zone.ds:
         if ident in zone.wanted:
