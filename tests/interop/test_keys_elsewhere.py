@@ -5,6 +5,8 @@
 follows the parent, and for every mixture of what caches may hold; what is transferred passes
 `dnssec-verify` and `ldns-verify-zone`.
 
+"""
+
 from __future__ import annotations
 
 import subprocess
