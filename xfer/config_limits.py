@@ -107,6 +107,12 @@ class Limits:
         "the queries of all others are one figure",
         1000,
     )
+    signature_warning: float = setting(
+        parse.ratio(0, 365),
+        "days before the first signature of a zone that comes signed ends, from which on `status`, "
+        "`why`, the log and /metrics warn; no earlier than when a quarter of its time is left",
+        1.0,
+    )
     notify_timeout: float = setting(
         parse.seconds(0.1, 60),
         "seconds to wait for the answer to a NOTIFY over UDP; each time it is sent again, twice as "

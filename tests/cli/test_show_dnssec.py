@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import attrs
@@ -93,6 +94,24 @@ def test_a_zone_that_was_never_signed_has_a_line_or_two() -> None:
     ]
     failed = DnssecStatus("live-signed", error="expected mode 0700, got 0755", failed_at=NOW)
     assert [label for label, _ in rows(to_json(failed), NOW)] == ["dnssec", "error"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        (5 * 86400.0, "came with it; the first ends {} (in 5 d) (www.example.com.)"),
+        (60.0, "came with it; the first ends {} (in 1 min) (www.example.com.) and is due"),
+        (-60.0, "ENDED: the first {} (1 min ago) (www.example.com.); only who signs it"),
+    ],
+)
+def test_signatures_that_came_have_a_line(ends: float, text: str) -> None:
+    at = NOW + ends
+    came = DnssecStatus("unsigned", ends_at=at, warn_at=at - 86400, ends_first="www.example.com.")
+    stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+    for found in (rows(to_json(came), NOW), brief(to_json(came), NOW)):
+        (dnssec, (label, told)) = found
+        assert dnssec == ("dnssec", "unsigned here; it comes signed")
+        assert (label, told.startswith(text.format(stamp))) == ("signatures", True)
 
 
 def test_status_of_a_zone_has_the_short_form() -> None:

@@ -10,6 +10,7 @@ from tests.control.conftest import Control
 from xfer.control.engine import ServerStatus
 from xfer.control.metrics import exposition
 from xfer.server.statistics import QueryStatus, Statistics
+from xfer.server.status import SignatureStatus
 
 STATUS = ServerStatus("1.0", 1, 1000.0, "compiled", "x", "y", states={"current": 7}, tcp_clients=3)
 
@@ -51,6 +52,16 @@ def test_a_daemon_that_was_never_asked_has_its_figures() -> None:
     assert samples["xfer_info", (("kernel", "compiled"), ("version", "1.0"))] == 1
     assert samples["xfer_service_seconds_count", ()] == 0
     assert samples["xfer_process_resident_memory_bytes", ()] > 0
+
+
+def test_ends_of_signatures_are_told() -> None:
+    signatures = SignatureStatus(2, 1, {"example.com.": 1800000000.0})
+    found = ServerStatus("1.0", 1, 1000.0, "compiled", "x", "y", signatures=signatures)
+    samples = parsed(exposition(found))
+    assert samples["xfer_zones_signatures", (("state", "near"),)] == 2
+    assert samples["xfer_zones_signatures", (("state", "ended"),)] == 1
+    labels = (("zone", "example.com."),)
+    assert samples["xfer_signatures_end_timestamp_seconds", labels] == 1800000000.0
 
 
 def test_requests_are_labelled() -> None:

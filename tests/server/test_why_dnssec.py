@@ -165,3 +165,26 @@ def test_primaries_are_compared_with_what_came_and_not_with_what_was_made_of_it(
     assert reasons(newer, (), NOW)[0].text.startswith(
         "example.com. is stale: it serves serial 9, while one has 6."
     )
+
+
+@pytest.mark.parametrize(
+    ("ends", "weight", "words"),
+    [
+        (-60.0, Weight.BROKEN, "ended 1 min ago, at www.example.com.: validators call"),
+        (3600.0, Weight.DEGRADED, "ends in 1 h, at www.example.com., and validators call"),
+        (5 * DAY, Weight.NOTE, "comes signed, ends in 5 d, at www.example.com."),
+    ],
+)
+def test_signatures_that_came_are_told_of(ends: float, weight: Weight, words: str) -> None:
+    came = DnssecStatus(
+        "pre-signed",
+        published_serial=5,
+        ends_at=NOW + ends,
+        warn_at=NOW + ends - DAY,
+        ends_first="www.example.com.",
+    )
+    zone = attrs.evolve(ZONE, dnssec=came)
+    (reason,) = reasons(zone, (), NOW)[1:]
+    assert reason.weight is weight
+    assert words in reason.text
+    assert ("what to do" in reason.text) == (weight is not Weight.NOTE)

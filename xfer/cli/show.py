@@ -168,6 +168,12 @@ def _note(zone: dict[str, Any]) -> str:
         return f"signing fails: {signing['error']}"
     if signing is not None and signing["mismatch"]:
         return f"config and signing differ: see `xfer why {zone['name']}`"
+    if signing is not None and signing["warn_at"] is not None:
+        now = time.time()
+        if signing["ends_at"] <= now:
+            return f"its signatures ended {when(signing['ends_at'], now)}: see `xfer why`"
+        if signing["warn_at"] <= now:
+            return f"its signatures end {when(signing['ends_at'], now)}: see `xfer why`"
     if zone["held"] is not None:
         return f"held with the content of serial {zone['held']['content_serial']}"
     if zone["raised"]:

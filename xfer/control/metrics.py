@@ -44,6 +44,7 @@ class _Server(Collector):
         about = {"version": status.version, "kernel": status.kernel}
         yield InfoMetricFamily("xfer", "Version, and form of the kernel.", about)
         yield from _queries(status)
+        yield from _signatures(status)
         zones = GaugeMetricFamily("xfer_zones", "Zones by state.", labels=["state"])
         for state in ZoneState:
             zones.add_metric([state.value], status.states.get(state.value, 0))
@@ -58,6 +59,27 @@ class _Server(Collector):
         yield GaugeMetricFamily(
             "xfer_image_bytes", "Memory of ready-made AXFR messages.", status.image_bytes
         )
+
+
+def _signatures(status: ServerStatus) -> Iterator[Metric]:
+    signatures = status.signatures
+    worrying = GaugeMetricFamily(
+        "xfer_zones_signatures",
+        'Zones whose first signature has "ended", or ends soon and is not renewed ("near").',
+        labels=["state"],
+    )
+    worrying.add_metric(["near"], signatures.near)
+    worrying.add_metric(["ended"], signatures.ended)
+    yield worrying
+    ends = GaugeMetricFamily(
+        "xfer_signatures_end_timestamp_seconds",
+        "When the first signature of a zone ends, signed here or elsewhere; those to worry about "
+        "are among those shown.",
+        labels=["zone"],
+    )
+    for name, at in signatures.ends_at.items():
+        ends.add_metric([name], at)
+    yield ends
 
 
 def _queries(status: ServerStatus) -> Iterator[Metric]:

@@ -23,6 +23,7 @@ from xfer.journal import GroupCommitter, Journal
 from xfer.peers import Peer
 from xfer.server.answers import Answers
 from xfer.server.attempts import Attempts
+from xfer.server.came_signed import CameSignedWatch
 from xfer.server.changes import Changes
 from xfer.server.dispatch import Dispatcher
 from xfer.server.downstream import Downstream
@@ -166,6 +167,10 @@ class Core:
             self.elsewhere,
         )
         self.publisher.signer = self.signers
+        self.came_signed = CameSignedWatch(
+            executor, clock, lambda: self.config.limits.signature_warning
+        )
+        self.publisher.on_served = self.came_signed.served
         self.signers.ask_secondaries = self.downstream.changed
         self.downstream.on_seen = self.signers.secondary_seen
         self.loading = Loading(
@@ -254,6 +259,7 @@ class Core:
 
     def _loaded(self, zone: Zone) -> None:
         self.signers.look_soon(zone)
+        self.came_signed.served(zone)
         if zone.secondary:
             self.attempts.loaded(zone)
         else:
@@ -387,6 +393,7 @@ class Core:
         self.downstream.apply(limits)
         self.parents.resize(limits.ds_queries_out)
         added, removed, changed = self._reloading.apply(config)
+        self.came_signed.reloaded()
         self.answers.apply(limits.answer_memory)
         self.signatures.resize(limits.answer_memory // SHARE, limits.online_signatures)
         if self.workers is not None:

@@ -149,6 +149,8 @@ class _Daemon:
                 work.start_soon(core.load_all)
                 services.start_soon(core.schedule.run)
                 services.start_soon(core.signers.reminders.run)
+                services.start_soon(core.came_signed.run)
+                services.start_soon(core.came_signed.reminders.run)
                 services.start_soon(core.removed.run)
                 services.start_soon(_sweep, self._committer)
                 services.start_soon(self._serve_control, Engine(core, tcp))

@@ -74,8 +74,8 @@ class DnssecStatus:
     the state, and the way out, "" for nothing; error: why what came is not served, or keys do not
     move; todo: what the operator has to do, a sentence each; denial: in force, in words; ends_at:
     when the first signature ends, renew_at: when that is made anew; validity, refresh: of the
-    policy, in seconds; warn_at, ends_first: where it comes signed, from when on its end is near, and
-    whose the first signature is; held_up: secondaries that a rollover waits for; keyset_ends_at:
+    policy, in seconds; warn_at, ends_first: where it comes signed, from when on that end is near,
+    and whose the signature is; held_up: secondaries that a rollover waits for; keyset_ends_at:
     when the signatures of the DNSKEY RRset end, where somebody else makes them. A list of zones
     leaves out keys and held_up.
     """

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 def told(
     zone: Zone, now: float, next_look: float | None = None, whole: bool = True
 ) -> DnssecStatus | None:
-    """Of a zone that is, or is to be, signed, here or elsewhere; None of one without DNSSEC. next_look: when its keys
-    are looked at next; whole: also what takes a while to make out, which is too long for a list of
-    thousands of zones: each key, and whom they wait for."""
+    """Of a zone that is, or is to be, signed, here or elsewhere; None of one without DNSSEC.
+
+    next_look: when its keys are looked at next; whole: also what takes a while to make out, which
+    is too long for a list of thousands of zones: each key, and whom they wait for.
+    """
     mode = zone.config.dnssec
     signing = zone.signing
     if signing is None:

@@ -119,7 +119,7 @@ class Commits(Protocol):
 class Publisher:
     """notify: queues NOTIFY for the version that the zone now serves; changes: remembers what each
     version changed, None where nobody asks for it; followers: serve a version before we do; signer:
-    of zones that are signed here."""
+    of zones that are signed here; on_served: told of each version that is served now."""
 
     commits: Commits
     executor: Executor
@@ -128,6 +128,7 @@ class Publisher:
     changes: Changes | None = None
     followers: Followers | None = None
     signer: Signer | None = None
+    on_served: Callable[[Zone], None] = lambda _: None
     _stood: float = -math.inf
     _firsts: int = 0
 
@@ -182,6 +183,7 @@ class Publisher:
             self._came(zone, candidate)
         if self.followers is not None:
             self.followers.swapped(zone)
+        self.on_served(zone)
         phases.enter_phase(zone, Phase.NOTIFYING)
         self.notify(zone)
         return version

@@ -51,6 +51,10 @@ class Reminders:
         """When the zone is looked at next."""
         return self._due.get(zone)
 
+    def zones(self) -> list[Zone]:
+        """The zones for which something is planned."""
+        return list(self._due)
+
     def run_due(self) -> float:
         """Look at every zone whose time has come; seconds until the next one, at most LONGEST."""
         now = self.clock.wall()

@@ -83,6 +83,22 @@ class Signing:
         return not self.made_of
 
 
+@attrs.frozen
+class CameSigned:
+    """Signatures of a zone that comes with them (`xfer.server.came_signed`).
+
+    ends_at: when the first one ends (Unix seconds), owner: whose that is; validity: for how many
+    seconds that of the SOA record holds; warn_at: from when on its end is near; told: what the log
+    has said, "near", "ended" or "" for neither.
+    """
+
+    ends_at: int
+    owner: str
+    validity: int
+    warn_at: float = 0.0
+    told: str = ""
+
+
 def mark_of(origin: bytes, keys: ZoneKeys, made_of: bytes, print_: str) -> Mark:
     """What the journal remembers of it."""
     data: dict[str, Any] = {"keys": encoded(keys), "made_of": made_of.hex(), "terms": print_}

@@ -261,6 +261,20 @@ class WorkerStatus:
 
 
 @attrs.frozen
+class SignatureStatus:
+    """When signatures end, of zones signed here and of those that come signed.
+
+    near, ended: how many zones are to be worried about, whose first signature ends soon and is not
+    renewed, or has ended; ends_at: the first's end by zone, of these zones and of others as far as
+    limits.statistics_zones goes.
+    """
+
+    near: int = 0
+    ended: int = 0
+    ends_at: dict[str, float] = attrs.Factory(dict)
+
+
+@attrs.frozen
 class ServerStatus:
     """The daemon itself."""
 
@@ -281,6 +295,7 @@ class ServerStatus:
     refused: tuple[RefusedSource, ...] = ()
     queries: QueryStatus = attrs.Factory(QueryStatus)
     workers: tuple[WorkerStatus, ...] = ()
+    signatures: SignatureStatus = attrs.Factory(SignatureStatus)
 
 
 @attrs.frozen

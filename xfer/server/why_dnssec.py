@@ -103,13 +103,13 @@ def _came_signed(zone: ZoneStatus, dnssec: DnssecStatus, now: float) -> Iterator
     if ends is None or warn_at is None:
         return
     whose = f"The first signature of {zone.name}, which comes signed"
-    stale = ""
-    if zone.checked_at is not None and zone.role == "secondary":
-        stale = f" (last confirmed {ago(zone.checked_at, now)})"
-    do = (
-        f"what to do: see that whoever signs it renews them, that a primary hands out serials above "
-        f"{zone.serial}, and that they arrive here{stale}"
-    )
+    do = f"what to do: sign its file anew, with a serial above {zone.serial}, and `xfer reload`"
+    if zone.role == "secondary":
+        checked = "" if zone.checked_at is None else f" (asked {ago(zone.checked_at, now)})"
+        do = (
+            "what to do: see that whoever signs it renews them, and that a primary hands out a "
+            f"serial above {zone.serial}{checked}"
+        )
     if ends <= now:
         yield Reason(
             Weight.BROKEN,

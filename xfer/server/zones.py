@@ -25,7 +25,7 @@ from xfer.peers import Peer
 from xfer.server import timers
 from xfer.server.hints import Hint
 from xfer.server.pull import PullProgress
-from xfer.server.signed import Signing
+from xfer.server.signed import CameSigned, Signing
 from xfer.server.status import (
     FailureReport,
     Held,
@@ -94,7 +94,8 @@ class Zone:
     """One configured zone.
 
     snapshot, version: what is served, None before the first; signing: where it is signed here, what
-    is known of that, and then received: what came, of which the served version is made; online:
+    is known of that, and then received: what came, of which the served version is made;
+    came_signed: where it is not, when the signatures end that came with what is served; online:
     where proofs for the served version are signed as they are asked for, who does; loading: it is
     still being read;
     expires: monotonic time at which a secondary zone stops being served, None for never;
@@ -113,6 +114,7 @@ class Zone:
     version: Version | None = None
     online: OnlineSigner | None = attrs.field(default=None, on_setattr=_otherwise_signed)
     signing: Signing | None = None
+    came_signed: CameSigned | None = None
     received: Content | None = None
     loading: bool = False
     expires: float | None = attrs.field(default=None, on_setattr=_expiring)
