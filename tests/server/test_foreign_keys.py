@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.dnssec.signed import check_signatures
-from tests.server.test_signing import SignedWorld, keys_of, signing_of
-from xfer.dnssec import migration
+from tests.server.test_signing import SIGNED, SignedWorld, keys_of, signing_of
+from xfer.dnssec import commands, migration
 from xfer.dnssec.ds import dnskey_from, ds_of
 from xfer.dnssec.idents import tag_in
 from xfer.dnssec.keys import SigningKey, make_key
+from xfer.dnssec.keystate import Role
 from xfer.dnssec.timing import DsSeen
 from xfer.errors import StepRefused
 from xfer.server.core import Core
+from xfer.server.signing_terms import policy_of
 from xfer.server.zones import Zone
 from xfer.wire.records import CDNSKEY, CDS, DNSKEY, NS, RRSIG, split
 from xfer.zone.snapshot import APEX
@@ -157,4 +159,42 @@ def test_too_many_keys_in_the_content_are_refused(tmp_path: Path) -> None:
         assert zone.serial == 1
         assert "at most 64 DNSKEYs" in signing_of(zone).error
 
+    world.session(run)
+
+
+def test_an_algorithm_rolls_once_the_zone_has_one_signer(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+    _, zsk = foreign()
+    world.edit(1, line(zsk.public, 300))
+
+    async def alone(core: Core, zone: Zone) -> None:
+        assert {key.algorithm for key in keys_of(zone).keys} == {13}
+
+    async def run(core: Core, zone: Zone) -> None:
+        await world.pass_days(core, zone, 2)
+        assert {key.algorithm for key in keys_of(zone).keys} == {13}
+        assert any("we go on with 13" in item for item in signing_of(zone).todo)
+        with pytest.raises(StepRefused, match="roll it while the zone has one signer"):
+            commands.roll_algorithm(keys_of(zone), policy_of(zone))
+        with pytest.raises(StepRefused, match="all have to use one algorithm"):
+            commands.roll(keys_of(zone), Role.ZSK, policy_of(zone))
+        _, other = foreign()
+        await core.signers.change(  # of the algorithm that we sign with
+            zone,
+            lambda keys, policy, now, facts: migration.add_foreign(keys, other.public, now, policy),
+        )
+        await core.signers.change(
+            zone,
+            lambda keys, policy, now, facts: migration.remove_foreign(
+                keys, other.public, policy, now, facts
+            ),
+        )
+        world.edit(2)
+        await core.read_file(zone)
+        await world.settle(core, zone)
+        assert {key.algorithm for key in keys_of(zone).keys} == {13, 15}
+
+    world.session(alone)
+    other = SIGNED.replace("[dnssec_policy.p]", "[dnssec_policy.p]\nalgorithm = 15")
+    world.write(other)
     world.session(run)

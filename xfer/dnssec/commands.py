@@ -27,7 +27,7 @@ from xfer.dnssec.keystate import (
     own,
 )
 from xfer.dnssec.layout import layout_of, roles_of
-from xfer.dnssec.lifecycle import SIGNED, NewKey, timing_of, with_new, with_request
+from xfer.dnssec.lifecycle import SIGNED, NewKey, algorithms_of, timing_of, with_new, with_request
 from xfer.dnssec.timing import Facts, moment
 from xfer.errors import StepRefused
 from xfer.wire import names
@@ -189,6 +189,7 @@ def roll(zone: ZoneKeys, role: Role, policy: DnssecPolicy) -> ZoneKeys:
     if role not in roles:
         wanted = " and ".join(one.value for one in roles)
         raise StepRefused(step, f"the policy has {wanted}", f"roll the {wanted}")
+    _one_algorithm(zone, policy, step)
     _not_rolling(zone, role, step)
     if not any(key.role is role for key in zone.serving()):
         raise StepRefused(step, "the zone has no such key yet")
@@ -204,9 +205,22 @@ def roll_algorithm(zone: ZoneKeys, policy: DnssecPolicy) -> ZoneKeys:
         raise StepRefused(
             step, "all keys are of it", "set `algorithm` in the zone's [dnssec_policy] first"
         )
+    _one_algorithm(zone, policy, step)
     for role in Role:
         _not_rolling(zone, role, step)
     return zone
+
+
+def _one_algorithm(zone: ZoneKeys, policy: DnssecPolicy, step: str) -> None:
+    """Refuse keys of a new algorithm while other signers go on with the old one."""
+    ours = algorithms_of(zone)
+    if zone.multi_signer and ours and policy.algorithm not in ours:
+        raise StepRefused(
+            step,
+            f"the policy has algorithm {policy.algorithm}, other signers sign the zone too, and "
+            "all have to use one algorithm (RFC 8901 §4)",
+            "roll it while the zone has one signer",
+        )
 
 
 @attrs.frozen
@@ -279,7 +293,8 @@ def _stake(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy, facts: Facts) ->
 def disable(zone: ZoneKeys) -> ZoneKeys:
     """The zone on its way to be unsigned: pending-disabled, still signed, its DS to go."""
     step = "disable DNSSEC"
-    _signed_here(zone, step)
+    if zone.state not in SIGNED:
+        raise StepRefused(step, f"the zone is {zone.state.value} already")
     return attrs.evolve(zone, state=ZoneState.PENDING_DISABLED, requests=())
 
 

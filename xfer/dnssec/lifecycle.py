@@ -109,6 +109,11 @@ def advance(
     )
 
 
+def algorithms_of(zone: ZoneKeys) -> frozenset[int]:
+    """The algorithms of our keys that are to stay."""
+    return frozenset(key.algorithm for key in zone.serving())
+
+
 def timing_of(zone: ZoneKeys, policy: DnssecPolicy) -> Timing:
     """The waits of a policy; without margins while a compromised key is still in caches."""
     return Timing(policy, hurried=any(key.compromised for key in zone.keys))
@@ -188,6 +193,8 @@ def _to_make(
 
 def _ready_for_new_kind(zone: ZoneKeys, policy: DnssecPolicy) -> bool:
     begun = any(_fits(zone, key, policy) for key in zone.serving())
+    if not begun and zone.multi_signer and algorithms_of(zone) - {policy.algorithm}:
+        return False  # the others' answers are not signed by the new one (RFC 8901 §4)
     return begun or not zone.leaving_keys() or not zone.serving()
 
 

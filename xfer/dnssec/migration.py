@@ -36,7 +36,7 @@ from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import observing
 from xfer.dnssec.idents import foreign_dnskey, tag_in, tag_of
 from xfer.dnssec.keystate import FOREIGN, ForeignKey, KeyState, ZoneKeys, ZoneState, own
-from xfer.dnssec.lifecycle import SIGNED, timing_of
+from xfer.dnssec.lifecycle import SIGNED, algorithms_of, timing_of
 from xfer.dnssec.timing import FOREVER, Facts, Timing, moment
 from xfer.errors import StepRefused
 from xfer.wire import names
@@ -232,10 +232,12 @@ def add_foreign(zone: ZoneKeys, public: bytes, now: float, policy: DnssecPolicy)
         raise StepRefused(step, "expected the rdata of a zone's DNSKEY that is not revoked")
     if zone.state not in SIGNED:
         raise StepRefused(step, f"the zone is {zone.state.value}", "`enable` it")
-    if public[3] != policy.algorithm:
+    ours = algorithms_of(zone) or {policy.algorithm}
+    if public[3] not in ours:
+        listed = " and ".join(map(str, sorted(ours)))
         raise StepRefused(
             step,
-            f"it is of algorithm {public[3]}, and we sign with {policy.algorithm}: validators want "
+            f"it is of algorithm {public[3]}, and we sign with {listed}: validators want "
             "answers signed by each algorithm of the DNSKEY RRset (RFC 8901 §4)",
             "let both signers use one algorithm",
         )

@@ -107,8 +107,9 @@ def _how_to_confirm(zone: ZoneKeys) -> str:
             f"once all of the parent's servers have no DS of {origin}, say `xfer dnssec ds-gone "
             f"{origin}`"
         )
+    just = f"the DS of {_and(sorted(zone.wanted))}" if zone.wanted else "that"
     return (
-        f"once all of the parent's servers have just that, say `xfer dnssec ds-seen {origin}`: "
+        f"once all of the parent's servers have just {just}, say `xfer dnssec ds-seen {origin}`: "
         "the parent is not asked (`parent` in the policy)"
     )
 
@@ -125,10 +126,17 @@ def _with_other_signers(zone: ZoneKeys, policy: DnssecPolicy, facts: Facts) -> l
                     f"have the other signers publish DNSKEY {key.ident} (`xfer dnssec zsk`), then "
                     f"say `xfer dnssec shared {names.to_text(zone.origin)} {key.ident}`"
                 )
+    ours = {key.algorithm for key in zone.serving()} or {policy.algorithm}
+    listed = " and ".join(map(str, sorted(ours)))
     for algorithm in sorted({rdata[3] for rdata in foreign if len(rdata) > 4}):
-        if algorithm != policy.algorithm:
+        if algorithm not in ours:
             found.append(
-                f"another signer has a key of algorithm {algorithm}, and we sign with "
-                f"{policy.algorithm}: all signers of a zone have to use one algorithm (RFC 8901 §4)"
+                f"another signer has a key of algorithm {algorithm}, and we sign with {listed}: "
+                "all signers of a zone have to use one algorithm (RFC 8901 §4)"
             )
+    if zone.multi_signer and policy.algorithm not in ours:
+        found.append(
+            f"the policy has algorithm {policy.algorithm}, and we go on with {listed} while the "
+            "zone has other signers, who sign with it (RFC 8901 §4)"
+        )
     return found
