@@ -7,6 +7,7 @@ import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.dnssec.signed import check_signatures
@@ -33,9 +34,9 @@ HOUR, DAY = 3600.0, 86400.0
 ASKED = SIGNED.replace('denial = "nsec"', 'denial = "nsec"\nparent = ["192.0.2.53:53"]')
 
 
-def files_of(directory: Path, owner: str, *, sep: bool, algorithm: int = 13) -> Path:
+def files_of(directory: Path, owner: str, *, sep: bool, algorithm: int = 13, **times: int) -> Path:
     """A key made elsewhere, as two files; the path of its .key."""
-    pair = KeyPair(names.from_text(owner), make_key(algorithm, sep))
+    pair = KeyPair(names.from_text(owner), make_key(algorithm, sep), times=times)
     directory.mkdir(exist_ok=True)
     public = directory / f"{pair.stem}.key"
     public.write_text(write_public(pair))
@@ -270,6 +271,35 @@ def test_imported_keys_take_the_place_of_ours_by_a_rollover(tmp_path: Path) -> N
         assert not signing_of(zone).error
 
     session(world, run)
+
+
+def test_times_in_the_files_of_a_key_are_told_of_where_they_say_something_else(
+    tmp_path: Path,
+) -> None:
+    async def run(orders: DnssecOrders, core: Core, zone: Zone) -> None:
+        usual = files_of(tmp_path / "in", "example.com.", sep=False, Publish=1, Activate=1)
+        assert not (await orders.import_keys(zone, LOOK, [usual])).stake
+        ended = files_of(tmp_path / "in", "example.com.", sep=False, Activate=1, Inactive=86400)
+        (stake,) = (await orders.import_keys(zone, LOOK, [ended])).stake
+        assert stake.startswith("Inactive 1970-01-02 00:00:00 UTC in the files of 013+")
+        coming = files_of(tmp_path / "in", "example.com.", sep=False, Activate=4102444800)
+        (stake,) = (await orders.import_keys(zone, LOOK, [coming])).stake
+        assert stake.startswith("Activate 2100-01-01")
+
+    session(SignedWorld(tmp_path), run)
+
+
+def test_a_zone_without_keys_exports_none(tmp_path: Path) -> None:
+    async def run(orders: DnssecOrders, core: Core, zone: Zone) -> None:
+        await orders.disable(zone, DO)
+        await orders.delete(zone, DO)
+        signing = signing_of(zone)
+        assert signing.keys is not None
+        signing.keys = attrs.evolve(signing.keys, keys=())
+        with pytest.raises(Refused, match="has no keys here to export; it is deleted"):
+            await orders.export(zone, DO, tmp_path / "out")
+
+    session(SignedWorld(tmp_path), run)
 
 
 def test_keys_that_are_not_the_zones_are_refused_and_none_is_kept(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 import structlog
 
@@ -282,6 +283,17 @@ def test_keys_come_and_go_as_files(store: KeyStore, tmp_path: Path) -> None:
         other.read_files(out / "nothing")
     with pytest.raises(KeyRefused, match="both files of a key"):
         store.export(ZONE, "013+00000", out, NOW)
+
+
+def test_a_key_that_was_imported_with_an_end_is_exported_without(store: KeyStore) -> None:
+    out = store.directory.parent / "out"
+    out.mkdir()
+    pair = store.generate(ZONE, 15, False, NOW)
+    times = {"Created": 5, "Publish": 6, "Activate": NOW + 99, "Inactive": 7, "Delete": 8}
+    store.remove(ZONE, pair.key.ident, ())
+    store.take_in(ZONE, attrs.evolve(pair, times=times))
+    there = store.read_files(store.export(ZONE, pair.key.ident, out, NOW))
+    assert there.times == {"Created": 5, "Publish": 6, "Activate": int(NOW)}
 
 
 def test_only_keys_that_nobody_needs_are_removed_and_kept_aside(store: KeyStore) -> None:

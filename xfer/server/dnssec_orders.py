@@ -20,7 +20,7 @@ from xfer.dnssec.commands import OwnKey
 from xfer.dnssec.idents import tag_in, tag_of
 from xfer.dnssec.keyfiles import KeyPair
 from xfer.dnssec.keystate import KeyState, Role, ZoneKeys
-from xfer.dnssec.timing import Facts
+from xfer.dnssec.timing import Facts, moment
 from xfer.errors import StepRefused
 from xfer.server.dnssec_records import keys_of
 from xfer.server.dnssec_status import (
@@ -30,7 +30,7 @@ from xfer.server.dnssec_status import (
 )
 from xfer.server.dnssec_told import told
 from xfer.server.executor import Executor
-from xfer.server.keystore import KeyStore
+from xfer.server.keystore import BEGUN, KeyStore
 from xfer.server.signing import Change, Signers
 from xfer.server.signing_terms import policy_of
 from xfer.server.status import NoSuchKey, Refused
@@ -190,6 +190,8 @@ class DnssecOrders:
             if key.elsewhere:
                 raise Refused(f"key {key.ident} of {zone.name} is not here: somebody else has it")
         chosen = [key.ident for key in named or keys.keys if not key.elsewhere]
+        if not chosen:
+            raise Refused(f"{zone.name} has no keys here to export; it is {keys.state.value}")
         stake = [
             f"whoever reads {directory} can sign in the name of {zone.name}: the files have mode "
             "0600 and belong to the daemon's user"
@@ -235,7 +237,7 @@ class DnssecOrders:
         await self.signers.try_change(zone, change)
         if not order.dry_run:
             await self.executor.run(self._take_in, zone.origin, pairs)
-        return await self._do(zone, order, did, change)
+        return await self._do(zone, order, did, change, _not_followed(pairs, self.clock.wall()))
 
     async def _keep(
         self, zone: Zone, order: Ordered, did: str, pairs: Sequence[KeyPair]
@@ -341,6 +343,23 @@ def _own(pair: KeyPair, policy: DnssecPolicy) -> OwnKey:
     if pair.key.sep:
         role = Role.CSK if policy.keys is KeyLayout.CSK else Role.KSK
     return OwnKey(role, pair.key.public)
+
+
+def _not_followed(pairs: Sequence[KeyPair], now: float) -> list[str]:
+    """Times in the files of keys by which another signer would not use them now."""
+    found = []
+    for pair in pairs:
+        times = [
+            f"{name} {moment(at)}"
+            for name, at in pair.times.items()
+            if name not in BEGUN or at > now
+        ]
+        if times:
+            found.append(
+                f"{', '.join(times)} in the files of {pair.key.ident} is not followed: it takes "
+                "the place of ours as soon as caches allow, and rolls as the policy says"
+            )
+    return found
 
 
 def _says(before: ZoneKeys | None, step: lifecycle.Step) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from xfer.server import keydir
 from xfer.wire import names
 
 REMOVED: Final = "removed"
+BEGUN: Final = ("Created", "Publish", "Activate")  # times of a key that others can sign with
 ROOT: Final = "@"  # the directory of the root's keys
 MOST_FILES: Final = 10_000  # in a zone's directory; a zone has a handful of keys
 TRIES: Final = 100  # at a key whose tag is free
@@ -195,13 +196,13 @@ class KeyStore:
     def export(self, owner: bytes, ident: str, directory: Path, now: float) -> Path:
         """Copy a key to a directory, mode 0600, never over another file; returns the common part.
 
-        Other signers use a key only within its times: it gets Publish and Activate where it has
-        none.
+        Other signers use a key only within its times, and ours are the policy's: it is published
+        and active, and has no end, whatever its file said when it was imported.
         """
         with self._turn(owner):
             pair = _read(self.zone_directory(owner) / stem_of(owner, ident), names.lower(owner))
-            times = {"Created": int(now), "Publish": int(now), "Activate": int(now), **pair.times}
-            _write(directory, attrs.evolve(pair, times=times))
+            begun = {name: min(pair.times.get(name, int(now)), int(now)) for name in BEGUN}
+            _write(directory, attrs.evolve(pair, times=begun))
         return directory / pair.stem
 
     def remove(self, owner: bytes, ident: str, needed: Collection[str]) -> None:
