@@ -101,6 +101,20 @@ def test_disabling_is_cancelled_as_if_nothing_had_been() -> None:
     assert "active" in str(refusal(walk, "cancel"))
 
 
+def test_what_is_to_be_at_the_parent_is_named_where_nothing_is_to_be_put_there() -> None:
+    walk = Walk()
+    walk.look()
+    walk.active()
+    walk.zone = commands.disable(walk.zone)
+    walk.look()
+    walk.at_parent = None  # nobody is asked
+    walk.now += 1
+    walk.zone = commands.cancel_disable(walk.zone)
+    (todo,) = walk.look().todo
+    (ident,) = walk.zone.wanted
+    assert todo.startswith(f"once all of the parent's servers have just the DS of {ident}, say `")
+
+
 @pytest.mark.parametrize(
     ("state", "what", "says"),
     [
@@ -109,7 +123,7 @@ def test_disabling_is_cancelled_as_if_nothing_had_been() -> None:
         ("active", "roll algorithm", "all keys are of it"),
         ("active", "gone", "the parent's servers showed"),
         ("disabled", "enable", "disable --cancel"),
-        ("disabled", "disable", "it is pending-disabled"),
+        ("disabled", "disable", "it is pending-disabled already"),
         ("disabled", "roll zsk", "the zone is pending-disabled"),
         ("rolling", "roll zsk", "is still being replaced"),
         ("new", "seen", "no DS of the zone is wanted yet"),
