@@ -289,7 +289,7 @@ def test_a_key_that_was_imported_with_an_end_is_exported_without(store: KeyStore
     out = store.directory.parent / "out"
     out.mkdir()
     pair = store.generate(ZONE, 15, False, NOW)
-    times = {"Created": 5, "Publish": 6, "Activate": NOW + 99, "Inactive": 7, "Delete": 8}
+    times = {"Created": 5, "Publish": 6, "Activate": int(NOW) + 99, "Inactive": 7, "Delete": 8}
     store.remove(ZONE, pair.key.ident, ())
     store.take_in(ZONE, attrs.evolve(pair, times=times))
     there = store.read_files(store.export(ZONE, pair.key.ident, out, NOW))
