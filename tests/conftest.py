@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from bindservers import Lab
 
+from tests.peers import ready
 from tests.peers.bind_container import BindFactory
 
 IN_CI = os.environ.get("CI") == "true"
@@ -24,6 +25,14 @@ _lab_notes: set[str] = set()
 # Tests share two cores with the servers they start: time per example says nothing.
 hypothesis.settings.register_profile("xfer", deadline=None)
 hypothesis.settings.load_profile("xfer")
+
+
+def pytest_configure() -> None:
+    ready.use()
+
+
+def pytest_unconfigure() -> None:
+    ready.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,11 +22,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import attrs
 
 from tests.peers import zones
+from tests.peers.ready import Started
 
 DIGEST_SIZES = {
     "hmac-md5": 16,
@@ -102,6 +103,7 @@ class SecondaryZone:
 
 
 Zone = PrimaryZone | SecondaryZone
+Process = subprocess.Popen[bytes] | Started
 
 
 def free_port(address: str) -> int:
@@ -145,7 +147,7 @@ class Server(ABC):
         self.directory = directory or Path(tempfile.mkdtemp(prefix=f"xfer-{self.program}-"))
         self.directory.mkdir(parents=True, exist_ok=True)
         self.log_file = self.directory / "log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     # -- what each server does its own way
 
@@ -192,15 +194,18 @@ class Server(ABC):
         if shutil.which(program, path=path) is None:
             raise PeerError(f"{program} is not installed (.ci/run installs it)")
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command(),
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environment(), "PATH": path},
-                start_new_session=True,  # by which the benchmark finds all of its processes
-            )
+            self._process = self._start({**os.environ, **self.environment(), "PATH": path}, log)
+
+    def _start(self, environment: dict[str, str], log: IO[bytes]) -> Process:
+        return subprocess.Popen(
+            self.command(),
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,  # by which the benchmark finds all of its processes
+        )
 
     def environment(self) -> dict[str, str]:
         """Environment variables to add for the process."""

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
-from tests.peers.process import PrimaryZone, Remote, Server, TsigKey, Zone
+from tests.peers import ready
+from tests.peers.process import PrimaryZone, Process, Remote, Server, TsigKey, Zone
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,6 +117,11 @@ class Xferd(Server):
     def command(self) -> list[str]:
         return [sys.executable, "-m", "xfer", "serve", "-c", str(self.config_file)]
 
+    def _start(self, environment: dict[str, str], log: IO[bytes]) -> Process:
+        if not ready.forks(environment):
+            return super()._start(environment, log)
+        return ready.start(self.command(), environment, self.directory, log, log)
+
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return {"PYTHONPATH": path, **({"XFER_PURE": "1"} if self.pure else {})}
@@ -145,13 +152,17 @@ def run_xfer(
 ) -> subprocess.CompletedProcess[str]:
     """Run the `xfer` command of this working tree."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, **({"XFER_PURE": "1"} if pure else {})}
+    command = [sys.executable, "-m", "xfer", *words]
+    if ready.forks(environment):
+        return ready.run(command, environment, timeout)
     return subprocess.run(
-        [sys.executable, "-m", "xfer", *words],
+        command,
         check=False,
         capture_output=True,
         text=True,
         timeout=timeout,
-        env={**os.environ, "PYTHONPATH": path, **({"XFER_PURE": "1"} if pure else {})},
+        env=environment,
     )
 
 
