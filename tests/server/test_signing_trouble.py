@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from xfer.server.editing import Order
 from xfer.server.history import Named
 from xfer.server.publish import Candidate
 from xfer.server.sign_work import Made, SignWork
+from xfer.server.status import Refused
 from xfer.server.zones import Zone
 from xfer.wire import names
 from xfer.wire.records import RRSIG, A
@@ -402,7 +404,10 @@ def test_what_came_and_is_not_signed_is_not_said_to_be_served(
         await core.signers.look(zone)
         assert (zone.content_serial, zone.serial) == (2, 3)
         outcome = await core.rollbacks.rollback(zone, Named(serial=1))
-        assert outcome.message == "the content of serial 1 is served as serial 4"
+        assert outcome.message == (
+            "the content of serial 1 is served as serial 4 (content serial 3)"
+        )
+        assert (outcome.serial_from, outcome.serial_to) == (3, 4)
         monkeypatch.setattr(sign_work, "_steps", refuse)
         why = "came and is not served yet: expected one thing, got another"
         outcome = await core.rollbacks.rollback(zone, Named(serial=2))
@@ -434,4 +439,26 @@ def test_a_mistake_in_asking_the_parent_ends_nothing_else(
         assert not signing_of(zone).asking
 
     monkeypatch.setattr(world.parent, "ask", mistake)
+    world.session(run)
+
+
+def test_a_rollback_names_served_serials_and_those_of_content(tmp_path: Path) -> None:
+    world = TroubledWorld(tmp_path)
+    named = "serial 3 (content serial 2)"
+
+    async def run(core: Core, zone: Zone) -> None:
+        signing_of(zone).renew_at = 0
+        await core.signers.look(zone)
+        await take(core, zone, 2, "www A 192.0.2.3")
+        await take(core, zone, 8, "ftp A 192.0.2.3")
+        await take(core, zone, 9, "ftp A 192.0.2.4")
+        (_, _, found, *_) = await core.history.versions(zone, 9)
+        assert (found.serial, zone.content_serial) == (3, 9)
+        outcome = await core.rollbacks.rollback(zone, Named(serial=3))
+        assert outcome.message == f"the content of {named} is served as serial 10"
+        (newest, *_) = core.journal.versions(zone.origin, RECEIVED)
+        assert newest.source == f"rollback to {named} (v{found.version})"
+        with pytest.raises(Refused, match=re.escape(f"serves the content of {named} already, as")):
+            await core.rollbacks.rollback(zone, Named(serial=3))
+
     world.session(run)

@@ -125,6 +125,11 @@ def test_a_stale_zone_names_who_is_ahead() -> None:
             "(v2). Its primaries are not followed until `xfer zone release example.com.`.",
         ),
         (
+            {"held": Held(5, 3, 2, NOW - 7200, 4)},
+            "example.com. is held at serial 7 (content serial 5) since 2 h ago: a rollback to the "
+            "content of serial 4 (content serial 3) (v2).",
+        ),
+        (
             {"made_here": True, "raised": True},
             "example.com. serves serial 7, which has a primary's content under a serial of our own",
         ),

@@ -107,7 +107,7 @@ def print_zone(zone: dict[str, Any], refused: Iterable[dict[str, Any]] = ()) -> 
     if zone["queries"]:
         rows.append(("queries", f"{zone['queries']:,} since the start"))
     if zone["held"] is not None:
-        rows.append(("held", _held(zone["held"], now)))
+        rows.append(("held", _held(zone["held"], zone["serial"], now)))
     rows += [("damaged", item) for item in zone["damaged"]]
     if zone["transfer"] is not None:
         rows.append(("transfer", _transfer(zone["transfer"])))
@@ -175,7 +175,7 @@ def _note(zone: dict[str, Any]) -> str:
         if signing["warn_at"] <= now:
             return f"its signatures end {when(signing['ends_at'], now)}: see `xfer why`"
     if zone["held"] is not None:
-        return f"held with the content of serial {zone['held']['content_serial']}"
+        return f"held with the content of {_rolled_back_to(zone['held'])}"
     if zone["raised"]:
         return f"{zone['source']}: see `xfer why {zone['name']}`"
     if zone["made_here"]:
@@ -183,9 +183,20 @@ def _note(zone: dict[str, Any]) -> str:
     return ""
 
 
-def _held(held: dict[str, Any], now: float) -> str:
+def _rolled_back_to(held: dict[str, Any]) -> str:
+    return _serials(held["published_serial"], held["content_serial"])
+
+
+def _serials(published: int | None, content: int) -> str:
+    """Of a zone that is signed here, what is served has another serial than its content."""
+    if published is None or published == content:
+        return f"serial {content}"
+    return f"serial {published} (content serial {content})"
+
+
+def _held(held: dict[str, Any], served: int | None, now: float) -> str:
     return (
-        f"at serial {held['serial']} with the content of serial {held['content_serial']} "
+        f"at {_serials(served, held['serial'])} with the content of {_rolled_back_to(held)} "
         f"(v{held['content_version']}), since {when(held['at'], now)}; its primaries are not "
         "followed until `xfer zone release`"
     )

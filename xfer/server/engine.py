@@ -126,7 +126,7 @@ class Engine:
         found = self._secondary(zone, "force-axfr")
         if found.held is not None:
             raise Refused(
-                f"{found.name} is held at serial {found.held.serial} after a rollback; "
+                f"{found.name} is held at {found.held.where(found.serial)} after a rollback; "
                 f"`xfer zone release {found.name}` comes first"
             )
         only = self._primary(found, peer) if peer is not None else None

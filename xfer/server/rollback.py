@@ -21,10 +21,10 @@ from xfer.config_keys import Dnssec
 from xfer.errors import TransferError
 from xfer.journal import GroupCommitter, Journal, Mark
 from xfer.server.attempts import Attempts
-from xfer.server.history import History, Named
+from xfer.server.history import SIGNED, History, Named
 from xfer.server.publish import Candidate, Publisher, wait_for
 from xfer.server.serials import bound_to_serial, last_given, next_serial, with_serial
-from xfer.server.status import Held, Outcome, Refused
+from xfer.server.status import Held, Outcome, Refused, told_serials
 from xfer.server.zones import Zone
 
 log = structlog.get_logger()
@@ -56,10 +56,12 @@ class Rollbacks:
             )
         version = await self.history.find(zone, named)
         old = await self.history.content(zone, version)
+        signed = version.kind == SIGNED
+        what = told_serials(version.serial if signed else old.serial, old.serial)
         bound = bound_to_serial(old)
         if bound:
             raise Refused(
-                f"{zone.name} serial {old.serial} has a {bound}, which would be false under "
+                f"{zone.name} {what} has a {bound}, which would be false under "
                 "another serial; roll back where it was made"
             )
         async with self.attempts.turn(zone):
@@ -67,19 +69,21 @@ class Rollbacks:
             if served is None or zone.removed:
                 raise Refused(f"{zone.name} serves no version to go back from")
             if with_serial(old, served.serial).root == served.root:
-                raise Refused(
-                    f"{zone.name} serves the content of serial {old.serial} already, as serial "
-                    f"{served.serial}"
-                )
+                now = told_serials(zone.serial or served.serial, served.serial)
+                raise Refused(f"{zone.name} serves the content of {what} already, as {now}")
             wall = self.clock.wall()
             newest = await self.history.newest(zone)
             last = last_given(served.serial, [newest, *zone.content_serials()])
             serial = next_serial(zone.config.serial, last, wall)
-            held = Held(serial, old.serial, version.id, wall) if zone.secondary else None
+            published = version.serial if signed else None
+            held = None
+            if zone.secondary:
+                held = Held(serial, old.serial, version.id, wall, published)
+            serial_from = zone.serial
             candidate = Candidate(
                 with_serial(old, serial),
                 (),
-                f"rollback to serial {old.serial} (v{version.id})",
+                f"rollback to {what} (v{version.id})",
                 "rollback",
                 marks=() if held is None else (mark_of(zone, held),),
                 confirmed=False,
@@ -98,13 +102,17 @@ class Rollbacks:
             "rollback",
             zone=zone.name,
             kind="rollback",
-            serial_from=served.serial,
-            serial_to=serial,
+            serial_from=serial_from,
+            serial_to=zone.serial,
             content=old.serial,
+            content_from=served.serial,
+            content_to=serial,
         )
-        message = f"the content of serial {old.serial} is served as serial {serial}"
-        if zone.signing is not None:
-            message = f"the content of serial {old.serial} {zone.served_as()}"
+        if zone.signing is not None and zone.signing.error:
+            message = f"the content of {what} {zone.served_as()}"
+        else:
+            now = told_serials(zone.serial or serial, serial)
+            message = f"the content of {what} is served as {now}"
         if held is not None:
             message += "; the zone is held there until `xfer zone release`"
         return Outcome(
@@ -113,8 +121,8 @@ class Rollbacks:
             message,
             zone.name,
             kind="rollback",
-            serial_from=served.serial,
-            serial_to=serial,
+            serial_from=serial_from,
+            serial_to=zone.serial,
             records=old.count,
         )
 
@@ -184,6 +192,7 @@ def restore(zone: Zone, marks: list[Mark]) -> None:
                 "content_serial": served.serial,
                 "content_version": served.id,
                 "at": served.created,
+                "published_serial": None,
             }
             for name, value in mark.data.items():
                 if name in data and isinstance(value, (int, float)):

@@ -210,13 +210,34 @@ class Held:
     """A secondary zone that does not follow its primaries, after a rollback.
 
     serial: what it was published under; content_serial, content_version: the version whose content
-    that is; at: since when.
+    that is; at: since when; published_serial: under which that version was served, None where under
+    content_serial. In a zone that is signed here, the first two are serials of content.
     """
 
     serial: int
     content_serial: int
     content_version: int
     at: float
+    published_serial: int | None = None
+
+    def where(self, served: int | None) -> str:
+        """At which serial it is held; served: the one it serves, which is another where it is
+        signed here."""
+        return told_serials(self.serial if served is None else served, self.serial)
+
+    @property
+    def what(self) -> str:
+        """The serial whose content it has."""
+        published = self.published_serial
+        return told_serials(
+            self.content_serial if published is None else published, self.content_serial
+        )
+
+
+def told_serials(published: int, content: int) -> str:
+    """Of a zone that is signed here, an operator knows one serial from its secondaries, the other
+    from where it comes from."""
+    return f"serial {published}" + ("" if published == content else f" (content serial {content})")
 
 
 @attrs.frozen

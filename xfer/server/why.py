@@ -63,8 +63,8 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
         held = zone.held
         yield Reason(
             Weight.STATE,
-            f"{name} is held at serial {held.serial} since {ago(held.at, now)}: a rollback to the "
-            f"content of serial {held.content_serial} (v{held.content_version}). Its primaries are "
+            f"{name} is held at {held.where(serial)} since {ago(held.at, now)}: a rollback to the "
+            f"content of {held.what} (v{held.content_version}). Its primaries are "
             f"not followed until `xfer zone release {name}`.",
         )
     if state is ZoneState.EXPIRED:
