@@ -13,7 +13,12 @@ import dns.rrset
 from dns.rdtypes.ANY.DNSKEY import DNSKEY
 
 from xfer.dnssec import ds
+from xfer.dnssec.idents import tag_of
 from xfer.dnssec.keys import SigningKey
+from xfer.dnssec.keyset import Handed
+from xfer.dnssec.keystate import Imported
+from xfer.wire import names, records
+from xfer.zone.snapshot import APEX
 
 DAY = 86400
 
@@ -67,3 +72,28 @@ def handed(
         for key in tops if signing is None else signing:
             out.append(signature(rrset, key, now + begins, now + days * DAY).to_text())
     return "\n".join(out) + "\n"
+
+
+def as_verified(
+    origin: bytes,
+    zsks: Iterable[bytes],
+    tops: Iterable[bytes],
+    begins: float,
+    ends: float,
+    *,
+    signing: Iterable[bytes] | None = None,
+    ttl: int = 3600,
+) -> Handed:
+    """What `keyset.verified` makes of an RRset of these keys (DNSKEY rdata), had somebody signed
+    it: by `signing`, all of `tops` where not given."""
+    ksks = list(tops)
+    by = ksks if signing is None else list(signing)
+    dnskeys = tuple(sorted({*zsks, *ksks}))
+    kept = [records.make(APEX, records.DNSKEY, ttl, rdata) for rdata in dnskeys]
+    for top in by:
+        head = bytes((0, 48, top[3], len(names.labels(origin)))) + ttl.to_bytes(4, "big")
+        times = int(ends).to_bytes(4, "big") + int(begins).to_bytes(4, "big")
+        rdata = head + times + tag_of(top).to_bytes(2, "big") + origin + bytes(64)
+        kept.append(records.make(APEX, records.RRSIG, ttl, rdata))
+    imported = Imported(tuple(sorted(kept)), int(begins), int(ends))
+    return Handed(imported, dnskeys, frozenset(ksks), frozenset(by), ttl)

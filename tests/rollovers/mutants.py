@@ -16,7 +16,7 @@ import attrs
 from tests.rollovers.caches import ds_of
 from tests.rollovers.scenarios import BY_NAME
 from tests.rollovers.world import MakeFacts, MakeTiming, World, as_they_are, honest
-from xfer.dnssec import rules
+from xfer.dnssec import holder, rules
 from xfer.dnssec.keystate import NOTHING, Keyset, PastDs, PastKeyset, PastSigners, ZoneKeys
 from xfer.dnssec.rules import Served
 from xfer.dnssec.timing import DsSeen, Facts, Seen, Timing
@@ -146,6 +146,10 @@ def _cache_is_now(zone: ZoneKeys) -> Served:
 _served_of = Served.of
 
 
+def _nothing_against_it(*_: object) -> None:
+    """A DNSKEY RRset is taken whatever caches hold."""
+
+
 class NotShared(Timing):
     """A ZSK signs as soon as the other signer has it, not the caches of those who ask that one."""
 
@@ -205,20 +209,26 @@ LAYOUT = "layout"
 EMERGENCY = "emergency"
 SLOW_HUMAN = "emergency, slow human"
 ON_OFF = "enabled and disabled"
+ELSEWHERE = "zsk, KSK elsewhere"
 
 MUTANTS = (
     Mutant(
         "DNSKEY TTL",
-        (ZSK, KSK, DOUBLE_DS, CSK, ALGORITHM, ALGORITHM_CSK, LAYOUT, EMERGENCY),
+        (ZSK, KSK, DOUBLE_DS, CSK, ALGORITHM, ALGORITHM_CSK, LAYOUT, EMERGENCY, ELSEWHERE),
         _skips(NoDnskeyTtl),
     ),
     Mutant("publish margin", (ZSK, KSK, DOUBLE_DS, CSK, ALGORITHM), _skips(NoPublishMargin)),
-    Mutant("zone TTL", (ZSK, CSK, ALGORITHM, LAYOUT, EMERGENCY), _skips(NoZoneTtl)),
+    Mutant("zone TTL", (ZSK, CSK, ALGORITHM, LAYOUT, EMERGENCY, ELSEWHERE), _skips(NoZoneTtl)),
     Mutant("largest zone TTL", (ZSK, CSK, ALGORITHM), _skips(LeastZoneTtl)),
     Mutant("retire margin", (ZSK, KSK, DOUBLE_DS, CSK, ALGORITHM, ON_OFF), _skips(NoRetireMargin)),
     Mutant("unsigned data", (ON_OFF,), _skips(NoUnsignedWait)),
     Mutant("unsigned data, margin", (ON_OFF,), _skips(NoUnsignedMargin)),
-    Mutant("DS TTL", (KSK, DOUBLE_DS, CSK, ALGORITHM, LAYOUT, EMERGENCY, ON_OFF), _skips(NoDsTtl)),
+    Mutant(
+        "DS TTL",
+        (KSK, DOUBLE_DS, CSK, ALGORITHM, LAYOUT, EMERGENCY, ON_OFF, ELSEWHERE),
+        _skips(NoDsTtl),
+    ),
+    Mutant("RRset in time", (ELSEWHERE,), rule=(holder, "_in_time", _nothing_against_it)),
     Mutant(
         "parent's propagation",
         (KSK, DOUBLE_DS, CSK, ALGORITHM, ON_OFF),

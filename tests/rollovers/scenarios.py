@@ -7,6 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from tests.rollovers.caches import Verdict
+from tests.rollovers.holding import Held
 from tests.rollovers.world import Climate, MakeFacts, MakeTiming, World, as_they_are, honest
 from xfer.config_dnssec import DAY, HOUR, MINUTE, DnssecPolicy, KeyLayout, KskRollover
 from xfer.dnssec import commands
@@ -22,25 +23,27 @@ QUIET = DnssecPolicy(
 )
 """Nothing rolls by itself."""
 CSK = attrs.evolve(QUIET, keys=KeyLayout.CSK)
+HELD = attrs.evolve(QUIET, keys=KeyLayout.ZSK)
 ROUGH = Climate(slow=HOUR, outages=60 * DAY, down=300 * DAY)
 
 
 @attrs.frozen
 class Scenario:
     """policy, climate: at the start; script: what is done from outside, given the world; least:
-    what has to have happened in ten years, by the kind of event."""
+    what has to have happened in ten years, by the kind of event; kind: of world."""
 
     name: str
     policy: DnssecPolicy
     climate: Climate
     least: dict[str, int]
     script: Callable[[World], None] = lambda world: None
+    kind: type[World] = World
 
     def world(
         self, seed: int, timing: MakeTiming = honest, believed: MakeFacts = as_they_are
     ) -> World:
         """The world at its beginning."""
-        world = World(self.policy, self.climate, seed, timing, believed)
+        world = self.kind(self.policy, self.climate, seed, timing, believed)
         world.enable()
         self.script(world)
         return world
@@ -207,6 +210,28 @@ SCENARIOS = (
         attrs.evolve(ROUGH, slow=0.0, automatic=True),
         {"zsk command": 5, "ksk command": 5, "zsk emergency": 5, "ksk algorithm": 5},
         _everything,
+    ),
+    Scenario(
+        "zsk, KSK elsewhere",
+        attrs.evolve(HELD, zsk_lifetime=30 * DAY),
+        ROUGH,
+        {"zsk lifetime": 60, "their ksk": 25, "handed in": 300},
+        kind=Held,
+    ),
+    Scenario(
+        "zsk, KSK elsewhere, by hand",
+        attrs.evolve(HELD, zsk_lifetime=30 * DAY),
+        attrs.evolve(ROUGH, by_hand=True),
+        {"zsk lifetime": 60, "their ksk": 25, "handed in": 300},
+        kind=Held,
+    ),
+    Scenario(
+        "emergency, KSK elsewhere",
+        HELD,
+        attrs.evolve(ROUGH, slow=0.0),
+        {"zsk emergency": 30, "their ksk": 15},
+        _compromises,
+        Held,
     ),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -233,6 +233,8 @@ def _chained(
 def _in_time(zone: ZoneKeys, keyset: Keyset, signers: frozenset[str], timing: Timing) -> None:
     """Refuse what caches may not be able to put together with older things."""
     served = Served.of(zone)
+    if own(zone.ds) != zone.wanted:  # of those that were named, any may be there
+        served = attrs.evolve(served, ds=served.ds | {frozenset({one}) for one in zone.wanted})
     broken = served.allows(zone.wanted, keyset, signers)
     if not broken:
         return

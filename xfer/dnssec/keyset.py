@@ -12,7 +12,6 @@ from typing import Final
 import attrs
 import dns.exception
 import dns.name
-import dns.rdataclass
 import dns.zonefile
 
 from xfer.dnssec.idents import ident_of, tag_of
@@ -66,11 +65,13 @@ def rdata_of(imported: Iterable[bytes], rtype: int) -> tuple[bytes, ...]:
 
 
 def read(origin: bytes, text: str) -> tuple[bytes, ...]:
-    """The records of lines of a zone file: DNSKEY, and CDS and CDNSKEY where they come along, with
-    their RRSIGs. origin: wire name. Raises KeyRefused for anything else."""
+    """The records of lines of a zone file, with absolute names and TTLs: DNSKEY, and CDS and
+    CDNSKEY where they come along, with their RRSIGs. origin: wire name. An RRset has the lowest TTL
+    of its records (RFC 2181 §5.2). Raises KeyRefused for anything else."""
     zone = dns.name.from_wire(origin, 0)[0]
     try:
-        rrsets = dns.zonefile.read_rrsets(text, rdclass=None, origin=zone)
+        # With an origin, what is not below that would be left out.
+        rrsets = dns.zonefile.read_rrsets(text, rdclass=None)
     except (dns.exception.DNSException, ValueError) as error:
         got = str(error) or type(error).__name__
         raise KeyRefused("lines of a zone file, each with its TTL", got[:200]) from None
@@ -83,8 +84,6 @@ def read(origin: bytes, text: str) -> tuple[bytes, ...]:
                 "DNSKEY, CDS and CDNSKEY records with their RRSIGs, and no others",
                 records.type_text(rtype) + of,
             )
-        if rrset.rdclass != dns.rdataclass.IN:
-            raise KeyRefused("records of class IN", str(dns.rdataclass.to_text(rrset.rdclass)))
         if rrset.name != zone:
             raise KeyRefused(f"records of {names.to_text(origin)}", f"one of {rrset.name}")
         for rdata in rrset:
@@ -104,7 +103,7 @@ def read(origin: bytes, text: str) -> tuple[bytes, ...]:
 def verified(origin: bytes, given: tuple[bytes, ...], now: float) -> Handed:
     """What these records are where every signature among them holds at `now`. Raises KeyRefused.
 
-    origin: lower-case wire name.
+    origin: lower-case wire name; given: as from `read`.
     """
     rrsets: dict[int, list[bytes]] = {}
     ttls: dict[int, int] = {}
@@ -112,9 +111,7 @@ def verified(origin: bytes, given: tuple[bytes, ...], now: float) -> Handed:
         _, rtype, _, ttl, rdata = records.split(record)
         if rtype == RRSIG:
             continue
-        if ttls.setdefault(rtype, ttl) != ttl:
-            kind = records.type_text(rtype)
-            raise KeyRefused(f"one TTL of the {kind} records", f"{ttls[rtype]} and {ttl}")
+        ttls[rtype] = ttl
         rrsets.setdefault(rtype, []).append(rdata)
     if DNSKEY not in rrsets:
         raise KeyRefused("a DNSKEY RRset", "none")

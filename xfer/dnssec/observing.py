@@ -143,6 +143,12 @@ def with_ds(
         if zone.ds:
             past = (*past, PastDs(zone.ds, at, timing.ds_ttl(zone.ds_ttl)))
         zone = attrs.evolve(zone, ds=found, ds_ttl=0, past_ds=past)
+    chosen = own(found)
+    free = zone.imported is not None and bool(zone.wanted)
+    if free and chosen != zone.wanted and chosen & zone.keyset.signers:
+        # Whoever has the KSKs chooses which has a DS; what we named before may have been there.
+        asked = zone.asked if zone.wanted in zone.asked else (*zone.asked, zone.wanted)
+        zone = attrs.evolve(zone, wanted=chosen, asked=asked)
     known = zone.ds_ttl if ttl is None else max(zone.ds_ttl, ttl)
     return attrs.evolve(zone, ds_at=at, ds_ttl=known)
 

@@ -133,7 +133,10 @@ def _serving(
     if role.signs_keys and zone.state in SIGNED and ident not in zone.ds:
         if ident in zone.wanted:
             return "its DS is to be put at the parent", None
-        return "its DS may be put at the parent", _known_everywhere(zone, {ident}, timing)
+        at = _known_everywhere(zone, {ident}, timing)
+        if at == FOREVER:
+            return "its DS may be put at the parent once every secondary has its DNSKEY", None
+        return "its DS may be put at the parent", at
     at = due_at(zone, key, policy, timing)
     return ("its successor is published", at) if at != FOREVER else ("", None)
 
