@@ -109,7 +109,7 @@ def test_a_step_has_its_time() -> None:
         "at": 200.0,
     }
     told = dict(rows(found, 100.0))
-    assert told["parent"] == "a#53 has NS none"
+    assert told["parent"] == "a#53 has our DS none, others none, NS none"
     assert told["lacking"] == "it lacks"
     assert told["next"].startswith("keys-here, ")
     assert told["next"].endswith(": wait")

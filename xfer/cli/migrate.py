@@ -136,10 +136,10 @@ def _side(side: dict[str, Any]) -> str:
     if side["error"]:
         return str(side["error"])
     ns = f"NS {' '.join(side['ns']) or 'none'}"
-    if side["side"] == "parent":
-        return f"{side['server']} has {ns}"
     ours = " ".join(side["ours"]) or "none"
     theirs = " ".join(side["theirs"]) or "none"
+    if side["side"] == "parent":
+        return f"{side['server']} has our DS {ours}, others {theirs}, {ns}"
     return (
         f"{side['server']} has serial {side['serial']}, our DNSKEYs {ours}, others {theirs}, {ns}"
     )

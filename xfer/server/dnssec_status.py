@@ -159,9 +159,9 @@ class DnssecOrder:
 
 @attrs.frozen
 class MigrationSide:
-    """What one server said. side: "signer" or "parent"; ours, theirs: idents of the DNSKEYs that it
-    publishes, of our keys and others; ns: the zone's NS there; error: why it told nothing; serial:
-    of the zone's SOA there, None where that was not told."""
+    """What one server said. side: "signer" or "parent"; ours, theirs: idents of the DNSKEYs (at a
+    parent: DS) that it publishes, of our keys and others; ns: the zone's NS there; error: why it
+    told nothing; serial: of the zone's SOA there, None where that was not told."""
 
     side: str
     server: str
@@ -177,8 +177,9 @@ class MigrationStatus:
     """Where a zone is between two signers.
 
     stage: what comes next (`xfer.dnssec.migration.Stage`), says: what to do for it; at: not before
-    that time; direction: "joining", "leaving", "together" with another signer, or "alone"; sides:
-    what everybody said when asked just now; lacking: what does not go together, a sentence each.
+    that time; direction: "joining", "leaving", "staying" where the other one goes, "together" with
+    another signer, or "alone"; sides: what everybody said when asked just now; lacking: what does
+    not go together, a sentence each.
     """
 
     zone: str

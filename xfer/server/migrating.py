@@ -17,24 +17,34 @@ from xfer.clock import Clock
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import agreement, commands, lifecycle, migration, observing
 from xfer.dnssec.ds import dnskey_from_text
-from xfer.dnssec.elsewhere import RrsetAnswer, Sides
+from xfer.dnssec.elsewhere import Sides
 from xfer.dnssec.idents import ident_of
-from xfer.dnssec.keystate import KeyState, ZoneKeys
+from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.migration import ORDER, Next, Stage
 from xfer.dnssec.parent import ds_text
 from xfer.dnssec.timing import FOREVER, Facts
 from xfer.errors import KeyRefused, StepRefused, WireError
 from xfer.idn import absolute, wire_name
 from xfer.server.dnssec_orders import DnssecOrders
-from xfer.server.dnssec_status import DnssecOrder, MigrationSide, MigrationStatus, Ordered
+from xfer.server.dnssec_status import DnssecOrder, MigrationStatus, Ordered
 from xfer.server.elsewhere import Elsewhere
+from xfer.server.migration_sides import (
+    algorithms,
+    all_there,
+    alone,
+    direction,
+    lacking,
+    refuse,
+    served_ns,
+    servers_amiss,
+    told,
+    zone_signers,
+)
 from xfer.server.signing import Change, Signers
 from xfer.server.signing_terms import policy_of
 from xfer.server.status import Refused
 from xfer.server.zones import Zone
 from xfer.wire import names
-from xfer.wire.records import DNSKEY, NS, split
-from xfer.zone.snapshot import APEX
 
 log = structlog.get_logger()
 
@@ -67,16 +77,16 @@ class Migrations:
             found[0].stage.value,
             found[0].says,
             None if at == FOREVER else at,
-            _direction(keys),
-            tuple(_told(zone, keys, sides)),
-            tuple(self._lacking(zone, sides, found[0].stage)),
+            direction(keys),
+            tuple(told(zone, keys, sides)),
+            tuple(lacking(zone, keys, sides, found[0].stage, self.clock.wall())),
         )
 
     async def join(self, zone: Zone, order: Ordered) -> DnssecOrder:
         """Begin to sign a zone that another signer serves."""
         sides = await self._look(zone)
         first = "set `algorithm` in the zone's [dnssec_policy] to theirs"
-        _refuse("join the zone's signer", _algorithms(zone, sides), first)
+        refuse("join the zone's signer", algorithms(zone, sides), first)
         await self.signers.join(zone, dry_run=order.dry_run)
         return await self._ordered(zone, order, "join the zone's signer")
 
@@ -104,7 +114,8 @@ class Migrations:
         await self.signers.try_change(zone, change)
         if not order.dry_run:
             await self.signers.change(zone, change)
-        return await self._ordered(zone, order, did[0])
+        stake = alone(sides) if did[0] == _DID[Stage.SERVERS_MOVED] else ()
+        return await self._ordered(zone, order, did[0], stake)
 
     async def leave(self, zone: Zone, order: Ordered, servers: Sequence[str]) -> DnssecOrder:
         """We are the signer that goes: `servers` are ours, and have left the zone's NS RRset."""
@@ -116,16 +127,16 @@ class Migrations:
             if keys.leaving:
                 says = migration.stage(keys, policy, now, facts).says
                 raise StepRefused(step, "that is under way", says)
-            ttl = agreement.delegation_ttl(sides, _ns(zone))
+            ttl = agreement.delegation_ttl(sides, served_ns(zone))
             changed = migration.servers_moved(keys, policy, now, facts, ttl, leaving=True)
-            self._all_there(sides, zone, keys, step)
-            _refuse(step, _servers(sides, zone, named, there=False))
+            all_there(zone, keys, sides, now, step)
+            refuse(step, servers_amiss(sides, zone, named, there=False))
             return changed
 
         await self.signers.try_change(zone, change)
         if not order.dry_run:
             await self.signers.change(zone, change)
-        return await self._ordered(zone, order, step)
+        return await self._ordered(zone, order, step, alone(sides))
 
     async def add_foreign(self, zone: Zone, order: Ordered, text: str) -> DnssecOrder:
         """Publish DNSKEYs of another signer, lines of a zone file. Raises KeyRefused."""
@@ -163,10 +174,12 @@ class Migrations:
             await self.signers.change(zone, change)
         return await self._ordered(zone, order, did)
 
-    async def _ordered(self, zone: Zone, order: Ordered, did: str) -> DnssecOrder:
+    async def _ordered(
+        self, zone: Zone, order: Ordered, did: str, stake: Sequence[str] = ()
+    ) -> DnssecOrder:
         if not order.dry_run:
             log.info("dnssec order", zone=zone.name, order=did, by=order.by)
-        return DnssecOrder(zone.name, did, order.dry_run, self.orders.status(zone))
+        return DnssecOrder(zone.name, did, order.dry_run, self.orders.status(zone), tuple(stake))
 
     async def _look(self, zone: Zone) -> Sides:
         """Ask everybody; what the parent has as DS goes into the zone's state."""
@@ -180,43 +193,6 @@ class Migrations:
         )
         await self.signers.shares.heard(zone, sides)
         return sides
-
-    def _lacking(self, zone: Zone, sides: Sides, stage: Stage) -> list[str]:
-        """What the two sides lack of each other where that is known to matter."""
-        keys = _keys(zone)
-        if stage is Stage.DONE:
-            return []
-        if keys.moved_at is not None:
-            return agreement.unanswered(sides)
-        together = ORDER.index(stage) >= ORDER.index(Stage.SERVERS_ADDED)
-        lacking = agreement.keys_there(sides, _zone_signers(keys)) + _keys_here(sides, zone, keys)
-        lacking += self._answers(zone, sides)
-        if together or keys.delegated_at is not None:
-            lacking += self._chain(sides, zone, keys)
-        lacking += agreement.name_servers(sides, _ns(zone))
-        if keys.joining:
-            lacking += agreement.serials(sides, zone.serial)
-        return list(dict.fromkeys(lacking))
-
-    def _answers(self, zone: Zone, sides: Sides) -> list[str]:
-        return _algorithms(zone, sides) + agreement.signed(sides, self.clock.wall())
-
-    def _chain(self, sides: Sides, zone: Zone, keys: ZoneKeys) -> list[str]:
-        """What is amiss with the DS of the other signers, or would take ours from the parent."""
-        lacking: list[str] = []
-        seen = zone.signing.ds if zone.signing is not None else None
-        if seen is not None:
-            lacking += agreement.chained(sides, zone.origin, seen.rdata, self.clock.wall())
-        if policy_of(zone).cds:
-            ours = [key.public for key in keys.keys if key.ident in keys.wanted]
-            lacking += agreement.for_parent(sides, zone.origin, ours)
-        return lacking
-
-    def _all_there(self, sides: Sides, zone: Zone, keys: ZoneKeys, step: str) -> None:
-        """Refuse what leads validators to both signers while one lacks what the other needs."""
-        _refuse(step, agreement.keys_there(sides, _zone_signers(keys)), "`xfer dnssec zsk`")
-        _refuse(step, _keys_here(sides, zone, keys), "`xfer dnssec foreign add`")
-        _refuse(step, self._answers(zone, sides) + self._chain(sides, zone, keys))
 
     def _take(
         self,
@@ -232,24 +208,24 @@ class Migrations:
         """The state after that step. Raises StepRefused."""
         step = _DID[wanted]
         if wanted is Stage.KEYS_THERE:
-            _refuse(step, _algorithms(zone, sides))
-            _refuse(step, agreement.keys_there(sides, _zone_signers(keys)), "`xfer dnssec zsk`")
-            for key in _zone_signers(keys):
+            refuse(step, algorithms(zone, sides))
+            refuse(step, agreement.keys_there(sides, zone_signers(keys)), "`xfer dnssec zsk`")
+            for key in zone_signers(keys):
                 keys = migration.share(keys, key.ident, now)
             return keys
-        ttl = agreement.delegation_ttl(sides, _ns(zone))
+        ttl = agreement.delegation_ttl(sides, served_ns(zone))
         if wanted is Stage.SERVERS_ADDED:
-            self._all_there(sides, zone, keys, step)
-            _refuse(step, _servers(sides, zone, named, there=True))
+            all_there(zone, keys, sides, now, step)
+            refuse(step, servers_amiss(sides, zone, named, there=True))
             return migration.servers_added(keys, policy, now, facts, ttl)
         if wanted is Stage.SERVERS_MOVED:
             # Whatever the other signer lacks, or does not say, leaving it makes that no worse.
-            _refuse(step, _servers(sides, zone, named, there=False, silent=True))
+            refuse(step, servers_amiss(sides, zone, named, there=False, silent=True))
             return migration.servers_moved(keys, policy, now, facts, ttl, leaving=False)
         if wanted is Stage.DS_TAKEN and keys.leaving and keys.state in lifecycle.SIGNED:
             return migration.leave(keys, policy, now, facts)
         if wanted is Stage.KEYS_TAKEN and keys.leaving:
-            _refuse(step, agreement.keys_gone_there(sides, keys.keys))
+            refuse(step, agreement.keys_gone_there(sides, keys.keys))
             return commands.delete(keys, policy, now, facts)
         given_keys = [key for key in keys.foreign if key.public not in facts.foreign]
         if wanted is Stage.KEYS_TAKEN and given_keys:
@@ -263,7 +239,9 @@ class Migrations:
 
 def _how(keys: ZoneKeys, found: Next, facts: Facts) -> str:
     if found.stage in (Stage.DS_ADDED, Stage.DS_TAKEN):
-        told = "nobody has said" if facts.ds is None else ds_text(facts.ds.rdata)
+        told = "nobody has said, `parent` in the policy names whom to ask"
+        if facts.ds is not None:
+            told = ds_text(facts.ds.rdata)
         return f"{found.says} (the parent: {told})"
     if found.stage is Stage.KEYS_TAKEN and observing.strangers(keys, facts):
         return f"{found.says}: they come in its content"
@@ -284,87 +262,6 @@ def _in_turn(found: Next, step: str, now: float) -> None:
     if found.at is not None and found.at > now:
         at = None if found.at == FOREVER else found.at
         raise StepRefused(_DID[found.stage], "it is too early", found.says, at)
-
-
-def _keys_here(sides: Sides, zone: Zone, keys: ZoneKeys) -> list[str]:
-    return agreement.keys_here(sides, _published(zone), [key.public for key in keys.keys])
-
-
-def _algorithms(zone: Zone, sides: Sides) -> list[str]:
-    """Where another signer's algorithms are not ours, or, before we sign, the policy's."""
-    signing = zone.signing
-    keys = signing.keys.serving() if signing is not None and signing.keys is not None else ()
-    wanted = {key.algorithm for key in keys} or {policy_of(zone).algorithm}
-    return agreement.algorithms(sides, [key.public for key in keys], wanted)
-
-
-def _refuse(step: str, lacking: Sequence[str], first: str = "") -> None:
-    if lacking:
-        raise StepRefused(step, "; ".join(dict.fromkeys(lacking)), first)
-
-
-def _servers(
-    sides: Sides, zone: Zone, named: Sequence[bytes], *, there: bool, silent: bool = False
-) -> list[str]:
-    if not named:
-        what = "added" if there else "taken out"
-        return [f"say which servers were {what}, by their names in NS (`--ns`)"]
-    return agreement.servers(sides, _ns(zone), named, there=there, silent=silent)
-
-
-def _told(zone: Zone, keys: ZoneKeys, sides: Sides) -> list[MigrationSide]:
-    """What each server says, in words."""
-    ours = {key.public: key.ident for key in keys.keys}
-    found = []
-    for said in sides.signers:
-        has = said.dnskeys.rdata if said.dnskeys is not None else frozenset()
-        mine = sorted(ours[one] for one in has if one in ours)
-        theirs = sorted(ident_of(one) for one in has if one not in ours and len(one) > 4)
-        found.append(
-            MigrationSide(
-                "signer",
-                said.server,
-                tuple(mine),
-                tuple(theirs),
-                _ns_text(said.ns),
-                said.error,
-                said.serial,
-            )
-        )
-    for parent in sides.parent:
-        found.append(
-            MigrationSide("parent", parent.server, (), (), _ns_text(parent.ns), parent.error)
-        )
-    return found
-
-
-def _ns_text(answer: RrsetAnswer | None) -> tuple[str, ...]:
-    return () if answer is None else tuple(sorted(names.to_text(one) for one in answer.rdata))
-
-
-def _direction(keys: ZoneKeys) -> str:
-    if keys.leaving:
-        return "leaving"
-    if keys.joining:
-        return "joining"
-    return "together" if keys.multi_signer else "alone"
-
-
-def _zone_signers(keys: ZoneKeys) -> tuple[KeyState, ...]:
-    return tuple(key for key in keys.serving() if key.role.signs_zone)
-
-
-def _published(zone: Zone) -> list[bytes]:
-    served = zone.snapshot.rrset(APEX, DNSKEY) if zone.snapshot is not None else ()
-    return [split(record)[4] for record in served]
-
-
-def _ns(zone: Zone) -> RrsetAnswer:
-    """The NS RRset that we serve."""
-    served = zone.snapshot.rrset(APEX, NS) if zone.snapshot is not None else ()
-    fields = [split(record) for record in served]
-    ttl = max((one[3] for one in fields), default=0)
-    return RrsetAnswer(frozenset(one[4] for one in fields), ttl)
 
 
 def _names(texts: Sequence[str]) -> tuple[bytes, ...]:
