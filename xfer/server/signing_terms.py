@@ -13,6 +13,7 @@ from xfer.dnssec.keyset import rdata_of
 from xfer.dnssec.keystate import Role, ZoneKeys
 from xfer.dnssec.signing import Denial, Terms
 from xfer.dnssec.timing import Seen
+from xfer.server.unconfigured import policy_left
 from xfer.server.zones import Zone
 from xfer.wire.records import DNSKEY, RRSIG, SOA
 from xfer.zone.snapshot import APEX, Snapshot
@@ -52,8 +53,12 @@ def taken_tags(keys: ZoneKeys) -> list[int]:
 
 
 def policy_of(zone: Zone) -> DnssecPolicy:
-    """The policy of its config; the default where the config has it signed no more."""
-    return zone.config.policy or DnssecPolicy()
+    """The policy of its config; where it has none, one by which the zone goes on as it is."""
+    if zone.config.policy is not None:
+        return zone.config.policy
+    if zone.signing is None or zone.signing.keys is None:
+        return DnssecPolicy()
+    return policy_left(zone.signing.keys, None if zone.signing.fresh else zone.snapshot)
 
 
 def denial_of(zone: Zone, policy: DnssecPolicy) -> Denial:
