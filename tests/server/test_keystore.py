@@ -296,6 +296,35 @@ def test_a_key_that_was_imported_with_an_end_is_exported_without(store: KeyStore
     assert there.times == {"Created": 5, "Publish": 6, "Activate": int(NOW)}
 
 
+def test_a_key_that_was_removed_and_imported_anew_is_removed_again(store: KeyStore) -> None:
+    place = store.zone_directory(ZONE)
+    pair = store.generate(ZONE, 13, False, NOW)
+    for count in range(3):
+        store.remove(ZONE, pair.key.ident, ())
+        assert not store.load(ZONE).keys
+        if count < 2:
+            store.take_in(ZONE, pair)
+    removed = {file.name for file in (place / "removed").iterdir()}
+    assert removed == {
+        f"{pair.stem}{copy}{ending}" for copy in ("", "~2", "~3") for ending in (".key", ".private")
+    }
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_second_removal_that_was_cut_short_is_ended(store: KeyStore, linked: bool) -> None:
+    place = store.zone_directory(ZONE)
+    pair = store.generate(ZONE, 13, False, NOW)
+    store.remove(ZONE, pair.key.ident, ())
+    store.take_in(ZONE, pair)
+    (place / f"{pair.stem}.key").rename(place / "removed" / f"{pair.stem}~2.key")
+    if linked:
+        os.link(place / f"{pair.stem}.private", place / "removed" / f"{pair.stem}~2.private")
+    loaded = store.load(ZONE)
+    assert not loaded.keys
+    assert not loaded.problems
+    assert len(list((place / "removed").iterdir())) == 4
+
+
 def test_only_keys_that_nobody_needs_are_removed_and_kept_aside(store: KeyStore) -> None:
     one, two = (store.generate(ZONE, 13, sep, NOW) for sep in (True, False))
     with pytest.raises(KeyRefused, match=f"not in use, got {one.key.ident}".replace("+", r"\+")):

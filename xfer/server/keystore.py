@@ -221,10 +221,11 @@ class KeyStore:
 
     def _remove(self, place: Path, stem: str) -> None:
         away = place / REMOVED
+        to = _free(place / f"{stem}.private", away, stem)
         for ending in _ENDINGS:
             if (place / (stem + ending)).exists():
                 keydir.make_directory(away)
-                keydir.move_new(place / (stem + ending), away / (stem + ending))
+                keydir.move_new(place / (stem + ending), away / (to + ending))
 
     def _tidy(self, place: Path) -> None:
         """End what a killed process has begun: half-written files, and half-removed keys."""
@@ -244,6 +245,17 @@ class KeyStore:
         keydir.make_directory(place)
         keydir.check_directory(place)
         return place
+
+
+def _free(private: Path, away: Path, stem: str) -> str:
+    """The name for a key among those removed: `stem`, `stem~2` where one of its name was before,
+    imported anew since. The same again after a kill amid the removal: the .private goes last."""
+    for count in range(1, MOST_FILES):
+        name = stem if count == 1 else f"{stem}~{count}"
+        there = away / f"{name}.private"
+        if not there.exists() or (private.exists() and there.samefile(private)):
+            return name
+    raise KeyRefused(f"fewer than {MOST_FILES} removed keys of a name", "more", str(away / stem))
 
 
 def _stems(directory: Path) -> list[str]:
