@@ -20,8 +20,8 @@ from tests.rollovers.world import ORIGIN, START, MakeTiming, honest
 from xfer.config_dnssec import DAY, HOUR, MINUTE, DnssecPolicy
 from xfer.dnssec import commands, lifecycle, migration
 from xfer.dnssec.keystate import Role, ZoneKeys, ZoneState
-from xfer.dnssec.migration import Stage
 from xfer.dnssec.publication import Publication, publication
+from xfer.dnssec.stages import Stage
 from xfer.dnssec.timing import DsSeen, Facts, Timing
 from xfer.errors import StepRefused
 

@@ -8,7 +8,7 @@ from tests.rollovers.moving import DS_TTL, Pair
 from tests.rollovers.mutants import PAIR_MUTANTS
 from tests.rollovers.world import START, MakeTiming
 from xfer.config_dnssec import DAY
-from xfer.dnssec import migration
+from xfer.dnssec import migration, stages
 
 STEPS = ("servers added", "servers moved", "leave", "old key out", "delete")
 
@@ -47,7 +47,7 @@ def test_the_other_signers_longer_dnskey_ttl_is_waited_for(
     assert Pair(stay=stay, old_dnskey_ttl=DAY).run(30 + stay).bogus == []
     # Not reckoned with, it is missed: by answers of new keys, or when the old DS goes.
     monkeypatch.setattr(migration, "heard", lambda zone, ttl, dropped: zone)
-    monkeypatch.setattr(migration, "_longest", lambda zone: zone.zone_ttl)
+    monkeypatch.setattr(stages, "longest", lambda zone: zone.zone_ttl)
     assert Pair(stay=stay, old_dnskey_ttl=DAY).run(30 + stay).bogus
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy
-from xfer.dnssec import moves, observing, todo
+from xfer.dnssec import moves, observing, stages, todo
 from xfer.dnssec.keystate import (
     Goal,
     KeyState,
@@ -104,7 +104,7 @@ def advance(
         generate,
         zone.unpublished or _shows_other(zone, policy),
         _next_look(zone, policy, now, facts, timing),
-        todo.sentences(zone, policy, now, facts),
+        (*todo.sentences(zone, policy, now, facts), *stages.sentences(zone, now, timing)),
         tuple(events),
     )
 
@@ -288,6 +288,8 @@ def _next_look(
     if zone.imported is not None:
         times += [zone.imported.ends - policy.signature_refresh, zone.imported.ends]
     if zone.multi_signer:
+        next_one = stages.reached(zone, now, timing).at
+        times += [] if next_one is None else [next_one]
         shared = [key.shared for key in zone.serving() if key.shared is not None]
         times += [timing.shared_gone(since, zone.their_ttl) for since in shared]
     for at, serial, everywhere in pasts:

@@ -27,45 +27,19 @@ what is too early.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy
-from xfer.dnssec import observing
+from xfer.dnssec import observing, stages
 from xfer.dnssec.idents import foreign_dnskey, tag_in, tag_of
 from xfer.dnssec.keystate import FOREIGN, ForeignKey, KeyState, ZoneKeys, ZoneState, own
+from xfer.dnssec.layout import refuse_elsewhere
 from xfer.dnssec.lifecycle import SIGNED, algorithms_of, timing_of
+from xfer.dnssec.stages import ORDER, Next, Stage
 from xfer.dnssec.timing import FOREVER, Facts, Timing, moment
 from xfer.errors import StepRefused
-from xfer.wire import names
-
-
-class Stage(enum.Enum):
-    """What has to happen next in a migration, in this order."""
-
-    KEYS_THERE = "keys-there"
-    KEYS_HERE = "keys-here"
-    DS_ADDED = "ds-added"
-    SERVERS_ADDED = "servers-added"
-    SERVERS_MOVED = "servers-moved"
-    DS_TAKEN = "ds-taken"
-    KEYS_TAKEN = "keys-taken"
-    DONE = "done"
-
-
-ORDER = tuple(Stage)
-
-
-@attrs.frozen
-class Next:
-    """Where a migration is: the stage that is not reached yet, what to do for it, and until when
-    it has to wait (None: it can be done now, or depends on something else)."""
-
-    stage: Stage
-    says: str
-    at: float | None = None
 
 
 def _current(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
@@ -75,133 +49,10 @@ def _current(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> 
 
 def stage(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Next:
     """Where the zone is on its way between signers."""
-    zone = _current(zone, policy, now, facts)
-    timing = timing_of(zone, policy)
-    if not (zone.multi_signer or zone.joining or zone.leaving):
-        return Next(Stage.DONE, "the zone has one signer")
-    return (
-        _keys_there(zone, now, timing)
-        or _keys_here(zone, timing)
-        or _ds_added(zone, now, timing)
-        or _servers(zone, now, timing)
-        or _ds_taken(zone, now, timing)
-        or _keys_taken(zone, now, timing)
-        or Next(Stage.DONE, "the zone has one signer")
-    )
-
-
-def _keys_there(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
-    if zone.moved_at is not None:
-        return None
-    for key in zone.serving():
-        if not key.role.signs_zone:
-            continue
-        if key.shared is None:
-            return Next(
-                Stage.KEYS_THERE,
-                f"have the other signer publish our DNSKEY {key.ident}, then confirm that",
-            )
-        at = timing.shared_gone(key.shared, zone.their_ttl)
-        if at > now:
-            return Next(Stage.KEYS_THERE, _until("old DNSKEY RRsets of the other signer", at), at)
-    if not any(key.role.signs_zone for key in zone.serving()):
-        return Next(Stage.KEYS_THERE, "wait until our keys are made")
-    return None
-
-
-def _keys_here(zone: ZoneKeys, timing: Timing) -> Next | None:
-    if zone.moved_at is not None:
-        return None
-    if not zone.keyset.foreign:
-        return Next(Stage.KEYS_HERE, "give us the other signer's DNSKEYs to publish")
-    lacking = [past for past in zone.past_keysets if not zone.keyset.foreign <= past.what.foreign]
-    if lacking:
-        at = max(timing.keyset_gone(past) for past in lacking)
-        if at == FOREVER:
-            return Next(Stage.KEYS_HERE, "wait until all secondaries have our new DNSKEY RRset")
-        return Next(Stage.KEYS_HERE, _until("our old DNSKEY RRsets", at), at)
-    return None
-
-
-def _ds_added(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
-    if zone.moved_at is not None:
-        return None
-    foreign = zone.ds - own(zone.ds)
-    if not own(zone.ds):
-        if not zone.wanted:
-            return Next(Stage.DS_ADDED, "wait until our DS may be put at the parent")
-        return Next(Stage.DS_ADDED, "put our DS at the parent beside the other signer's")
-    if not foreign:
-        return Next(Stage.DS_ADDED, "put the other signer's DS at the parent beside ours")
-    lacking = [past for past in zone.past_ds if not own(past.what) or past.what == own(past.what)]
-    at = max((timing.ds_gone(past) for past in lacking), default=0.0)
-    if at > now:
-        return Next(Stage.DS_ADDED, _until("DS sets of one signer alone", at), at)
-    return None
-
-
-def _servers(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
-    origin = names.to_text(zone.origin)
-    if zone.delegated_at is None and zone.moved_at is None:
-        return Next(
-            Stage.SERVERS_ADDED,
-            f"add the new signer's servers to the NS of {origin}, in both zones and at the parent, "
-            "then confirm that",
-        )
-    if zone.moved_at is None:
-        return Next(
-            Stage.SERVERS_MOVED,
-            f"take the old signer's servers from the NS of {origin}, in both zones and at the "
-            "parent, then confirm that; or stay with two signers",
-        )
-    return None
-
-
-def _ds_taken(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
-    assert zone.moved_at is not None
-    left = zone.ds & own(zone.ds) if zone.leaving else zone.ds - own(zone.ds)
-    if not left:
-        return None
-    at = timing.delegation_gone(zone.moved_at, zone.moved_ttl, _longest(zone))
-    if at > now:
-        return Next(Stage.DS_TAKEN, _until("the old signer's NS and answers", at), at)
-    whose = "our" if zone.leaving else "the old signer's"
-    tags = " and ".join(f"tag {tag_in(one)}" for one in sorted(left))
-    return Next(Stage.DS_TAKEN, f"take {whose} DS from the parent: {tags}")
-
-
-def _longest(zone: ZoneKeys) -> int:
-    """For how long caches keep an answer of any signer, DNSKEY RRsets too, in seconds."""
-    keysets = [zone.keyset, *(past.what for past in zone.past_keysets)]
-    return max(zone.zone_ttl, zone.their_ttl, *(one.ttl for one in keysets))
-
-
-def _keys_taken(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
-    at = old_keys_until(zone, timing)
-    if at > now:
-        return Next(Stage.KEYS_TAKEN, _until("the old signer's DS", at), at)
-    if zone.leaving and zone.state is not ZoneState.DELETED:
-        return Next(Stage.KEYS_TAKEN, "have the new signer take out our DNSKEYs, then delete")
-    if not zone.leaving and zone.keyset.foreign:
-        return Next(Stage.KEYS_TAKEN, "take out the old signer's DNSKEYs")
-    return None
-
-
-def _until(what: str, at: float) -> str:
-    return f"wait until {moment(at)}: caches may hold {what} until then"
-
-
-def old_keys_until(zone: ZoneKeys, timing: Timing) -> float:
-    """Until when the DNSKEYs of the signer that goes are needed: 1.5 × the TTL of its DS after that
-    left the parent; FOREVER while it is there; 0 where no cache can know one."""
-
-    def theirs(idents: frozenset[str]) -> frozenset[str]:
-        return own(idents) if zone.leaving else idents - own(idents)
-
-    if theirs(zone.ds):
-        return FOREVER
-    pasts = [past for past in zone.past_ds if theirs(past.what)]
-    return max((timing.old_signer_gone(past) for past in pasts), default=0.0)
+    if zone.imported is not None:
+        says = "whoever has the KSK puts the keys of all signers into the DNSKEY RRset"
+        return Next(Stage.DONE, says)
+    return stages.reached(_current(zone, policy, now, facts), now, timing_of(zone, policy))
 
 
 def share(zone: ZoneKeys, ident: str, now: float) -> ZoneKeys:
@@ -230,6 +81,7 @@ def add_foreign(zone: ZoneKeys, public: bytes, now: float, policy: DnssecPolicy)
     step = "publish another signer's DNSKEY"
     if len(public) < 5 or public[2] != 3 or not public[0] & 1 or public[1] & 0x80:
         raise StepRefused(step, "expected the rdata of a zone's DNSKEY that is not revoked")
+    refuse_elsewhere(zone, policy, step)
     if zone.state not in SIGNED:
         raise StepRefused(step, f"the zone is {zone.state.value}", "`enable` it")
     ours = algorithms_of(zone) or {policy.algorithm}
@@ -326,7 +178,7 @@ def _heir_known(zone: ZoneKeys, heirs: list[ForeignKey], timing: Timing, step: s
     if at == FOREVER:
         raise StepRefused(step, "not all secondaries have the key that replaces it", "wait")
     if at > 0:
-        raise StepRefused(step, _until("DNSKEY RRsets without its successor", at), at=at)
+        raise StepRefused(step, stages.until("DNSKEY RRsets without its successor", at), at=at)
 
 
 def _signer_gone(zone: ZoneKeys, timing: Timing, now: float, step: str) -> None:
@@ -339,13 +191,13 @@ def _signer_gone(zone: ZoneKeys, timing: Timing, now: float, step: str) -> None:
             "the other signer's servers are asked for the zone",
             "take them from the NS, and confirm that",
         )
-    at = old_keys_until(attrs.evolve(zone, leaving=False), timing)
+    at = stages.old_keys_until(attrs.evolve(zone, leaving=False), timing)
     if at == FOREVER:
         raise StepRefused(
             step, "the other signer's DS is at the parent", "take that from the parent first"
         )
     if zone.moved_at is not None:
-        at = max(at, timing.delegation_gone(zone.moved_at, zone.moved_ttl, _longest(zone)))
+        at = max(at, timing.delegation_gone(zone.moved_at, zone.moved_ttl, stages.longest(zone)))
     if at > now:
         raise StepRefused(
             step,
@@ -359,6 +211,7 @@ def join(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Zone
     """The zone as one that another signer serves now, and that we come to. Only where no validator
     can have to do with what we serve: no DS of ours is, or was, at the parent."""
     step = "join the zone's signer"
+    refuse_elsewhere(zone, policy, step)
     zone = _current(zone, policy, now, facts)
     if zone.state not in SIGNED:
         raise StepRefused(step, f"the zone is {zone.state.value}", "`enable` it")

@@ -176,7 +176,7 @@ class MigrationSide:
 class MigrationStatus:
     """Where a zone is between two signers.
 
-    stage: what comes next (`xfer.dnssec.migration.Stage`), says: what to do for it; at: not before
+    stage: what comes next (`xfer.dnssec.stages.Stage`), says: what to do for it; at: not before
     that time; direction: "joining", "leaving", "staying" where the other one goes, "together" with
     another signer, or "alone"; sides: what everybody said when asked just now; lacking: what does
     not go together, a sentence each.

@@ -20,8 +20,8 @@ from xfer.dnssec.ds import dnskey_from_text
 from xfer.dnssec.elsewhere import Sides
 from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import ZoneKeys
-from xfer.dnssec.migration import ORDER, Next, Stage
 from xfer.dnssec.parent import ds_text
+from xfer.dnssec.stages import ORDER, Next, Stage
 from xfer.dnssec.timing import FOREVER, Facts
 from xfer.errors import KeyRefused, StepRefused, WireError
 from xfer.idn import absolute, wire_name
@@ -226,6 +226,8 @@ class Migrations:
             return migration.leave(keys, policy, now, facts)
         if wanted is Stage.KEYS_TAKEN and keys.leaving:
             refuse(step, agreement.keys_gone_there(sides, keys.keys))
+            if keys.state in lifecycle.SIGNED:  # our DS was taken without a word
+                keys = commands.disable(keys)
             return commands.delete(keys, policy, now, facts)
         given_keys = [key for key in keys.foreign if key.public not in facts.foreign]
         if wanted is Stage.KEYS_TAKEN and given_keys:

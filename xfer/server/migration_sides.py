@@ -12,7 +12,7 @@ from xfer.dnssec import agreement, ds
 from xfer.dnssec.elsewhere import RrsetAnswer, Sides
 from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import FOREIGN, KeyState, ZoneKeys, own
-from xfer.dnssec.migration import ORDER, Stage
+from xfer.dnssec.stages import ORDER, Stage
 from xfer.errors import StepRefused
 from xfer.server.dnssec_status import MigrationSide
 from xfer.server.signing_terms import policy_of
