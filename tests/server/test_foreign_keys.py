@@ -10,11 +10,12 @@ from tests.dnssec.signed import check_signatures
 from tests.server.test_signing import SIGNED, SignedWorld, keys_of, signing_of
 from xfer.dnssec import commands, migration
 from xfer.dnssec.ds import dnskey_from, ds_of
-from xfer.dnssec.idents import tag_in
+from xfer.dnssec.idents import ident_of, tag_in
 from xfer.dnssec.keys import SigningKey, make_key
 from xfer.dnssec.keystate import Role
 from xfer.dnssec.timing import DsSeen
 from xfer.errors import StepRefused
+from xfer.server import zonefiles
 from xfer.server.core import Core
 from xfer.server.signing_terms import policy_of
 from xfer.server.zones import Zone
@@ -197,4 +198,88 @@ def test_an_algorithm_rolls_once_the_zone_has_one_signer(tmp_path: Path) -> None
     world.session(alone)
     other = SIGNED.replace("[dnssec_policy.p]", "[dnssec_policy.p]\nalgorithm = 15")
     world.write(other)
+    world.session(run)
+
+
+async def rolled_zsk(world: SignedWorld, core: Core, zone: Zone) -> bytes:
+    """A ZSK of ours that was rolled and removed."""
+    (zsk,) = [key for key in keys_of(zone).keys if not key.role.signs_keys]
+    for _ in range(60):
+        await world.pass_days(core, zone, 1)
+        if zsk.ident not in {key.ident for key in keys_of(zone).keys}:
+            return zsk.public
+    raise AssertionError("the ZSK did not roll")
+
+
+@pytest.mark.parametrize("with_others", [False, True])
+def test_a_removed_key_of_ours_in_an_old_export_is_nobody_elses(
+    tmp_path: Path, with_others: bool
+) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        old = await rolled_zsk(world, core, zone)
+        ours = set(served(zone))
+        _, theirs = foreign()
+        export = [line(public, 600) for public in (*ours, old)] if with_others else []
+        cds = f"@ CDS {ds_of(zone.origin, old).text}"
+        world.edit(50, line(theirs.public, 600), line(old, 600), cds, *export)
+        await core.read_file(zone)
+        assert set(served(zone)) == ours | {theirs.public}
+        assert zone.snapshot is not None
+        assert not zone.snapshot.rrset(APEX, CDS)
+        assert [key.public for key in keys_of(zone).foreign] == [theirs.public]
+        (told,) = [item for item in signing_of(zone).todo if "was removed" in item]
+        assert f"DNSKEY {ident_of(old)}, a key of ours" in told
+        check_signatures(zone.snapshot, world.time.wall())
+        world.edit(51)
+        await core.read_file(zone)
+        assert not any("was removed" in item for item in signing_of(zone).todo)
+
+    world.session(run)
+
+
+def test_a_key_of_ours_that_stays_in_the_content_goes_when_it_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As from a primary whose zone has it: nothing is taken out of a transfer.
+    monkeypatch.setattr(zonefiles, "without_ours", lambda snapshot, _: snapshot)
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        (zsk,) = [key for key in keys_of(zone).keys if not key.role.signs_keys]
+        world.edit(2, line(zsk.public, 600))
+        await core.read_file(zone)
+        old = await rolled_zsk(world, core, zone)
+        await world.settle(core, zone)
+        await core.signers.look(zone)
+        assert old not in served(zone)
+        assert not keys_of(zone).multi_signer
+        assert any("was removed" in item for item in signing_of(zone).todo)
+        serial = zone.serial
+        await core.signers.look(zone)
+        assert zone.serial == serial  # it is done once
+
+    world.session(run)
+    world.session(run_again)
+
+
+async def run_again(core: Core, zone: Zone) -> None:
+    assert not keys_of(zone).multi_signer
+
+
+def test_a_removed_key_that_another_signer_was_given_is_published(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        old = await rolled_zsk(world, core, zone)
+        world.edit(50, line(old, 600))
+        await core.read_file(zone)
+        assert old not in served(zone)
+        await core.signers.change(
+            zone, lambda keys, policy, now, _: migration.add_foreign(keys, old, now, policy)
+        )
+        assert old in served(zone)
+        assert not any("was removed" in item for item in signing_of(zone).todo)
+
     world.session(run)

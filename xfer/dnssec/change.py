@@ -57,7 +57,8 @@ class ChangeSigner:
         self._given = (content, terms, serial, now, rng, reused, self._policy)
         self._zonemd = terms.zonemd
         self._digest: DigestSigner | None = None
-        apex = Apex(content, apex_extra(terms), serial, terms.zonemd, bool(terms.presigned))
+        presigned = bool(terms.presigned)
+        apex = Apex(content, apex_extra(terms), serial, terms.zonemd, presigned, terms.without)
         self.recipe: Recipe = recipe_of(content.origin, apex.soa, terms, now, rng)
         self.signs: list[Sign] = [key.sign for key in terms.keys]
         self._whole: WholeSigner | None = None

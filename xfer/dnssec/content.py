@@ -97,10 +97,12 @@ class Apex:
         serial: int,
         zonemd: bool = False,
         presigned: bool = False,
+        without: frozenset[bytes] = frozenset(),
     ) -> None:
         """extra: what comes to the records of the content; serial: that of the SOA record; zonemd:
         whether a ZONEMD record comes, without digest yet; presigned: whether the DNSKEY, CDS and
-        CDNSKEY records among `extra` are all that there may be."""
+        CDNSKEY records among `extra` are all that there may be; without: rdata of those three that
+        the content has and the version does not."""
         self.soa = b""
         self.spelling: Spelling = {}
         ttls: dict[bytes, bytes] = {}
@@ -111,7 +113,12 @@ class Apex:
         spelled = spelling_of(content, APEX, group)
         out: set[bytes] = set()
         for record in kept(group):
-            if presigned and record[1] == 0 and record[2] in (DNSKEY, CDS, CDNSKEY):
+            if (
+                (presigned or without)
+                and record[1] == 0
+                and record[2] in (DNSKEY, CDS, CDNSKEY)
+                and (presigned or split(record)[4] in without)
+            ):
                 continue
             found = spelled.get(record) if spelled else None
             if record[1] == 0 and record[2] == SOA:

@@ -59,9 +59,10 @@ class Terms:
     an RRset that is in both has the TTL that it has here. ksks: sign the apex's DNSKEY, CDS and
     CDNSKEY RRsets (RFC 7344 §4.1); zsks: sign all else; a CSK is in both; each RRset is signed by
     every key of its list. presigned: RRSIG records of those three that were made elsewhere; with
-    them the ksks sign nothing, and what the content has of the three is left out. validity, jitter,
-    inception_offset: a signature made at `now` holds from now − inception_offset to now + validity
-    − (0 … jitter); refresh: it is renewed when it holds for less than that. All in seconds. zonemd:
+    them the ksks sign nothing, and what the content has of the three is left out; without: rdata of
+    records of the three that are left out of it (of keys of ours that were removed). validity,
+    jitter, inception_offset: a signature made at `now` holds from now − inception_offset to now +
+    validity − (0 … jitter); refresh: it is renewed when it holds for less than that. All in seconds. zonemd:
     with a ZONEMD record (RFC 8976). unsigned: the content without any DNSSEC.
     """
 
@@ -69,6 +70,7 @@ class Terms:
     ksks: tuple[SigningKey, ...] = ()
     zsks: tuple[SigningKey, ...] = ()
     presigned: tuple[bytes, ...] = ()
+    without: frozenset[bytes] = frozenset()
     denial: Denial = Denial()
     validity: int = 14 * 86400
     refresh: int = 5 * 86400

@@ -45,7 +45,8 @@ class WholeSigner:
         published: Snapshot | None = None,
         policy: Policy | None = None,
     ) -> None:
-        apex = Apex(content, apex_extra(terms), serial, terms.zonemd, bool(terms.presigned))
+        presigned = bool(terms.presigned)
+        apex = Apex(content, apex_extra(terms), serial, terms.zonemd, presigned, terms.without)
         self.recipe: Recipe = recipe_of(content.origin, apex.soa, terms, now, rng)
         self.signs = [key.sign for key in terms.keys]
         self.made = 0

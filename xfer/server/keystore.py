@@ -12,6 +12,7 @@ may read here; one daemon writes. All calls do file I/O: call them from worker t
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from xfer.dnssec.keyfiles import (
     file_text,
     ident_in,
     read_pair,
+    read_public,
     stem_of,
     write_private,
     write_public,
@@ -106,6 +108,22 @@ class KeyStore:
                 else:
                     found[pair.key.ident] = pair
         return Loaded(found, tuple(problems))
+
+    def ever(self, owner: bytes) -> frozenset[bytes]:
+        """DNSKEY rdata of all keys of a zone that have files here, those put aside too.
+
+        Files that hold no key are passed over. Raises KeyRefused where they cannot be listed.
+        """
+        owner = names.lower(owner)
+        place = self.zone_directory(owner)
+        found = set()
+        for directory in (place, place / REMOVED):
+            for stem in _stems(directory) if keydir.is_directory(directory) else ():
+                with contextlib.suppress(KeyRefused):
+                    of, _, key = read_public(keydir.read_public(directory / f"{stem}.key"))
+                    if of == owner:
+                        found.add(key.rdata)
+        return frozenset(found)
 
     def generate(
         self,

@@ -46,9 +46,10 @@ class Signing:
     what is amiss with them, a sentence each; ds: at the parent as last seen; said: what came of the
     last look there, asked_at: when, asking: one runs; base: the content that the served version was
     made of, None where only the journal has it; ttls, expiries, memory: what is known of its
-    blocks; held: private keys by ident; seen: serials of its secondaries when its keys last waited
-    for them; ahead: by how much the wall clock was ahead of the monotonic one when the times in
-    `keys` were right, None before the first look.
+    blocks; keyset_told: what the log has said of signatures that somebody else makes
+    (`signing_terms.keyset_news`); held: private keys by ident; seen: serials of its secondaries
+    when its keys last waited for them; ahead: by how much the wall clock was ahead of the monotonic
+    one when the times in `keys` were right, None before the first look.
     """
 
     keys: ZoneKeys | None = None
@@ -73,6 +74,7 @@ class Signing:
     ttls: LargestTtl = attrs.Factory(LargestTtl)
     expiries: Expiries | None = None
     memory: Memory = attrs.Factory(Memory)
+    keyset_told: str = ""
     held: Mapping[str, SigningKey] = attrs.field(factory=dict, repr=False)
     seen: tuple[int | None, ...] = ()
     ahead: float | None = None

@@ -51,8 +51,11 @@ from xfer.server.signed import KIND, Signing
 from xfer.server.signed_elsewhere import SignedElsewhere
 from xfer.server.signing_basis import Basis
 from xfer.server.signing_terms import (
+    came_back,
     fingerprint,
+    has_removed,
     is_signed,
+    keyset_news,
     policy_of,
     taken_tags,
     waits,
@@ -289,6 +292,7 @@ class Signers:
             await self.signed_elsewhere.take_over(zone, signing, content)
         step = await self._advanced(zone, signing, content, policy, now)
         signing.todo = (*step.todo, *signing.kept)
+        _tell_keyset(zone, signing, now)
         keys, terms = step.zone, await self.basis.terms(zone, signing, step.zone, policy)
         print_ = fingerprint(terms, policy.denial)
         before = signing.keys
@@ -298,6 +302,9 @@ class Signers:
             await self.work.look_up_expiry(signing, served, terms)
         due = signing.renew_at is not None and signing.renew_at <= now
         due = due or (served is not None and made_after(served, now))
+        due = due or (served is not None and has_removed(served, terms))
+        told = came_back(zone, terms)
+        signing.todo += told
         held = self._held_back(zone, signing, keys, policy)
         if held:
             await self.publisher.remember(
@@ -321,7 +328,7 @@ class Signers:
             step = lifecycle.advance(
                 keys, policy, now, await self.basis.facts(zone, signing, content)
             )
-            signing.todo = (*step.todo, *signing.kept)
+            signing.todo = (*step.todo, *signing.kept, *told)
             if step.publish or step.generate:  # without a wait before it
                 return now
         times = [
@@ -446,3 +453,17 @@ class Signers:
             signatures=made.signatures,
             seconds=round(self.clock.monotonic() - started, 6),
         )
+
+
+def _tell_keyset(zone: Zone, signing: Signing, now: float) -> None:
+    """Log where the signatures that somebody else makes of the DNSKEY RRset end soon, or ended."""
+    news = keyset_news(zone, now)
+    if news and news != signing.keyset_told and signing.keys and signing.keys.imported:
+        says = "ended" if news == "ended" else "end soon"
+        log.warning(
+            f"signatures of the DNSKEY RRset {says}",
+            zone=zone.name,
+            seconds=round(signing.keys.imported.ends - now),
+            note="whoever has the KSK has to sign it anew (`xfer dnssec import-dnskey`)",
+        )
+    signing.keyset_told = news

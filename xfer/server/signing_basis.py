@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
+from xfer.dnssec.ds import cds_of
 from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.layout import layout_of
@@ -23,10 +24,11 @@ from xfer.server.serials import last_given, next_serial
 from xfer.server.signed import Signing
 from xfer.server.signing_terms import denial_of, policy_of, seen_at_secondaries
 from xfer.server.zones import Zone
-from xfer.wire.records import DNSKEY, soa_fields, split
+from xfer.wire.records import CDNSKEY, DNSKEY, soa_fields, split
 from xfer.wire.serial import newer
 from xfer.zone.snapshot import APEX, Snapshot
 
+_NONE: Final = frozenset[bytes]()
 MOST_FOREIGN: Final = 64  # DNSKEYs in the content; a validator tries only a few
 
 
@@ -57,8 +59,26 @@ class Basis:
             expire=expire,
             secondaries=seen_at_secondaries(zone, expire),
             ds=signing.ds,
-            foreign=frozenset(split(record)[4] for record in foreign),
+            foreign=frozenset(split(record)[4] for record in foreign)
+            - await self.removed(zone, signing, content),
         )
+
+    async def removed(self, zone: Zone, signing: Signing, content: Snapshot) -> frozenset[bytes]:
+        """DNSKEY rdata in the content of keys that were ours, and are no more.
+
+        They came back by an old export, or never left where the content is from. Whom the operator
+        has named as another signer's, or what comes while a zone moves between signers, is none of
+        them: another signer may have been given the key.
+        """
+        keys = signing.keys
+        if keys is None or keys.joining or keys.leaving:
+            return _NONE
+        there = {
+            split(record)[4] for rtype in (DNSKEY, CDNSKEY) for record in content.rrset(APEX, rtype)
+        }
+        there -= {key.public for key in keys.keys}
+        there -= {key.public for key in keys.foreign if not key.content}
+        return there & await self.executor.run(self.store.ever, zone.origin) if there else _NONE
 
     async def terms(
         self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy
@@ -70,11 +90,14 @@ class Basis:
         here = {key.ident for key in keys.keys if not key.elsewhere}
         key_signers = wanted.key_signers & here
         held = await self._keys(zone, signing, key_signers | wanted.zone_signers)
+        content = zone.content
+        removed = _NONE if content is None else await self.removed(zone, signing, content)
         return Terms(
             apex=wanted.records(),
             ksks=tuple(held[ident] for ident in sorted(key_signers)),
             zsks=tuple(held[ident] for ident in sorted(wanted.zone_signers)),
             presigned=wanted.presigned,
+            without=removed | {cds_of(zone.origin, public) for public in removed},
             denial=denial_of(zone, policy),
             validity=policy.signature_validity,
             refresh=policy.signature_refresh,

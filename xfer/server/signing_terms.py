@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands
-from xfer.dnssec.idents import tag_of
+from xfer.dnssec.ds import cds_of
+from xfer.dnssec.idents import ident_of, tag_of
 from xfer.dnssec.keys import SEP, SigningKey
 from xfer.dnssec.keyset import rdata_of
 from xfer.dnssec.keystate import Role, ZoneKeys
@@ -15,7 +16,7 @@ from xfer.dnssec.signing import Denial, Terms
 from xfer.dnssec.timing import Seen
 from xfer.server.unconfigured import policy_left
 from xfer.server.zones import Zone
-from xfer.wire.records import DNSKEY, RRSIG, SOA
+from xfer.wire.records import DNSKEY, RRSIG, SOA, split
 from xfer.zone.snapshot import APEX, Snapshot
 
 
@@ -52,6 +53,26 @@ def taken_tags(keys: ZoneKeys) -> list[int]:
     return [tag_of(rdata) for rdata in (*(foreign.public for foreign in keys.foreign), *given)]
 
 
+def has_removed(served: Snapshot, terms: Terms) -> bool:
+    """Whether what is served has keys of ours that were removed, and that the terms leave out."""
+    if not terms.without:
+        return False
+    there = {split(record)[4] for record in served.rrset(APEX, DNSKEY)}
+    return bool(there & terms.without - {split(record)[4] for record in terms.apex})
+
+
+def came_back(zone: Zone, terms: Terms) -> tuple[str, ...]:
+    """What to do about keys of ours that were removed and are in the content."""
+    without = terms.without
+    dnskeys = sorted(rdata for rdata in without if cds_of(zone.origin, rdata) in without)
+    return tuple(
+        f"the content of {zone.name} has DNSKEY {ident_of(rdata)}, a key of ours that was removed, "
+        "which is not published: take it out where the content is from; or, where another signer "
+        f"has been given it, `xfer dnssec foreign add {zone.name}`"
+        for rdata in dnskeys
+    )
+
+
 def policy_of(zone: Zone) -> DnssecPolicy:
     """The policy of its config; where it has none, one by which the zone goes on as it is."""
     if zone.config.policy is not None:
@@ -59,6 +80,18 @@ def policy_of(zone: Zone) -> DnssecPolicy:
     if zone.signing is None or zone.signing.keys is None:
         return DnssecPolicy()
     return policy_left(zone.signing.keys, None if zone.signing.fresh else zone.snapshot)
+
+
+def keyset_news(zone: Zone, now: float) -> str:
+    """Of the signatures of the DNSKEY RRset that somebody else makes: "near" where they end within
+    signature_refresh, "ended", or "" for neither."""
+    keys = zone.signing.keys if zone.signing is not None else None
+    if keys is None or keys.imported is None:
+        return ""
+    left = keys.imported.ends - now
+    if left <= 0:
+        return "ended"
+    return "near" if left <= policy_of(zone).signature_refresh else ""
 
 
 def denial_of(zone: Zone, policy: DnssecPolicy) -> Denial:
