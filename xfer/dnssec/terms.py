@@ -62,8 +62,8 @@ class Terms:
     them the ksks sign nothing, and what the content has of the three is left out; without: rdata of
     records of the three that are left out of it (of keys of ours that were removed). validity,
     jitter, inception_offset: a signature made at `now` holds from now − inception_offset to now +
-    validity − (0 … jitter); refresh: it is renewed when it holds for less than that. All in seconds. zonemd:
-    with a ZONEMD record (RFC 8976). unsigned: the content without any DNSSEC.
+    validity − (0 … jitter); refresh: it is renewed when it holds for less than that. All in
+    seconds. zonemd: with a ZONEMD record (RFC 8976). unsigned: the content without any DNSSEC.
     """
 
     apex: tuple[bytes, ...] = ()
