@@ -422,14 +422,20 @@ def openssl_rate(seconds: int = 2) -> float:
     return float(found[1])
 
 
-def own_rate(count: int = 20_000) -> float:
-    """Signatures a CPU second of one process of ours that signs portions, preparing included."""
-    code = f"from {__name__} import print_rate; print_rate({count})"
+def own_rates(count: int = 20_000) -> tuple[float, float]:
+    """Signatures a CPU second of one process of ours that signs portions, preparing included; and
+    in the same process, portion by portion in turn, of `cryptography` with nothing around it."""
+    code = f"from {__name__} import print_rates; print_rates({count})"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return float(done.stdout)
+    ours, bare = map(float, done.stdout.split())
+    return ours, bare
 
 
-def print_rate(count: int) -> None:
+def print_rates(count: int) -> None:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
     from xfer.dnssec.keys import make_key
     from xfer.dnssec.signing import Terms, WholeSigner, sign
     from xfer.wire import names
@@ -443,13 +449,20 @@ def print_rate(count: int) -> None:
         content = read_zone_text(path.read_text(), "bench", origin, Policy())[0]
     terms = Terms(ksks=(make_key(13, True),), zsks=(make_key(13, False),))
     signer = WholeSigner(content, terms, 1, time.time(), random.Random(1))
-    used = 0.0
+    bare_sign = ec.generate_private_key(ec.SECP256R1()).sign
+    digest, how = bytes(32), ec.ECDSA(Prehashed(hashes.SHA256()))
+    used = bare = 0.0
     while signer.step() or signer.waiting:
         for portion in signer.take():
             start = time.process_time()
-            signer.give(sign(signer.recipe, signer.signs, portion))
-            used += time.process_time() - start
-    print(signer.made / used)
+            signed = sign(signer.recipe, signer.signs, portion)
+            middle = time.process_time()
+            for _ in range(signed.made):
+                bare_sign(digest, how)
+            used += middle - start
+            bare += time.process_time() - middle
+            signer.give(signed)
+    print(signer.made / used, signer.made / bare)
 
 
 def measure(name: str, primary: Callable[[], Changing], count: int, times: int) -> Found:

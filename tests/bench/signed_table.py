@@ -17,6 +17,7 @@ from tests.bench.signed import Found
 from tests.bench.table import Verdict
 
 YARDSTICK = "openssl speed"
+BARE = "`cryptography` alone"
 OWN = "xfer, one process that signs"
 Results = dict[int, dict[str, list[Found]]]
 
@@ -24,7 +25,7 @@ Results = dict[int, dict[str, list[Found]]]
 def signing(counts: list[int], names: list[str], rounds: int, times: int, slack: float) -> Report:
     """`times` changes of ten records a round, for each size and signer."""
     results: Results = {}
-    rates: dict[str, list[float]] = {YARDSTICK: [], OWN: []}
+    rates: dict[str, list[float]] = {YARDSTICK: [], BARE: [], OWN: []}
     for count, path in changes.fresh(counts, KEY):
         found = results.setdefault(count, {name: [] for name in names})
 
@@ -37,7 +38,9 @@ def signing(counts: list[int], names: list[str], rounds: int, times: int, slack:
                 found[name].append(signed.measure(name, primary, count, times))
                 print(f"  round {number + 1}: {name}", file=sys.stderr)
             rates[YARDSTICK].append(signed.openssl_rate())
-            rates[OWN].append(signed.own_rate())
+            own, bare = signed.own_rates()
+            rates[OWN].append(own)
+            rates[BARE].append(bare)
     figures = {
         str(count): {name: [attrs.asdict(one) for one in all_] for name, all_ in found.items()}
         for count, found in results.items()
