@@ -16,12 +16,12 @@ Xfer = Callable[..., Result]
 
 @pytest.fixture
 def xfer(monkeypatch: pytest.MonkeyPatch) -> Xfer:
-    """Run a command; its result has exit_code, stdout and stderr."""
+    """Run a command; its result has exit_code, stdout and stderr. input: its standard input."""
     for name in ("XFER_CONTROL", "XFER_TSIG"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*words: str, env: dict[str, str] | None = None) -> Result:
-        return CliRunner().invoke(app, list(words), env=env, catch_exceptions=False)
+    def run(*words: str, env: dict[str, str] | None = None, input: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(words), input=input, env=env, catch_exceptions=False)
 
     return run
 

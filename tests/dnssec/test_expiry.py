@@ -39,6 +39,17 @@ def test_soonest_end_of_all_signatures() -> None:
     assert soonest(CONTENT).soonest == NEVER
 
 
+def test_signatures_that_are_made_elsewhere_do_not_count() -> None:
+    published = finish(WholeSigner(CONTENT, terms(), 8, NOW, rng()))
+    found = ends(published)
+    first = min(found, key=lambda record: (found[record], record))
+    expiries = Expiries(published, None, (first,))
+    while expiries.step():
+        pass
+    del found[first]
+    assert expiries.soonest == min(found.values())
+
+
 def test_signatures_end_with_jitter_and_begin_before_now() -> None:
     on = terms(validity=14 * DAY, refresh=5 * DAY, jitter=2 * DAY, inception_offset=600)
     published = finish(WholeSigner(CONTENT, on, 8, NOW, rng()))

@@ -10,7 +10,7 @@ import pytest
 from tests.dnssec.holding import as_verified
 from tests.dnssec.walk import ORIGIN, POLICY, START, Walk, facts
 from xfer.config_dnssec import DAY, KeyLayout
-from xfer.dnssec import commands, ds, holder, keyjson, migration
+from xfer.dnssec import commands, ds, holder, keyjson, layout, migration
 from xfer.dnssec.idents import foreign_dnskey, ident_of
 from xfer.dnssec.keystate import Goal, Role, ZoneState
 from xfer.dnssec.layout import awaits_import
@@ -407,6 +407,16 @@ def test_a_zone_that_has_its_ksk_here_takes_none() -> None:
     walk.until(walk.now + DAY)
     assert {key.role for key in walk.zone.keys} == {Role.KSK, Role.ZSK}
     assert all(key.goal is Goal.SERVE for key in walk.zone.keys)
+    assert 'it goes on with "ksk-zsk"' in layout.mismatch(walk.zone, HELD)
+    assert layout.mismatch(walk.zone, POLICY) == ""
+
+
+def test_a_zone_whose_ksk_is_elsewhere_makes_none_under_a_ds() -> None:
+    walk = active()
+    walk.policy = POLICY
+    walk.until(walk.now + 90 * DAY)
+    assert [key.role for key in walk.zone.keys if not key.elsewhere] == [Role.ZSK]
+    assert 'it goes on with "zsk"' in layout.mismatch(walk.zone, POLICY)
 
 
 def test_their_key_is_not_rolled_here() -> None:
@@ -415,6 +425,18 @@ def test_their_key_is_not_rolled_here() -> None:
         commands.roll(walk.zone, Role.KSK, HELD)
     with pytest.raises(StepRefused, match="somebody else has it"):
         commands.roll_compromised(walk.zone, ident_of(TOP), HELD, walk.now, walk.facts)
+
+
+def test_steps_between_signers_with_a_ksk_each_are_refused() -> None:
+    walk = active()
+    with pytest.raises(StepRefused, match=r"import-dnskey example.com. FILE"):
+        migration.join(walk.zone, HELD, walk.now, walk.facts)
+    with pytest.raises(StepRefused, match="somebody else has the KSK"):
+        migration.add_foreign(walk.zone, zsk(5), walk.now, HELD)
+    with pytest.raises(StepRefused, match="somebody else has the KSK"):
+        commands.enable(ORIGIN, START, facts(), HELD, joining=True)
+    says = migration.stage(walk.zone, HELD, walk.now, walk.facts).says
+    assert says == "whoever has the KSK puts the keys of all signers into the DNSKEY RRset"
 
 
 def test_the_state_comes_back_from_json() -> None:

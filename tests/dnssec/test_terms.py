@@ -158,6 +158,24 @@ def test_signed_dnskey_rrset_from_elsewhere(first: Snapshot, tmp_path: Path) -> 
     verify(signed, tmp_path)
 
 
+def test_what_was_signed_elsewhere_is_all_there_is(first: Snapshot, tmp_path: Path) -> None:
+    """CDS may come signed too; keys in the content would break the signature of the DNSKEYs."""
+    cds = make(APEX, CDS, 3600, b"\0\1\x0d\2" + b"y" * 32)
+    on = attrs.evolve(terms(), apex=(*terms().apex, cds))
+    ready, _ = change(first, terms(), on)
+    presigned = (*ready.rrset(APEX, RRSIG, DNSKEY), *ready.rrset(APEX, RRSIG, CDS))
+    assert len(presigned) == 2
+    foreign = [dnskey(key(13, False, 2)), make(APEX, CDS, 3600, b"\0\2\x0d\2" + b"y" * 32)]
+    content = build(sorted({*CONTENT.records(), *foreign}))
+    signed = finish(
+        WholeSigner(content, attrs.evolve(on, ksks=(), presigned=presigned), 9, NOW, rng())
+    )
+    for rtype in (DNSKEY, CDS):
+        assert signed.rrset(APEX, rtype) == ready.rrset(APEX, rtype)
+        assert signed.rrset(APEX, RRSIG, rtype) == ready.rrset(APEX, RRSIG, rtype)
+    verify(signed, tmp_path)
+
+
 def test_keys_of_others_are_kept_with_one_ttl(tmp_path: Path) -> None:
     other = key(13, False, 2)
     foreign = [dnskey(other, 60), make(APEX, CDS, 60, b"\0\1\x0d\2" + b"y" * 32)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from tests.dnssec.holding import handed
 from tests.dnssec.signed import check_signatures, key
@@ -14,6 +15,7 @@ from xfer.dnssec import ds
 from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.keystate import Goal, ZoneState
 from xfer.errors import KeyRefused, StepRefused
+from xfer.server.came_signed import ends_of
 from xfer.server.core import Core
 from xfer.server.dnssec_orders import DnssecOrders
 from xfer.server.dnssec_status import Ordered
@@ -203,7 +205,12 @@ def test_its_signatures_end_and_nobody_makes_them_here(tmp_path: Path) -> None:
         status = orders.status(zone)
         assert status.keyset_ends_at == ends.ends
         assert status.ends_at is not None and status.ends_at <= ends.ends
-        await world.pass_days(core, zone, 7)
+        with structlog.testing.capture_logs() as logs:
+            await world.pass_days(core, zone, 7)
+        assert [one["log_level"] for one in logs if "end soon" in one["event"]] == ["warning"]
+        found = await ends_of([zone], world.time.wall(), 10)
+        assert (found.near, found.ended) == (1, 0)
+        assert found.ends_at == {zone.name: ends.ends}
         assert "have whoever has the KSK sign the DNSKEY RRset anew" in todo(zone)
         assert f"end {ends.ends}" not in todo(zone)
         text = handed(zone.origin, world.zsks(zone), [KSK], world.time.wall(), days=1)

@@ -58,6 +58,19 @@ def test_of_a_zone_that_is_well_nothing_is_told() -> None:
     assert said() == []
 
 
+def test_signatures_that_somebody_else_makes_are_told_before_they_end_and_after() -> None:
+    def of(left: float) -> list[Reason]:
+        return said(keyset_ends_at=NOW + left, ends_at=NOW + left, refresh=5 * DAY)
+
+    assert of(5 * DAY + 1) == []
+    (near,) = of(3 * DAY)
+    assert near.weight is Weight.DEGRADED
+    assert "which whoever has the KSK makes, end" in near.text
+    (ended,) = of(-3 * DAY)
+    assert ended.weight is Weight.BROKEN
+    assert "until whoever has the KSK has handed in new ones" in ended.text
+
+
 def test_a_serial_of_our_own_is_a_note() -> None:
     assert said(received_serial=4) == [
         Reason(

@@ -26,7 +26,7 @@ from xfer.dnssec.keystate import (
     ZoneState,
     own,
 )
-from xfer.dnssec.layout import layout_of, roles_of
+from xfer.dnssec.layout import layout_of, refuse_elsewhere, roles_of
 from xfer.dnssec.lifecycle import SIGNED, NewKey, algorithms_of, timing_of, with_new, with_request
 from xfer.dnssec.timing import Facts, moment
 from xfer.errors import StepRefused
@@ -75,6 +75,8 @@ def enable(
     step = f"enable DNSSEC for {names.to_text(origin)}"
     if before is not None and before.state in SIGNED:
         raise StepRefused(step, f"it is {before.state.value} already")
+    if joining:
+        refuse_elsewhere(before or ZoneKeys(origin), policy, step)
     if before is not None and before.state is not ZoneState.DELETED:
         raise StepRefused(
             step, f"it is {before.state.value}", "cancel that with `xfer dnssec disable --cancel`"

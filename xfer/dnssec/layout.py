@@ -10,6 +10,7 @@ from typing import Final
 
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec.keystate import Role, ZoneKeys, ZoneState
+from xfer.errors import StepRefused
 from xfer.wire import names
 
 _ROLES: Final = {
@@ -41,6 +42,16 @@ def awaits_import(zone: ZoneKeys, policy: DnssecPolicy) -> bool:
         and zone.state is not ZoneState.DELETED
         and layout_of(zone, policy) is KeyLayout.ZSK
     )
+
+
+def refuse_elsewhere(zone: ZoneKeys, policy: DnssecPolicy, step: str) -> None:
+    """Refuse what is between signers that each have a KSK, where somebody else has ours."""
+    if layout_of(zone, policy) is KeyLayout.ZSK:
+        raise StepRefused(
+            step,
+            "somebody else has the KSK, and puts every signer's keys into the DNSKEY RRset",
+            f"have it handed in (`xfer dnssec import-dnskey {names.to_text(zone.origin)} FILE`)",
+        )
 
 
 def mismatch(zone: ZoneKeys, policy: DnssecPolicy) -> str:

@@ -24,6 +24,7 @@ from xfer.server.executor import Executor
 from xfer.server.reasons import span
 from xfer.server.reminders import Reminders
 from xfer.server.signed import CameSigned
+from xfer.server.signing_terms import keyset_news
 from xfer.server.status import SignatureStatus
 from xfer.server.zones import Zone
 from xfer.wire import names
@@ -179,10 +180,9 @@ async def ends_of(zones: Sequence[Zone], now: float, most: int) -> SignatureStat
         if zone.removed:
             continue
         if signing is not None and signing.ends_at is not None:
-            at, late = (
-                signing.ends_at,
-                signing.renew_at is not None and signing.renew_at < now - LATE,
-            )
+            at = signing.ends_at
+            late = signing.renew_at is not None and signing.renew_at < now - LATE
+            late = late or keyset_news(zone, now) == "near"
         elif came is not None:
             at, late = came.ends_at, came.warn_at <= now
         else:
