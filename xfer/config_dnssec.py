@@ -159,7 +159,12 @@ class DnssecPolicy:
     nsec3_opt_out: bool = setting(
         parse.boolean, "leave insecure delegations out of the NSEC3 chain (RFC 5155 §6)", False
     )
-    zonemd: bool = setting(parse.boolean, "publish a digest of the zone, ZONEMD (RFC 8976)", False)
+    zonemd: bool = setting(
+        parse.boolean,
+        "publish a digest of the zone, ZONEMD (RFC 8976); each version then hashes the whole zone, "
+        "0.5 s for a million records",
+        False,
+    )
     cds: bool = setting(
         parse.boolean,
         "publish CDS and CDNSKEY, so that the parent may take the DS from there (RFC 7344)",
