@@ -101,6 +101,27 @@ def test_disabling_is_cancelled_as_if_nothing_had_been() -> None:
     assert "active" in str(refusal(walk, "cancel"))
 
 
+def test_the_ds_stays_where_a_disabling_is_cancelled_amid_a_rollover() -> None:
+    walk = Walk().active()
+    (old,) = walk.zone.wanted
+    walk.zone = commands.roll(walk.zone, Role.KSK, POLICY)
+    walk.look()
+    walk.zone = commands.disable(walk.zone)
+    walk.look()
+    assert walk.zone.wanted == frozenset()
+    walk.now += 60
+    walk.zone = commands.cancel_disable(walk.zone)
+    assert walk.look().todo == ()
+    assert walk.zone.wanted == {old}
+    assert len(walk.published[-1][1].cds) == 1
+    walk.now += DAY
+    put, take = walk.look().todo
+    (new,) = walk.zone.wanted
+    assert put.startswith("put this DS at the parent: example.com. IN DS ")
+    assert take.startswith("then take this DS from the parent: example.com. IN DS ")
+    assert new != old
+
+
 def test_what_is_to_be_at_the_parent_is_named_where_nothing_is_to_be_put_there() -> None:
     walk = Walk()
     walk.look()
@@ -232,6 +253,8 @@ def test_another_signers_keys_are_kept_and_go_when_nobody_needs_them() -> None:
     walk.look()
     with pytest.raises(StepRefused, match="DS is at the parent"):
         migration.remove_foreign(walk.zone, zsk, POLICY, walk.now, walk.facts)
+    with pytest.raises(StepRefused, match="another signer's DS too"):
+        commands.disable(walk.zone)
     walk.at_parent -= {STRANGE_DS}
     gone = walk.now
     walk.look()

@@ -225,6 +225,9 @@ def _wishes(zone: ZoneKeys, policy: DnssecPolicy) -> Iterator[tuple[frozenset[st
         if key.ident not in zone.keyset.keys and _double_ds(zone, key, policy):
             both = zone.wanted | {key.ident}
             yield both, key.ident, f"the parent is to have the DS of {_listed(both)}"
+    if not zone.wanted and own(zone.ds) <= zone.keyset.keys & zone.keyset.signers:
+        # The disabling was cancelled amid a rollover: the DS stays until the new one may come.
+        yield own(zone.ds), "", f"the parent is to keep the DS of {_listed(own(zone.ds))}"
 
 
 def _listed(idents: frozenset[str]) -> str:
