@@ -293,5 +293,7 @@ def test_a_dead_signer_does_not_keep_us_from_leaving_it() -> None:
     assert agreement.servers(Sides((dead,), (parent,)), here, gone, there=False)
     assert agreement.servers(Sides((), (parent,)), here, gone, there=False, silent=True)
     assert agreement.dnskey_ttl(Sides((dead, signer(ZSK)))) == 300
+    assert agreement.publishing(Sides((dead, signer(ZSK))), ZSK)
+    assert not agreement.publishing(Sides((dead, signer(KSK))), ZSK)
     assert agreement.dropped(Sides((dead,)), [OURS]) == ()
     assert agreement.dropped(Sides((dead, signer(KSK))), [OURS]) == (OURS.ident,)

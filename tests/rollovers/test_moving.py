@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
+from tests.rollovers.caches import ds_of
 from tests.rollovers.moving import DS_TTL, Pair
 from tests.rollovers.mutants import PAIR_MUTANTS
-from tests.rollovers.world import START, MakeTiming
+from tests.rollovers.world import ORIGIN, START, MakeTiming
 from xfer.config_dnssec import DAY
 from xfer.dnssec import migration, stages
+from xfer.dnssec.stages import Stage
+from xfer.dnssec.timing import DsSeen
 
 STEPS = ("servers added", "servers moved", "leave", "old key out", "delete")
 
@@ -38,6 +42,23 @@ def test_old_keys_go_one_and_a_half_ds_ttl_after_the_old_ds() -> None:
             gone = pair.now
     assert left
     assert 0 <= gone - left - 1.5 * DS_TTL <= 3600
+
+
+def test_an_old_ds_that_leaves_too_early_is_called_back() -> None:
+    pair = Pair()
+    while not pair.moved:
+        pair.run(1 / 24)
+    assert pair.new.zone is not None
+    facts = attrs.evolve(pair.new.facts(), ds=DsSeen(pair.at_parent, pair.now, DS_TTL))
+    found = migration.stage(pair.new.zone, pair.new.policy, pair.now, facts)
+    assert found.stage is Stage.DS_TAKEN
+    assert found.at is not None
+    ours = {ds_of(ORIGIN, key.public) for key in pair.new.zone.keys}
+    early = attrs.evolve(facts, ds=DsSeen(pair.at_parent & ours, pair.now + 1, DS_TTL))
+    found = migration.stage(pair.new.zone, pair.new.policy, pair.now + 1, early)
+    assert found.stage is Stage.DS_TAKEN
+    assert found.at is None
+    assert "put it back" in found.says
 
 
 @pytest.mark.parametrize("stay", [0, 30], ids=["at once", "after 30 days together"])

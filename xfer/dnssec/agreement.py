@@ -200,6 +200,15 @@ def serials(sides: Sides, here: int | None) -> list[str]:
     ]
 
 
+def publishing(sides: Sides, key: bytes) -> list[str]:
+    """Which of the other signers have that DNSKEY, and so may sign by it."""
+    return [
+        f"{said.server} publishes DNSKEY {ident_of(key)} still"
+        for said in sides.signers
+        if key in _rdata(said.dnskeys)
+    ]
+
+
 def unanswered(sides: Sides) -> list[str]:
     """Who of the other signers has not told what it publishes."""
     if not sides.signers:

@@ -297,6 +297,14 @@ def disable(zone: ZoneKeys) -> ZoneKeys:
     step = "disable DNSSEC"
     if zone.state not in SIGNED:
         raise StepRefused(step, f"the zone is {zone.state.value} already")
+    if zone.multi_signer and not (zone.joining or zone.leaving) and zone.ds - own(zone.ds):
+        raise StepRefused(
+            step,
+            "the parent has another signer's DS too, under which our answers would be bogus once "
+            "ours has gone",
+            f"leave the zone to that signer (`xfer dnssec migrate {names.to_text(zone.origin)} "
+            "leave`), or have it leave",
+        )
     return attrs.evolve(zone, state=ZoneState.PENDING_DISABLED, requests=())
 
 

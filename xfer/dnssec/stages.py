@@ -133,10 +133,22 @@ def _servers(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
 
 def _ds_taken(zone: ZoneKeys, now: float, timing: Timing) -> Next | None:
     assert zone.moved_at is not None
-    left = zone.ds & own(zone.ds) if zone.leaving else zone.ds - own(zone.ds)
-    if not left:
-        return None
+
+    def theirs(idents: frozenset[str]) -> frozenset[str]:
+        return own(idents) if zone.leaving else idents - own(idents)
+
+    left = theirs(zone.ds)
     at = timing.delegation_gone(zone.moved_at, zone.moved_ttl, longest(zone))
+    if not left:
+        early = [past for past in zone.past_ds if theirs(past.what) and past.at < at]
+        if at > now and early:
+            whose = "our" if zone.leaving else "the old signer's"
+            return Next(
+                Stage.DS_TAKEN,
+                f"{whose} DS has left the parent too early: put it back until {moment(at)}, for "
+                "caches may hold answers that it alone leads to",
+            )
+        return None
     if at > now:
         return Next(Stage.DS_TAKEN, until("the old signer's NS and answers", at), at)
     whose = "our" if zone.leaving else "the old signer's"

@@ -161,7 +161,11 @@ class Migrations:
                 f"take out {named[:40]}", f"we were given {known} of other signers' DNSKEYs"
             )
 
+        sides = await self._look(zone)
+
         def change(state: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
+            if state.delegated_at is not None and state.moved_at is None:
+                refuse(f"take out {_listed(found)}", agreement.publishing(sides, found[0]))
             return migration.remove_foreign(state, found[0], policy, now, facts)
 
         return await self._do(zone, order, f"take out {_listed(found)}", change)

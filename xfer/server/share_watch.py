@@ -98,6 +98,9 @@ class ShareWatch:
         amiss = agreement.keys_there(heard, signs)
         amiss += agreement.keys_here(heard, published, [key.public for key in keys.keys])
         amiss += agreement.signed(heard, self.clock.wall())
+        if keys.delegated_at is not None and signing.ds is not None:
+            there = signing.ds.rdata
+            amiss += agreement.chained(heard, zone.origin, there, self.clock.wall())
         said = tuple(dict.fromkeys(amiss))
         for one in said:
             if one not in signing.others:
