@@ -107,6 +107,9 @@ def test_the_end_is_told_ahead_when_it_is_there_and_when_it_is_far_again(tmp_pat
         assert zone.came_signed.told == ""
         await world.serve(core, zone_without_signatures(7))
         assert zone.came_signed is None
+        status = told(zone, world.time.wall())
+        assert status is not None
+        assert "what comes has no signatures" in status.mismatch
         assert core.came_signed.zones() == []
 
     with structlog.testing.capture_logs() as logs:
@@ -214,3 +217,26 @@ def test_zones_to_worry_about_are_among_those_that_are_named() -> None:
         "late.example.",
         "z0.example.",
     ]
+
+
+def test_signatures_made_here_are_not_looked_through_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Presigned(tmp_path, CONFIG.replace("pre-signed", "live-signed"))
+    looked: list[int] = []
+
+    def look(looks: list[Look]) -> list[tuple[None, None]]:
+        looked.append(len(looks))
+        return [(None, None) for _ in looks]
+
+    monkeypatch.setattr(came_signed, "look_each", look)
+
+    async def session(core: Core) -> None:
+        await core.load_all()
+        zone = await world.serve(core, zone_without_signatures(7))
+        assert zone.signing is not None
+        assert zone.signing.ends_at is not None
+        assert zone.came_signed is None
+        assert sum(looked) == 0
+
+    world.run(session, stored=False)

@@ -103,14 +103,17 @@ class CameSignedWatch:
         while self._news and len(looks) < ZONES_AT_ONCE and records < RECORDS_AT_ONCE:
             zone = next(iter(self._news))
             del self._news[zone]
-            if zone.snapshot is not None and not zone.removed:
+            if zone.signing is not None and zone.signing.keys is not None:
+                zone.came_signed = None  # the signatures are ours, and known
+                self._forget(zone)
+            elif zone.snapshot is not None and not zone.removed:
                 looks[zone] = Look(zone.snapshot, self._index.get(zone))
                 records += zone.snapshot.count
         found = await self.executor.run(look_each, list(looks.values()))
         for (zone, look), (came, index) in zip(looks.items(), found, strict=True):
             if zone.snapshot is not look.snapshot:
                 continue  # it has become news meanwhile
-            if came is None or (zone.signing is not None and zone.signing.keys is not None):
+            if came is None:
                 zone.came_signed = None
                 self._forget(zone)
             else:

@@ -16,7 +16,7 @@ from xfer.dnssec.outlook import deletable_at, held_up, outlook
 from xfer.dnssec.terms import Denial
 from xfer.dnssec.timing import Facts, moment
 from xfer.server.dnssec_status import DnssecKey, DnssecStatus, DsMatch, DsStatus
-from xfer.server.signing_terms import denial_of, policy_of, seen_at_secondaries
+from xfer.server.signing_terms import denial_of, is_signed, policy_of, seen_at_secondaries
 from xfer.wire.records import soa_fields
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ def _came(zone: Zone, plain: DnssecStatus) -> DnssecStatus:
     """With what is known of signatures that came with it."""
     came = zone.came_signed
     if came is None:
+        snapshot, pre_signed = zone.snapshot, zone.config.dnssec is Dnssec.PRE_SIGNED
+        if pre_signed and snapshot is not None and not is_signed(snapshot):
+            said = 'its config says dnssec = "pre-signed", and what comes has no signatures'
+            return attrs.evolve(plain, mismatch=plain.mismatch or said)
         return plain
     return attrs.evolve(plain, ends_at=came.ends_at, warn_at=came.warn_at, ends_first=came.owner)
 

@@ -78,7 +78,9 @@ class Basis:
         }
         there -= {key.public for key in keys.keys}
         there -= {key.public for key in keys.foreign if not key.content}
-        return there & await self.executor.run(self.store.ever, zone.origin) if there else _NONE
+        if not there:
+            return _NONE
+        return await self.executor.run(self.store.ever, zone.origin) & there
 
     async def terms(
         self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy
