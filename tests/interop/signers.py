@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import attrs
 import dns.dnssec
@@ -26,6 +25,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
+from tests.peers.beside import Beside
 from tests.peers.process import PrimaryZone
 from tests.peers.unbound import Unbound
 from tests.peers.xferd import Xferd
@@ -327,7 +327,7 @@ def _why_bogus(ds: Held, keys: Held, answer: Held) -> str:
     return ""
 
 
-class Watch:
+class Watch(Beside):
     """Asks all along: unbound, which follows the delegation, and caches that mix. A context
     manager; what was bogus is in `bogus`, and fails the test."""
 
@@ -336,6 +336,7 @@ class Watch:
     def __init__(
         self, unbound: Unbound, servers: Sequence[str], *others: Unbound, secure: bool = True
     ) -> None:
+        super().__init__()
         self.validators = (unbound, *others)
         self.until = dict.fromkeys(servers, float("inf"))
         self.secure = secure  # whether answers have to be secure
@@ -344,9 +345,7 @@ class Watch:
         self.authentic = 0
         self.streak = 0  # secure answers in a row
         self.bogus: list[str] = []
-        self._stop = threading.Event()
         self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         try:
@@ -373,18 +372,13 @@ class Watch:
         self.until = {one: min(until, gone) for one, until in self.until.items()}
         self.until |= dict.fromkeys(servers, float("inf"))
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         if kind is None:
             assert self._failed is None, self._failed
             assert not self.bogus, self.bogus[:3]

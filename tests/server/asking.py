@@ -6,12 +6,11 @@ import random
 import selectors
 import socket
 import struct
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+
+from tests.peers.beside import Beside
 
 PATIENCE = 2.0  # seconds until a query counts as lost
 
@@ -33,7 +32,7 @@ def ask(address: tuple[str, int], name: str, rtype: int) -> bytes | None:
             return None
 
 
-class Asking:
+class Asking(Beside):
     """So many clients in a thread, each with one query at a time.
 
     answers: how often each answer came, by its octets after the ID; seconds: how long each took;
@@ -43,27 +42,13 @@ class Asking:
     def __init__(
         self, address: tuple[str, int], questions: Sequence[tuple[str, int]], clients: int = 24
     ) -> None:
+        super().__init__()
         self._address = address
         self._questions = [query(0, *question)[2:] for question in questions]
         self._clients = clients
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
         self.answers: Counter[bytes] = Counter()
         self.seconds: list[float] = []
         self.lost = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def percentile(self, share: float) -> float:
         """Seconds that `share` of the answers did not exceed."""
