@@ -47,6 +47,21 @@ def test_a_zone_moves_from_bind_to_xfer(tmp_path: Path) -> None:
         assert {OURS, THEIRS} <= watch.mixing.by
 
 
+def test_a_move_without_each_others_keys_is_seen_to_break(tmp_path: Path) -> None:
+    bind = Bind(tmp_path / "bind", "csk")
+    ours = Signer(OURS, tmp_path / "ours", other=THEIRS, servers=[THEIRS])
+    with Parent(tmp_path / "parent") as parent, bind:
+        until(bind.ready)
+        parent.delegate([THEIRS], bind.ds())
+        with unbound_below(parent, tmp_path / "unbound") as unbound, ours:
+            ours.order("/migration/join")
+            until(ours.ds)
+            with pytest.raises(AssertionError, match="unbound"), Watch(unbound, [THEIRS]) as watch:
+                parent.delegate([OURS, THEIRS], bind.ds() + ours.ds())
+                watch.delegated([OURS, THEIRS])
+                until(lambda: watch.bogus and watch.mixing.bogus)
+
+
 def test_what_is_amiss_at_bind_is_told_and_stops_the_move(tmp_path: Path) -> None:
     bind = Bind(tmp_path / "bind", dnskey_ttl=3)
     ours = Signer(OURS, tmp_path / "ours", other=THEIRS, servers=[THEIRS], policy="cds = false\n")

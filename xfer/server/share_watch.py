@@ -21,7 +21,7 @@ from xfer.dnssec.elsewhere import Sides
 from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.lifecycle import SIGNED
 from xfer.dnssec.timing import Facts
-from xfer.errors import StepRefused
+from xfer.errors import XferError
 from xfer.server.elsewhere import Elsewhere
 from xfer.server.signed import Signing
 from xfer.server.status import Refused
@@ -119,7 +119,7 @@ class ShareWatch:
     async def _change(self, zone: Zone, change: Change) -> None:
         try:
             await self.change(zone, change)
-        except (StepRefused, Refused) as error:  # the zone has gone, or ended its signing
+        except (XferError, Refused) as error:  # the zone has gone, or ended its signing
             log.info("signers", zone=zone.name, says=str(error))
 
 
