@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.dnssec.signed import check_signatures
 from tests.server.test_signing import SIGNED, SignedWorld, keys_of, signing_of
 from xfer.dnssec import commands, migration
 from xfer.dnssec.ds import dnskey_from, ds_of
+from xfer.dnssec.elsewhere import Sides
 from xfer.dnssec.idents import ident_of, tag_in
 from xfer.dnssec.keys import SigningKey, make_key
 from xfer.dnssec.keystate import Role
+from xfer.dnssec.stages import Stage
 from xfer.dnssec.timing import DsSeen
 from xfer.errors import StepRefused
 from xfer.server import zonefiles
 from xfer.server.core import Core
+from xfer.server.migration_sides import lacking
 from xfer.server.signing_terms import policy_of
 from xfer.server.zones import Zone
 from xfer.wire.records import CDNSKEY, CDS, DNSKEY, NS, RRSIG, split
@@ -281,5 +285,29 @@ def test_a_removed_key_that_another_signer_was_given_is_published(tmp_path: Path
         )
         assert old in served(zone)
         assert not any("was removed" in item for item in signing_of(zone).todo)
+
+    world.session(run)
+
+
+def test_a_cds_in_the_content_that_would_take_our_ds_away_is_told(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        ksk, zsk = foreign()
+        cds = ds_of(zone.origin, ksk.public).text
+        world.edit(2, line(zsk.public, 300), f"@ CDS {cds}")
+        await core.read_file(zone)
+        await world.pass_days(core, zone, 1)
+        keys, now = keys_of(zone), world.time.wall()
+        assert keys.wanted
+        (said,) = (
+            one for one in lacking(zone, keys, Sides(), Stage.SERVERS_ADDED, now) if "CDS" in one
+        )
+        assert said.startswith("the zone here publishes CDS or CDNSKEY without ours")
+        moved = attrs.evolve(keys, moved_at=now)
+        assert said in lacking(zone, moved, Sides(), Stage.DS_TAKEN, now)
+        world.edit(3, line(zsk.public, 300))
+        await core.read_file(zone)
+        assert "CDS" not in str(lacking(zone, keys_of(zone), Sides(), Stage.SERVERS_ADDED, now))
 
     world.session(run)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xfer.dnssec import agreement, ds
-from xfer.dnssec.elsewhere import RrsetAnswer, Sides
+from xfer.dnssec.elsewhere import RrsetAnswer, Sides, SignerSaid
 from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import FOREIGN, KeyState, ZoneKeys, own
 from xfer.dnssec.stages import ORDER, Stage
@@ -18,7 +18,7 @@ from xfer.server.dnssec_status import MigrationSide
 from xfer.server.signing_terms import policy_of
 from xfer.server.zones import Zone
 from xfer.wire import names
-from xfer.wire.records import DNSKEY, NS, split
+from xfer.wire.records import CDNSKEY, CDS, DNSKEY, NS, split
 from xfer.zone.snapshot import APEX
 
 
@@ -27,7 +27,7 @@ def lacking(zone: Zone, keys: ZoneKeys, sides: Sides, stage: Stage, now: float) 
     if stage is Stage.DONE:
         return []
     if keys.moved_at is not None:
-        return agreement.unanswered(sides)
+        return agreement.unanswered(sides) + _for_parent(zone, keys, Sides())
     together = ORDER.index(stage) >= ORDER.index(Stage.SERVERS_ADDED)
     found = agreement.keys_there(sides, zone_signers(keys)) + _keys_here(sides, zone, keys)
     found += _answers(zone, sides, now)
@@ -64,14 +64,21 @@ def _chain(zone: Zone, keys: ZoneKeys, sides: Sides, now: float) -> list[str]:
     seen = zone.signing.ds if zone.signing is not None else None
     if seen is not None:
         found += agreement.chained(sides, zone.origin, seen.rdata, now)
-    if policy_of(zone).cds:
-        ours = [key.public for key in keys.keys if key.ident in keys.wanted]
-        found += agreement.for_parent(sides, zone.origin, ours)
-    return found
+    return found + _for_parent(zone, keys, sides)
+
+
+def _for_parent(zone: Zone, keys: ZoneKeys, sides: Sides) -> list[str]:
+    """What a CDS, also one of the content that we serve, would take from the parent."""
+    if not policy_of(zone).cds:
+        return []
+    ours = [key.public for key in keys.keys if key.ident in keys.wanted]
+    here = SignerSaid("the zone here", cds=_served(zone, CDS), cdnskeys=_served(zone, CDNSKEY))
+    return agreement.for_parent(Sides((*sides.signers, here)), zone.origin, ours)
 
 
 def _keys_here(sides: Sides, zone: Zone, keys: ZoneKeys) -> list[str]:
-    return agreement.keys_here(sides, _published(zone), [key.public for key in keys.keys])
+    published = _served(zone, DNSKEY).rdata
+    return agreement.keys_here(sides, published, [key.public for key in keys.keys])
 
 
 def algorithms(zone: Zone, sides: Sides) -> list[str]:
@@ -171,14 +178,13 @@ def zone_signers(keys: ZoneKeys) -> tuple[KeyState, ...]:
     return tuple(key for key in keys.serving() if key.role.signs_zone)
 
 
-def _published(zone: Zone) -> list[bytes]:
-    served = zone.snapshot.rrset(APEX, DNSKEY) if zone.snapshot is not None else ()
-    return [split(record)[4] for record in served]
-
-
 def served_ns(zone: Zone) -> RrsetAnswer:
     """The NS RRset that we serve."""
-    served = zone.snapshot.rrset(APEX, NS) if zone.snapshot is not None else ()
-    fields = [split(record) for record in served]
+    return _served(zone, NS)
+
+
+def _served(zone: Zone, rtype: int) -> RrsetAnswer:
+    records = zone.snapshot.rrset(APEX, rtype) if zone.snapshot is not None else ()
+    fields = [split(record) for record in records]
     ttl = max((one[3] for one in fields), default=0)
     return RrsetAnswer(frozenset(one[4] for one in fields), ttl)
