@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import attrs
@@ -11,7 +12,7 @@ from tests.dnssec.holding import as_verified
 from tests.dnssec.walk import ORIGIN, POLICY, START, Walk, facts
 from xfer.config_dnssec import DAY, KeyLayout
 from xfer.dnssec import commands, ds, holder, keyjson, layout, migration
-from xfer.dnssec.idents import foreign_dnskey, ident_of
+from xfer.dnssec.idents import foreign_dnskey, ident_of, tag_of
 from xfer.dnssec.keystate import Goal, Role, ZoneState
 from xfer.dnssec.layout import awaits_import
 from xfer.dnssec.outlook import outlook
@@ -437,6 +438,19 @@ def test_steps_between_signers_with_a_ksk_each_are_refused() -> None:
         commands.enable(ORIGIN, START, facts(), HELD, joining=True)
     says = migration.stage(walk.zone, HELD, walk.now, walk.facts).says
     assert says == "whoever has the KSK puts the keys of all signers into the DNSKEY RRset"
+
+
+def test_after_another_signer_both_sets_have_to_hold_the_others_keys() -> None:
+    walk = Held.begun()
+    (ours,) = walk.ours
+    theirs = zsk(9)
+    both = as_verified(ORIGIN, [ours, theirs], [TOP], walk.now, walk.now + DAY)
+    alone = as_verified(ORIGIN, [ours], [TOP], walk.now, walk.now + DAY)
+    holder.check_before(walk.zone, both, frozenset({ours, theirs, TOP}))
+    with pytest.raises(StepRefused, match="has not got our DNSKEY " + re.escape(ident_of(ours))):
+        holder.check_before(walk.zone, both, frozenset({theirs, TOP}))
+    with pytest.raises(StepRefused, match=f"got none of tag {tag_of(theirs)}"):
+        holder.check_before(walk.zone, alone, frozenset({ours, theirs, TOP}))
 
 
 def test_the_state_comes_back_from_json() -> None:

@@ -136,7 +136,7 @@ def test_too_much_is_refused() -> None:
     many = [bytes((1, 0, 3, 13)) + bytes((number,)) * 64 for number in range(99)]
     assert "at most 100 records" in refusal(handed(ORIGIN, many, [KSK], NOW))
     large = [bytes((1, 0, 3, 13)) + bytes((number,)) * 600 for number in range(40)]
-    assert "at most 16384 octets" in refusal(handed(ORIGIN, large, [KSK], NOW))
+    assert "at most 8192 octets" in refusal(handed(ORIGIN, large, [KSK], NOW))
 
 
 @given(st.integers(0, len(GOOD) - 1), st.characters(codec="ascii"))

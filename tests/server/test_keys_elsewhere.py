@@ -23,6 +23,7 @@ from xfer.server.zones import Zone
 from xfer.wire import names
 from xfer.wire.records import CDS, DNSKEY, RRSIG, split
 from xfer.zone.snapshot import APEX
+from xfer.zone.zonefile import zone_file_pieces
 
 ELSEWHERE = SIGNED + 'keys = "zsk"\n'
 KSK, NEXT = key(13, True), key(13, True, 1)
@@ -242,3 +243,74 @@ def test_what_does_not_verify_changes_nothing(tmp_path: Path) -> None:
         assert (keys_of(zone), zone.serial) == before
 
     world.session(run)
+
+
+def test_what_others_signed_stays_until_both_sets_have_all_keys(tmp_path: Path) -> None:
+    """From signed elsewhere to signed here, under one KSK."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "here").mkdir()
+    there = Elsewhere(tmp_path / "there")
+    texts: list[str] = []
+
+    async def sign(core: Core, zone: Zone) -> None:
+        await there.hand_in(core, zone, there.zsks(zone))
+        assert zone.snapshot is not None
+        texts.append("".join(zone_file_pieces(zone.snapshot)))
+
+    there.session(sign)
+
+    async def comes_signed(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        assert not signing_of(zone).error
+        ours = world.zsks(zone)
+        assert len(ours) == 1 and not set(ours) & dnskeys(zone)
+        both = [*ours, *dnskeys(zone) - {KSK.public}]
+        with pytest.raises(StepRefused, match="has not got our DNSKEY"):
+            await world.hand_in(core, zone, both)
+        theirs.extend(both)
+
+    async def has_our_key(core: Core, zone: Zone) -> None:
+        await there.hand_in(core, zone, theirs)
+        assert zone.snapshot is not None
+        texts.append("".join(zone_file_pieces(zone.snapshot)))
+
+    async def taken_over(core: Core, zone: Zone) -> None:
+        assert zone.serial == 3 and dnskeys(zone) == {*theirs, KSK.public}
+        with pytest.raises(StepRefused, match="got none of tag"):
+            await world.hand_in(core, zone, theirs[:1])
+        await world.hand_in(core, zone, theirs)
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, world.time.wall())
+        assert keys_of(zone).signed and not signing_of(zone).error
+
+    theirs: list[bytes] = []
+    (tmp_path / "signed").mkdir()
+    world = Elsewhere(tmp_path / "signed")
+    (tmp_path / "signed" / "zone").write_text(texts[0])
+    world.session(comes_signed)
+    there.session(has_our_key)
+    (tmp_path / "signed" / "zone").write_text(texts[1])
+    world.session(taken_over)
+    before = Elsewhere(
+        tmp_path / "here", ELSEWHERE.replace('dnssec = "live-signed"', 'dnssec = "pre-signed"')
+    )
+    (tmp_path / "here" / "zone").write_text(texts[0])
+
+    async def serve(core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        assert zone.snapshot.rrset(APEX, RRSIG, DNSKEY)
+
+    before.session(serve)
+    here = Elsewhere(tmp_path / "here")
+    here.edit(50)
+
+    async def switch(core: Core, zone: Zone) -> None:
+        await here.settle(core, zone)
+        assert zone.snapshot is not None
+        assert zone.snapshot.rrset(APEX, RRSIG, DNSKEY)
+        assert "what is served is signed" in signing_of(zone).error
+        with pytest.raises(StepRefused, match="has not got our DNSKEY"):
+            await here.hand_in(core, zone, [*here.zsks(zone), *dnskeys(zone) - {KSK.public}])
+        assert zone.serial is not None and zone.serial < 50
+
+    here.session(switch)

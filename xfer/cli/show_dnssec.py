@@ -94,11 +94,10 @@ def _todo(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _key(key: dict[str, Any], now: float) -> str:
-    compromised = ", compromised" if key["compromised"] else ""
+    marks = ", compromised" if key["compromised"] else ""
+    marks += ", held elsewhere" if key["elsewhere"] else ""
     going = ", to leave" if key["goal"] == "leave" else ""
-    text = (
-        f"{key['role']} {key['ident']} {key['algorithm_name']}{compromised}{going}: {key['does']}"
-    )
+    text = f"{key['role']} {key['ident']} {key['algorithm_name']}{marks}{going}: {key['does']}"
     return text + _event(key, now)
 
 

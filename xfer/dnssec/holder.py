@@ -94,6 +94,25 @@ def with_imported(
     return attrs.evolve(zone, imported=given.imported)
 
 
+def check_before(zone: ZoneKeys, given: Handed, served: frozenset[bytes]) -> None:
+    """Refuse to sign after somebody else whose signatures are served, where caches could not put
+    together what was theirs and what is ours. served: their DNSKEY rdata. Raises StepRefused."""
+    ours = {key.public: key.ident for key in zone.serving() if key.role.signs_zone}
+    for public in sorted(ours.keys() - served):
+        raise StepRefused(
+            STEP,
+            f"what is served was signed by others, and has not got our DNSKEY {ours[public]}",
+            "have it put in there first, and wait until the TTL of the DNSKEYs has passed",
+        )
+    for public in sorted(served - set(given.dnskeys)):
+        raise StepRefused(
+            STEP,
+            f"expected the DNSKEYs in it that what is served was signed with, got none of tag "
+            f"{tag_of(public)}",
+            "have them left in until the TTLs of the zone have passed",
+        )
+
+
 def _wanted_here(zone: ZoneKeys, policy: DnssecPolicy) -> None:
     if zone.state is ZoneState.DELETED:
         raise StepRefused(STEP, "the zone is deleted", "`xfer dnssec enable` comes first")

@@ -23,7 +23,7 @@ from xfer.wire import names, records
 from xfer.wire.records import CDNSKEY, CDS, DNSKEY, RRSIG
 
 MOST_RECORDS: Final = 100  # a validator tries only a few keys and signatures
-MOST_OCTETS: Final = 16_384  # of all of them, in what is kept of the zone's keys
+MOST_OCTETS: Final = 8_192  # of all of them, in what is kept of the zone's keys
 TYPES: Final = (DNSKEY, CDS, CDNSKEY)
 _APEX: Final = b"\0"
 _REVOKE: Final = 0x0080

@@ -15,10 +15,13 @@ from xfer.zone.snapshot import APEX, Snapshot
 
 
 def without_ours(snapshot: Snapshot, keys: ZoneKeys | None) -> Snapshot:
-    """The content without what our signing adds; the same where no DNSKEY of `keys` is in it.
+    """The content without what our signing adds; the same where no DNSKEY of `keys` is in it, or
+    where nothing was signed here yet, as there is no KSK: then others sign it, with ours in it.
 
     For worker threads: goes over all of the zone.
     """
+    if keys is not None and not any(key.role.signs_keys for key in keys.keys):
+        return snapshot
     ours = {key.public for key in keys.keys} if keys is not None else set()
     there = {split(record)[4] for record in snapshot.rrset(APEX, DNSKEY)}
     if keys is None or ours.isdisjoint(there):

@@ -29,7 +29,8 @@ class DnssecKey:
     """One of our keys.
 
     ident: algorithm and tag, as in the names of its files; does: what it is used for now; event:
-    what happens to it next, "" for nothing; at: when, None where that hangs on something else.
+    what happens to it next, "" for nothing; at: when, None where that hangs on something else;
+    elsewhere: somebody else has it.
     """
 
     ident: str
@@ -49,6 +50,7 @@ class DnssecKey:
     at: float | None = None
     replaces: tuple[str, ...] = ()
     compromised: bool = False
+    elsewhere: bool = False
 
 
 @attrs.frozen

@@ -109,6 +109,7 @@ def key_of(zone: ZoneKeys, key: KeyState, policy: DnssecPolicy) -> DnssecKey:
         at=ahead.at,
         replaces=key.replaces,
         compromised=key.compromised,
+        elsewhere=key.elsewhere,
     )
 
 

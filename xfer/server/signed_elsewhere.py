@@ -48,14 +48,8 @@ class SignedElsewhere:
         loaded = await self.executor.run(self.store.load, zone.origin)
         held = [pair.key for pair in loaded.keys.values() if pair.key.public in facts.foreign]
         try:
-            if policy.keys is KeyLayout.ZSK:
-                raise StepRefused(
-                    f"sign {zone.name} here",
-                    "it comes signed by others, and with signatures of ours alone it might be "
-                    "bogus for those who know their keys",
-                    "have it come unsigned",
-                )
-            if not held and facts.ds is None:
+            elsewhere = policy.keys is KeyLayout.ZSK  # then it waits for the DNSKEY RRset
+            if not held and facts.ds is None and not elsewhere:
                 raise StepRefused(
                     f"sign {zone.name} here",
                     "it comes signed by other keys, and nobody has said that the parent has no DS "
@@ -65,7 +59,7 @@ class SignedElsewhere:
                 )
             signing.keys = commands.enable(zone.origin, now, facts, policy, served=own_keys(held))
         except StepRefused:
-            await self._pass_on(zone, content)
+            await self.pass_on(zone, content)
             self.watch.look(zone, signing, ZoneKeys(zone.origin), policy, now)
             raise
 
@@ -83,12 +77,12 @@ class SignedElsewhere:
                     f"expected a serial of {zone.name} above {zone.serial}, which is what it was "
                     f"signed here as, got {content.serial}: raise it where it is signed now"
                 )
-        await self._pass_on(zone, content)
+        await self.pass_on(zone, content)
         await self.executor.run(self.journal.change_marks, {(zone.origin, signed.MARK): None})
         zone.signing = Signing()
         return True
 
-    async def _pass_on(self, zone: Zone, content: Snapshot) -> None:
+    async def pass_on(self, zone: Zone, content: Snapshot) -> None:
         """Serve what came as it is."""
         if zone.snapshot is None or zone.snapshot.root != content.root:
             source = "as it came, signed by others"

@@ -305,13 +305,16 @@ class Signers:
         due = due or (served is not None and has_removed(served, terms))
         told = came_back(zone, terms)
         signing.todo += told
-        held = self._held_back(zone, signing, keys, policy)
+        held = self._held_back(zone, signing, content, keys, policy)
         if held:
             await self.publisher.remember(
                 signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
             )
             signing.keys = keys
-            self.watch.look(zone, signing, keys, policy, now)
+            again = self.watch.look(zone, signing, keys, policy, now)
+            if is_signed(content):
+                await self.signed_elsewhere.pass_on(zone, content)
+                return again
             raise XferError(held)
         if step.publish or not same or due:
             await self._publish(zone, signing, content, keys, terms, now)
@@ -343,11 +346,20 @@ class Signers:
             times.append(now + ASK_AGAIN)
         return min((when for when in times if when is not None), default=None)
 
-    def _held_back(self, zone: Zone, signing: Signing, keys: ZoneKeys, policy: DnssecPolicy) -> str:
-        """Why nothing is served before somebody has handed in the DNSKEY RRset: unsigned, the zone
-        would be bogus; "" where it is served unsigned until then, or signed."""
+    def _held_back(
+        self,
+        zone: Zone,
+        signing: Signing,
+        content: Snapshot,
+        keys: ZoneKeys,
+        policy: DnssecPolicy,
+    ) -> str:
+        """Why nothing is made of the content before somebody has handed in the DNSKEY RRset:
+        unsigned, the zone would be bogus; "" where it is served unsigned until then, or signed."""
         if not awaits_import(keys, policy):
             return ""
+        if is_signed(content):
+            return f"{zone.name} comes signed, and is served so"
         wanted = f"expected a signed DNSKEY RRset of {zone.name} (`xfer dnssec import-dnskey`)"
         if keys.ds:
             return f"{wanted}: the parent has a DS, with which it would be bogus unsigned"
