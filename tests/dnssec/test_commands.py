@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import attrs
 import pytest
 
 from tests.dnssec.walk import ORIGIN, POLICY, START, Walk, facts
 from xfer.config_dnssec import DAY, KeyLayout
+from xfer.config_parse import Endpoint
 from xfer.dnssec import commands, ds, migration
 from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import Role, ZoneState
@@ -134,6 +137,11 @@ def test_what_is_to_be_at_the_parent_is_named_where_nothing_is_to_be_put_there()
     (todo,) = walk.look().todo
     (ident,) = walk.zone.wanted
     assert todo.startswith(f"once all of the parent's servers have just the DS of {ident}, say `")
+    assert todo.endswith("the parent is not asked (`parent` in the policy)")
+    asked = (Endpoint(ipaddress.IPv4Address("192.0.2.53"), 53),)
+    walk.policy = attrs.evolve(POLICY, parent=asked)
+    (todo,) = walk.look().todo
+    assert todo.endswith("have been asked, and have told nothing so far")
 
 
 @pytest.mark.parametrize(

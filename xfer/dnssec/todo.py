@@ -20,7 +20,7 @@ def sentences(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) ->
         *_with_other_signers(zone, policy, facts),
     ]
     if facts.ds is None and zone.wanted_at is not None and zone.ds_at < zone.wanted_at:
-        found.append(_how_to_confirm(zone))
+        found.append(_how_to_confirm(zone, policy))
     return tuple(found)
 
 
@@ -100,7 +100,7 @@ def _line(zone: ZoneKeys, key: KeyState) -> str:
     return ds_of(zone.origin, key.public).line(zone.origin)
 
 
-def _how_to_confirm(zone: ZoneKeys) -> str:
+def _how_to_confirm(zone: ZoneKeys, policy: DnssecPolicy) -> str:
     origin = names.to_text(zone.origin)
     if zone.state in (ZoneState.PENDING_DISABLED, ZoneState.DISABLED):
         return (
@@ -108,9 +108,12 @@ def _how_to_confirm(zone: ZoneKeys) -> str:
             f"{origin}`"
         )
     just = f"the DS of {_and(sorted(zone.wanted))}" if zone.wanted else "that"
+    why = "the parent is not asked (`parent` in the policy)"
+    if policy.parent:
+        why = "those in `parent` of the policy have been asked, and have told nothing so far"
     return (
         f"once all of the parent's servers have just {just}, say `xfer dnssec ds-seen {origin}`: "
-        "the parent is not asked (`parent` in the policy)"
+        f"{why}"
     )
 
 
