@@ -126,6 +126,32 @@ def test_a_restart_goes_on_with_it(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("*.private"))) == 1
 
 
+def test_a_lost_journal_costs_one_more_hand_in(tmp_path: Path) -> None:
+    world = Elsewhere(tmp_path, ELSEWHERE + 'parent = ["192.0.2.53:53"]\n')
+    zsks: list[bytes] = []
+
+    async def first(core: Core, zone: Zone) -> None:
+        await world.settle(core, zone)
+        zsks.extend(world.zsks(zone))
+        await world.hand_in(core, zone, zsks)
+
+    async def again(core: Core, zone: Zone) -> None:
+        await world.settle(core, zone)
+        assert zone.snapshot is None
+        assert world.zsks(zone) == zsks
+        await world.hand_in(core, zone, zsks)
+        assert dnskeys(zone) == {*zsks, KSK.public}
+        assert keys_of(zone).state is ZoneState.ACTIVE
+
+    world.session(first)
+    lost = list(tmp_path.glob("*.db*"))
+    assert lost
+    for file in lost:
+        file.unlink()
+    world.parent.has = frozenset({ds.ds_of(ORIGIN, KSK.public).rdata})
+    world.session(again)
+
+
 def test_nothing_unsigned_is_served_where_the_parent_has_a_ds(tmp_path: Path) -> None:
     world = Elsewhere(tmp_path, ELSEWHERE + 'parent = ["192.0.2.53:53"]\n')
 

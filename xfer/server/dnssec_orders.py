@@ -261,16 +261,16 @@ class DnssecOrders:
         an older one than is served. Raises KeyRefused where its signatures do not hold."""
         keys_of(zone)
         given = await self.executor.run(keyset.read, zone.origin, text)
+        handed = await self.executor.run(keyset.verified, zone.origin, given, self.clock.wall())
 
         def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
-            handed = keyset.verified(zone.origin, given, now)
             before = zone.snapshot
             if not keys.signed and before is not None and is_signed(before):
                 there = keyset.rdata_of(before.rrset(APEX, DNSKEY), DNSKEY)
                 holder.check_before(keys, handed, frozenset(there))
             return holder.with_imported(keys, handed, policy, now, facts, force=force)
 
-        tags = ", ".join(str(tag_of(one)) for one in keyset.rdata_of(given, DNSKEY))
+        tags = ", ".join(str(tag_of(one)) for one in handed.dnskeys)
         return await self._do(zone, order, f"publish the DNSKEY RRset of tags {tags}", change)
 
     def _take_in(self, origin: bytes, pairs: Iterable[KeyPair]) -> None:
