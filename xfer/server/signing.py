@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Final
 
 import attrs
@@ -24,7 +23,6 @@ import trio
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands, lifecycle, migration, observing
-from xfer.dnssec.keyfiles import KeyPair
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.layout import awaits_import
 from xfer.dnssec.online import Lasting, OnlineSigner
@@ -38,7 +36,8 @@ from xfer.server import signed
 from xfer.server.ds_watch import DsWatch
 from xfer.server.elsewhere import Elsewhere
 from xfer.server.executor import Executor
-from xfer.server.found_keys import served_before, unused
+from xfer.server.key_steps import KeySteps
+from xfer.server.keyset_watch import held_back, tell_keyset
 from xfer.server.keystore import KeyStore
 from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
@@ -55,9 +54,7 @@ from xfer.server.signing_terms import (
     fingerprint,
     has_removed,
     is_signed,
-    keyset_news,
     policy_of,
-    taken_tags,
     waits,
 )
 from xfer.server.status import Refused
@@ -69,7 +66,6 @@ log = structlog.get_logger()
 RETRY: Final = 60.0  # seconds after a look that failed; then as long as it has failed until now
 RETRY_MOST: Final = 900.0
 ASK_AGAIN: Final = 300.0  # seconds between two looks at secondaries that keys wait for
-ROUNDS: Final = 4  # keys made in a row; each look needs one round, a rollover of all of them two
 
 
 def _nobody(_: Zone) -> None:
@@ -94,6 +90,7 @@ class Signers:
     elsewhere: Elsewhere
     ask_secondaries: Callable[[Zone], None] = _nobody
     basis: Basis = attrs.field(init=False)
+    key_steps: KeySteps = attrs.field(init=False)
     reminders: Reminders = attrs.field(init=False)
     watch: DsWatch = attrs.field(init=False)
     signed_elsewhere: SignedElsewhere = attrs.field(init=False)
@@ -101,6 +98,7 @@ class Signers:
 
     def __attrs_post_init__(self) -> None:
         self.basis = Basis(self.journal, self.store, self.executor)
+        self.key_steps = KeySteps(self.store, self.executor, self.basis)
         self.reminders = Reminders(self.clock, self.look_soon)
         self.watch = DsWatch(self.parents, self.nursery, self.clock, self.look_soon)
         self.signed_elsewhere = SignedElsewhere(
@@ -290,9 +288,9 @@ class Signers:
             return None
         if signing.keys is None and is_signed(content):
             await self.signed_elsewhere.take_over(zone, signing, content)
-        step = await self._advanced(zone, signing, content, policy, now)
+        step = await self.key_steps.next(zone, signing, content, policy, now)
         signing.todo = (*step.todo, *signing.kept)
-        _tell_keyset(zone, signing, now)
+        tell_keyset(zone, signing, now)
         keys, terms = step.zone, await self.basis.terms(zone, signing, step.zone, policy)
         print_ = fingerprint(terms, policy.denial)
         before = signing.keys
@@ -305,7 +303,7 @@ class Signers:
         due = due or (served is not None and has_removed(served, terms))
         told = came_back(zone, terms)
         signing.todo += told
-        held = self._held_back(zone, signing, content, keys, policy)
+        held = held_back(zone, signing, content, keys, policy)
         if held:
             await self.publisher.remember(
                 signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
@@ -324,7 +322,7 @@ class Signers:
             signing.keys = keys
         for event in step.events:
             log.info("keys", zone=zone.name, kind=event.kind, key=event.key, says=event.says)
-        await self._put_away(zone, before, signing.keys or keys)
+        await self.key_steps.put_away(zone, before, signing.keys or keys)
         if step.publish:  # what comes after that has its own time
             now = self.clock.wall()
             keys = signing.keys or keys
@@ -345,72 +343,6 @@ class Signers:
             self.ask_secondaries(zone)
             times.append(now + ASK_AGAIN)
         return min((when for when in times if when is not None), default=None)
-
-    def _held_back(
-        self,
-        zone: Zone,
-        signing: Signing,
-        content: Snapshot,
-        keys: ZoneKeys,
-        policy: DnssecPolicy,
-    ) -> str:
-        """Why nothing is made of the content before somebody has handed in the DNSKEY RRset:
-        unsigned, the zone would be bogus; "" where it is served unsigned until then, or signed."""
-        if not awaits_import(keys, policy):
-            return ""
-        if is_signed(content):
-            return f"{zone.name} comes signed, and is served so"
-        wanted = f"expected a signed DNSKEY RRset of {zone.name} (`xfer dnssec import-dnskey`)"
-        if keys.ds:
-            return f"{wanted}: the parent has a DS, with which it would be bogus unsigned"
-        if signing.fresh and zone.snapshot is not None and is_signed(zone.snapshot):
-            return f"{wanted}: what is served is signed, and unsigned it might be bogus"
-        if signing.fresh and policy.parent and not keys.ds_at:
-            return f"{wanted}, or the parent's word that there is no DS"
-        return ""
-
-    async def _put_away(self, zone: Zone, before: ZoneKeys | None, keys: ZoneKeys) -> None:
-        """Put aside the files of keys that nothing that is stored names any more."""
-        needed = {key.ident for key in keys.keys}
-        for key in before.keys if before is not None else ():
-            if key.ident not in needed:
-                await self.executor.run(self.store.remove, zone.origin, key.ident, needed)
-
-    async def _advanced(
-        self, zone: Zone, signing: Signing, content: Snapshot, policy: DnssecPolicy, now: float
-    ) -> lifecycle.Step:
-        """The next step of the zone's keys, with those made that it asks for."""
-        facts = await self.basis.facts(zone, signing, content)
-        keys = signing.keys
-        if keys is None:
-            lying = await self._lying(zone)
-            served = served_before(zone.origin, lying, facts.ds)
-            keys = commands.enable(zone.origin, now, facts, policy, served=served)
-        arrived = migration.with_content(keys, policy, now, facts)
-        keys, signing.kept, signing.kept_until = arrived.zone, arrived.kept, arrived.at
-        for _ in range(ROUNDS):
-            step = lifecycle.advance(keys, policy, now, facts)
-            if not step.generate:
-                return step
-            keys = step.zone
-            for new in step.generate:
-                found = unused(await self._lying(zone), new, keys)
-                pair = found or await self._make(zone, new, keys, policy, now)
-                event = "key made" if found is None else "key found"
-                log.info(event, zone=zone.name, key=pair.key.ident, kind=new.role.value)
-                keys = commands.add_made(keys, new, pair.key.public, now, policy)
-                signing.keys = keys  # they are made, whatever comes of this look
-        raise XferError(f"expected keys to be complete after {ROUNDS} rounds, got still more")
-
-    async def _lying(self, zone: Zone) -> list[KeyPair]:
-        """The keys in the zone's key directory."""
-        return list((await self.executor.run(self.store.load, zone.origin)).keys.values())
-
-    async def _make(
-        self, zone: Zone, new: lifecycle.NewKey, keys: ZoneKeys, policy: DnssecPolicy, now: float
-    ) -> KeyPair:
-        make = partial(self.store.generate, bits=policy.rsa_bits, taken=taken_tags(keys))
-        return await self.executor.run(make, zone.origin, new.algorithm, new.role.signs_keys, now)
 
     async def _publish(
         self,
@@ -465,17 +397,3 @@ class Signers:
             signatures=made.signatures,
             seconds=round(self.clock.monotonic() - started, 6),
         )
-
-
-def _tell_keyset(zone: Zone, signing: Signing, now: float) -> None:
-    """Log where the signatures that somebody else makes of the DNSKEY RRset end soon, or ended."""
-    news = keyset_news(zone, now)
-    if news and news != signing.keyset_told and signing.keys and signing.keys.imported:
-        says = "ended" if news == "ended" else "end soon"
-        log.warning(
-            f"signatures of the DNSKEY RRset {says}",
-            zone=zone.name,
-            seconds=round(signing.keys.imported.ends - now),
-            note="whoever has the KSK has to sign it anew (`xfer dnssec import-dnskey`)",
-        )
-    signing.keyset_told = news
