@@ -62,6 +62,7 @@ class Held(Walk):
         begins: float = 0.0,
         ttl: int = 3600,
         force: bool = False,
+        before: frozenset[bytes] = frozenset(),
     ) -> None:
         given = as_verified(
             ORIGIN,
@@ -73,7 +74,13 @@ class Held(Walk):
             ttl=ttl,
         )
         self.zone = holder.with_imported(
-            self.zone, given, self.policy, self.now, self.facts, force=force
+            self.zone,
+            given,
+            self.policy,
+            self.now,
+            self.facts,
+            before=before,
+            force=force,
         )
         self.look()
 
@@ -440,17 +447,68 @@ def test_steps_between_signers_with_a_ksk_each_are_refused() -> None:
     assert says == "whoever has the KSK puts the keys of all signers into the DNSKEY RRset"
 
 
+def after_others(walk: Held, *more: bytes) -> frozenset[bytes]:
+    """Others sign the zone, with these ZSKs, and serve our key since now."""
+    served = frozenset({*walk.ours, TOP, *more})
+    walk.zone = holder.with_served(walk.zone, served, walk.now)
+    return served
+
+
 def test_after_another_signer_both_sets_have_to_hold_the_others_keys() -> None:
     walk = Held.begun()
-    (ours,) = walk.ours
     theirs = zsk(9)
-    both = as_verified(ORIGIN, [ours, theirs], [TOP], walk.now, walk.now + DAY)
-    alone = as_verified(ORIGIN, [ours], [TOP], walk.now, walk.now + DAY)
-    holder.check_before(walk.zone, both, frozenset({ours, theirs, TOP}))
-    with pytest.raises(StepRefused, match="has not got our DNSKEY " + re.escape(ident_of(ours))):
-        holder.check_before(walk.zone, both, frozenset({theirs, TOP}))
+    served = after_others(walk, theirs)
+    walk.now += 2 * DAY
+    (ours,) = walk.ours
+    lacks = "has not got our DNSKEY " + re.escape(ident_of(ours))
+    with pytest.raises(StepRefused, match=lacks):
+        walk.hand_in([ours, theirs], before=frozenset({theirs, TOP}))
     with pytest.raises(StepRefused, match=f"got none of tag {tag_of(theirs)}"):
-        holder.check_before(walk.zone, alone, frozenset({ours, theirs, TOP}))
+        walk.hand_in([ours], before=served)
+    walk.hand_in([ours, theirs], before=served)
+    assert walk.zone.signers == {ident_of(ours)}
+
+
+def test_after_another_signer_caches_first_forget_dnskeys_without_ours() -> None:
+    walk = Held.begun()
+    theirs = zsk(9)
+    served = after_others(walk, theirs)
+    walk.now += 1800
+    with pytest.raises(StepRefused, match="caches may hold DNSKEYs of others without our") as early:
+        walk.hand_in([*walk.ours, theirs], before=served)
+    assert early.value.at is not None
+    walk.zone = holder.with_served(walk.zone, served - {*walk.ours}, walk.now)
+    with pytest.raises(StepRefused, match="has not got our DNSKEY"):
+        walk.hand_in([*walk.ours, theirs], before=served)
+    after_others(walk, theirs)
+    with pytest.raises(StepRefused) as again:
+        walk.hand_in([*walk.ours, theirs], before=served)
+    assert again.value.at == early.value.at + 1800
+    walk.now = again.value.at
+    walk.hand_in([*walk.ours, theirs], before=served)
+
+
+@pytest.mark.parametrize("parent", [True, False])
+def test_after_another_signer_its_keys_stay_until_caches_forget_its_signatures(
+    parent: bool,
+) -> None:
+    walk = Held.begun()
+    theirs = zsk(9)
+    served = after_others(walk, theirs)
+    walk.now += 2 * DAY
+    if parent:
+        walk.put_ds(TOP)
+    else:  # nobody has said which DS there is
+        walk.at_parent, walk.zone = None, attrs.evolve(walk.zone, ds_at=0.0)
+    walk.hand_in([*walk.ours, theirs], before=served)
+    begun = walk.now
+    with pytest.raises(StepRefused, match="caches may hold signatures by 013") as early:
+        walk.hand_in(walk.ours)
+    assert early.value.at is not None and early.value.at >= begun + facts().zone_max_ttl
+    assert keyjson.decoded(keyjson.encoded(walk.zone)) == walk.zone
+    walk.until(early.value.at)
+    walk.hand_in(walk.ours)
+    assert not walk.zone.keyset.foreign
 
 
 def test_the_state_comes_back_from_json() -> None:

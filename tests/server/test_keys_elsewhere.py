@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
-from tests.dnssec.holding import handed
+from tests.dnssec.holding import DAY, handed
 from tests.dnssec.signed import check_signatures, key
 from tests.server.test_core import until
 from tests.server.test_signing import SIGNED, SignedWorld, keys_of, signing_of
@@ -302,6 +302,10 @@ def test_what_others_signed_stays_until_both_sets_have_all_keys(tmp_path: Path) 
 
     async def taken_over(core: Core, zone: Zone) -> None:
         assert zone.serial == 3 and dnskeys(zone) == {*theirs, KSK.public}
+        with pytest.raises(StepRefused, match="caches may hold DNSKEYs of others without our"):
+            await world.hand_in(core, zone, theirs)
+        world.time.now += DAY
+        await core.signers.look(zone)
         with pytest.raises(StepRefused, match="got none of tag"):
             await world.hand_in(core, zone, theirs[:1])
         await world.hand_in(core, zone, theirs)

@@ -5,6 +5,8 @@ hand it in; it is published as it is, for as long as its signatures hold. Their 
 the zone's keys, so that one rule (`rules.py`) judges what caches put together, whoever has a key:
 
     first RRset     DNSKEYs and signatures in · (unsigned data gone) · they put the DS in
+    after others    our ZSK in their RRset · (older ones gone) · RRset with all keys, signatures ·
+                    (theirs gone) · RRset without theirs
     ZSK             RRset with the new one · (old RRsets gone) · signatures change · (old ones
                     gone) · RRset without the old one
     KSK             RRset with, or signed by, the new one · (old RRsets gone) · they change the DS ·
@@ -23,11 +25,13 @@ from xfer.dnssec.ds import SHA1, SHA256, SHA384, Ds, digest
 from xfer.dnssec.idents import algorithm_in, foreign_dnskey, foreign_ds, ident_of, tag_in, tag_of
 from xfer.dnssec.keyset import Handed, rdata_of
 from xfer.dnssec.keystate import (
+    FOREIGN,
     Goal,
     Imported,
     Keyset,
     KeyState,
     PastDs,
+    PastSigners,
     Role,
     Why,
     ZoneKeys,
@@ -54,16 +58,20 @@ def with_imported(
     facts: Facts,
     timing: Timing | None = None,
     *,
+    before: frozenset[bytes] = frozenset(),
     force: bool = False,
 ) -> ZoneKeys:
     """The zone with a DNSKEY RRset that somebody else has signed, to be served from now on.
 
-    force: even where it is older than the one that is served, or holds for a short time only; what
-    would break the zone is refused always. Raises StepRefused.
+    before: DNSKEY rdata of what is served, where others have signed that until now. force: even
+    where it is older than the one that is served, or holds for a short time only; what would break
+    the zone is refused always. Raises StepRefused.
     """
     timing = timing or timing_of(zone, policy)
     _wanted_here(zone, policy)
     zone = observing.observed(observing.clamped(zone, now), now, facts, timing)
+    if before and not zone.signed:
+        _after_others(zone, given, before, now, timing)
     if zone.imported is not None and zone.imported.records == given.imported.records:
         return zone
     if not force:
@@ -77,15 +85,22 @@ def with_imported(
         )
     _complete(zone, given, keyset, signers)
     _chained(zone, given, keyset, signers, timing)
-    if not zone.signed and zone.ds:
-        # Unsigned answers are bogus already, so nothing has to wait until caches forget them.
+    if not zone.signed and (zone.ds or (before and not zone.ds_at)):
+        # Unsigned answers are bogus already, so nothing has to wait until caches forget them. What
+        # others have signed may be cached, and where nobody has said which DS there is, any may be.
+        there = [own(zone.ds)] if zone.ds else [frozenset({one}) for one in sorted(keyset.signers)]
+        ttl = max(zone.zone_ttl, zone.negative_ttl)
+        ours = {key.public for key in zone.keys if not key.elsewhere}
+        known = {key.public: key.ident for key in zone.keys}
+        theirs = sorted(known.get(one) or foreign_dnskey(one) for one in before - ours)
         zone = attrs.evolve(
             zone,
             keyset=keyset,
             signers=signers,
+            past_signers=tuple(PastSigners(frozenset({one}), ttl) for one in theirs),
             zone_ttl=facts.zone_max_ttl,
             negative_ttl=facts.negative_ttl,
-            asked=(own(zone.ds),),
+            asked=tuple(there),
         )
     else:
         _in_time(zone, keyset, signers, timing)
@@ -94,16 +109,34 @@ def with_imported(
     return attrs.evolve(zone, imported=given.imported)
 
 
-def check_before(zone: ZoneKeys, given: Handed, served: frozenset[bytes]) -> None:
+def with_served(zone: ZoneKeys, served: frozenset[bytes], now: float) -> ZoneKeys:
+    """The zone while what is served was signed by others: since when our keys are in its DNSKEY
+    RRset (`KeyState.shared`). served: DNSKEY rdata, none where it is not signed."""
+
+    def seen(key: KeyState) -> KeyState:
+        since = now if key.shared is None else key.shared
+        return attrs.evolve(key, shared=since if key.public in served else None)
+
+    return attrs.evolve(zone, keys=tuple(seen(k) if k.role.signs_zone else k for k in zone.keys))
+
+
+def _after_others(
+    zone: ZoneKeys, given: Handed, served: frozenset[bytes], now: float, timing: Timing
+) -> None:
     """Refuse to sign after somebody else whose signatures are served, where caches could not put
     together what was theirs and what is ours. served: their DNSKEY rdata. Raises StepRefused."""
-    ours = {key.public: key.ident for key in zone.serving() if key.role.signs_zone}
-    for public in sorted(ours.keys() - served):
-        raise StepRefused(
-            STEP,
-            f"what is served was signed by others, and has not got our DNSKEY {ours[public]}",
-            "have it put in there first, and wait until the TTL of the DNSKEYs has passed",
-        )
+    ours = [key for key in zone.serving() if key.role.signs_zone]
+    for key in ours:
+        if key.public not in served or key.shared is None:
+            raise StepRefused(
+                STEP,
+                f"what is served was signed by others, and has not got our DNSKEY {key.ident}",
+                "have it put in there first, and wait until the TTL of the DNSKEYs has passed",
+            )
+        # Which TTL their older DNSKEYs had is not known; it was no longer than that.
+        at = timing.shared_gone(key.shared, zone.zone_ttl)
+        if at > now:
+            raise _too_early(f"DNSKEYs of others without our DNSKEY {key.ident}", at)
     for public in sorted(served - set(given.dnskeys)):
         raise StepRefused(
             STEP,
@@ -264,8 +297,9 @@ def _in_time(zone: ZoneKeys, keyset: Keyset, signers: frozenset[str], timing: Ti
         if holds(ds, keyset, past.what, False) and not holds(ds, keyset, signers, False)
     ]
     if older:
-        lacking = {ident for past in older for ident in past.what - keyset.keys}
-        what = f"signatures by {' and '.join(sorted(lacking)) or 'none of its keys'}"
+        lacking = {i for past in older for i in past.what - keyset.keys - keyset.foreign}
+        named = sorted({one.removeprefix(FOREIGN).partition(":")[0] for one in lacking})
+        what = f"signatures by {' and '.join(named) or 'none of its keys'}"
         raise _too_early(what, max(timing.signatures_gone(past) for past in older))
     raise StepRefused(
         STEP,

@@ -42,7 +42,7 @@ def holds(ds: frozenset[str], keyset: Keyset, signers: frozenset[str], elsewhere
         if keyset.signers.isdisjoint(chained):
             return f"no key that the DS of algorithm {algorithm} names signs the DNSKEY RRset"
     for algorithm in sorted({algorithm_in(ident) for ident in keyset.keys}):
-        known = (ident for ident in keyset.keys if algorithm_in(ident) == algorithm)
+        known = (i for i in keyset.keys | keyset.foreign if algorithm_in(i) == algorithm)
         if signers.isdisjoint(known):
             return f"no DNSKEY of algorithm {algorithm} has signed the zone"
     return ""

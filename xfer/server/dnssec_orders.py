@@ -30,13 +30,12 @@ from xfer.server.dnssec_status import (
 )
 from xfer.server.dnssec_told import told
 from xfer.server.executor import Executor
+from xfer.server.keyset_watch import served_elsewhere
 from xfer.server.keystore import BEGUN, KeyStore
 from xfer.server.signing import Change, Signers
-from xfer.server.signing_terms import is_signed, policy_of
+from xfer.server.signing_terms import policy_of
 from xfer.server.status import NoSuchKey, Refused
 from xfer.server.zones import Zone
-from xfer.wire.records import DNSKEY
-from xfer.zone.snapshot import APEX
 
 log = structlog.get_logger()
 
@@ -264,11 +263,10 @@ class DnssecOrders:
         handed = await self.executor.run(keyset.verified, zone.origin, given, self.clock.wall())
 
         def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
-            before = zone.snapshot
-            if not keys.signed and before is not None and is_signed(before):
-                there = keyset.rdata_of(before.rrset(APEX, DNSKEY), DNSKEY)
-                holder.check_before(keys, handed, frozenset(there))
-            return holder.with_imported(keys, handed, policy, now, facts, force=force)
+            before = served_elsewhere(zone, keys)
+            return holder.with_imported(
+                keys, handed, policy, now, facts, before=before, force=force
+            )
 
         tags = ", ".join(str(tag_of(one)) for one in handed.dnskeys)
         return await self._do(zone, order, f"publish the DNSKEY RRset of tags {tags}", change)

@@ -6,12 +6,14 @@ from __future__ import annotations
 import structlog
 
 from xfer.config_dnssec import DnssecPolicy
+from xfer.dnssec.keyset import rdata_of
 from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.layout import awaits_import
 from xfer.server.signed import Signing
 from xfer.server.signing_terms import is_signed, keyset_news
 from xfer.server.zones import Zone
-from xfer.zone.snapshot import Snapshot
+from xfer.wire.records import DNSKEY
+from xfer.zone.snapshot import APEX, Snapshot
 
 log = structlog.get_logger()
 
@@ -37,6 +39,15 @@ def held_back(
     if signing.fresh and policy.parent and not keys.ds_at:
         return f"{wanted}, or the parent's word that there is no DS"
     return ""
+
+
+def served_elsewhere(zone: Zone, keys: ZoneKeys) -> frozenset[bytes]:
+    """DNSKEY rdata of what is served where others have signed that; none where it is unsigned, or
+    signed here."""
+    served = zone.snapshot
+    if keys.signed or served is None or not is_signed(served):
+        return frozenset()
+    return frozenset(rdata_of(served.rrset(APEX, DNSKEY), DNSKEY))
 
 
 def tell_keyset(zone: Zone, signing: Signing, now: float) -> None:

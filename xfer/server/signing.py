@@ -22,7 +22,7 @@ import trio
 
 from xfer.clock import Clock
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
-from xfer.dnssec import commands, lifecycle, migration, observing
+from xfer.dnssec import commands, holder, lifecycle, migration, observing
 from xfer.dnssec.keystate import ZoneKeys, ZoneState
 from xfer.dnssec.layout import awaits_import
 from xfer.dnssec.online import Lasting, OnlineSigner
@@ -37,7 +37,7 @@ from xfer.server.ds_watch import DsWatch
 from xfer.server.elsewhere import Elsewhere
 from xfer.server.executor import Executor
 from xfer.server.key_steps import KeySteps
-from xfer.server.keyset_watch import held_back, tell_keyset
+from xfer.server.keyset_watch import held_back, served_elsewhere, tell_keyset
 from xfer.server.keystore import KeyStore
 from xfer.server.parent import ParentWatch
 from xfer.server.publish import Candidate, Publisher
@@ -305,13 +305,15 @@ class Signers:
         signing.todo += told
         held = held_back(zone, signing, content, keys, policy)
         if held:
+            if is_signed(content):
+                await self.signed_elsewhere.pass_on(zone, content)
+            keys = holder.with_served(keys, served_elsewhere(zone, keys), self.clock.wall())
             await self.publisher.remember(
                 signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
             )
             signing.keys = keys
             again = self.watch.look(zone, signing, keys, policy, now)
             if is_signed(content):
-                await self.signed_elsewhere.pass_on(zone, content)
                 return again
             raise XferError(held)
         if step.publish or not same or due:
