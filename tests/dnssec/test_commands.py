@@ -10,7 +10,7 @@ import pytest
 from tests.dnssec.walk import ORIGIN, POLICY, START, Walk, facts
 from xfer.config_dnssec import DAY, KeyLayout
 from xfer.config_parse import Endpoint
-from xfer.dnssec import commands, ds, migration
+from xfer.dnssec import commands, ds, keyjson, migration
 from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import Role, ZoneState
 from xfer.dnssec.publication import publication
@@ -295,3 +295,32 @@ def test_a_csk_has_no_zsk_to_roll() -> None:
     walk = Walk(policy=attrs.evolve(POLICY, keys=KeyLayout.CSK)).active()
     assert "the policy has csk" in str(refusal(walk, "roll zsk"))
     assert [key.role for key in walk.zone.keys] == [Role.CSK]
+
+
+def test_a_ds_that_comes_and_goes_again_and_again_is_kept_once() -> None:
+    walk = Walk().active()
+    there = walk.at_parent
+    assert there is not None
+    for _ in range(120):
+        walk.now += 600
+        walk.at_parent = frozenset() if walk.at_parent else there
+        walk.look()
+    (past,) = walk.zone.past_ds
+    assert past.at == walk.now - 600
+    assert keyjson.decoded(keyjson.encoded(walk.zone)) == walk.zone
+
+
+def test_other_signers_have_a_limited_number_of_keys() -> None:
+    walk = Walk().active()
+    keys = [bytes((1, 0, 3, 13)) + number.to_bytes(2) * 32 for number in range(300)]
+    for key in keys[: migration.MOST_GIVEN]:
+        walk.zone = migration.add_foreign(walk.zone, key, walk.now, POLICY)
+    with pytest.raises(StepRefused, match="64 DNSKEYs of other signers"):
+        migration.add_foreign(walk.zone, keys[-1], walk.now, POLICY)
+    for at in (100, 160):
+        there = attrs.evolve(walk.facts, foreign=frozenset(keys[at : at + 60]))
+        if at == 100:
+            walk.zone = migration.with_content(walk.zone, POLICY, walk.now, there).zone
+    with pytest.raises(StepRefused, match="at most 128 DNSKEYs of other signers"):
+        migration.with_content(walk.zone, POLICY, walk.now, there)
+    assert keyjson.decoded(keyjson.encoded(walk.zone)) == walk.zone

@@ -341,6 +341,14 @@ def test_two_keys_of_one_tag_are_refused() -> None:
     assert f"got two with {ident_of(ours)}" in str(refusal(walk, tops=[TOP, bytes(twin)]))
 
 
+def test_a_zone_has_so_many_keys_and_no_more() -> None:
+    walk = active()
+    for start in (3, 20):
+        walk.hand_in(tops=[TOP, *map(ksk, range(start, start + 17))], signing=[TOP])
+    more = [TOP, *map(ksk, range(40, 57))]
+    assert "at most 40 keys" in str(refusal(walk, tops=more, signing=[TOP]))
+
+
 def test_other_providers_keys_stay_in_it_and_a_new_zsk_waits_for_them() -> None:
     walk = active()
     (old,) = walk.ours

@@ -137,6 +137,8 @@ def test_too_much_is_refused() -> None:
     assert "at most 100 records" in refusal(handed(ORIGIN, many, [KSK], NOW))
     large = [bytes((1, 0, 3, 13)) + bytes((number,)) * 600 for number in range(40)]
     assert "at most 8192 octets" in refusal(handed(ORIGIN, large, [KSK], NOW))
+    long = bytes((1, 0, 3, 13)) + bytes(5000)
+    assert "each of at most 4000 octets" in refusal(handed(ORIGIN, [long], [KSK], NOW))
 
 
 @given(st.integers(0, len(GOOD) - 1), st.characters(codec="ascii"))

@@ -21,6 +21,7 @@ import attrs
 
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec import moves, observing
+from xfer.dnssec.commands import MOST_KEYS
 from xfer.dnssec.ds import SHA1, SHA256, SHA384, Ds, digest
 from xfer.dnssec.idents import algorithm_in, foreign_dnskey, foreign_ds, ident_of, tag_in, tag_of
 from xfer.dnssec.keyset import Handed, rdata_of
@@ -198,6 +199,12 @@ def _with_keys(zone: ZoneKeys, given: Handed, now: float) -> ZoneKeys:
             )
         if all(key.public != public for key in keys):
             keys.append(KeyState(ident, Role.KSK, public, now, why=Why.IMPORT, elsewhere=True))
+    if len(keys) > MOST_KEYS:
+        raise StepRefused(
+            STEP,
+            f"expected at most {MOST_KEYS} keys of the zone, old ones included, got {len(keys)}",
+            "wait until some are gone from caches",
+        )
     keys = [
         attrs.evolve(key, goal=Goal.SERVE if key.public in tops else Goal.LEAVE)
         if key.elsewhere

@@ -24,6 +24,7 @@ from xfer.wire.records import CDNSKEY, CDS, DNSKEY, RRSIG
 
 MOST_RECORDS: Final = 100  # a validator tries only a few keys and signatures
 MOST_OCTETS: Final = 8_192  # of all of them, in what is kept of the zone's keys
+LONGEST: Final = 4_000  # octets of one of them, there; an RSA key of 4096 bits has 530
 TYPES: Final = (DNSKEY, CDS, CDNSKEY)
 _APEX: Final = b"\0"
 _REVOKE: Final = 0x0080
@@ -94,6 +95,9 @@ def read(origin: bytes, text: str) -> tuple[bytes, ...]:
             found.add(records.make(_APEX, rtype, rrset.ttl, canonical))
     if len(found) > MOST_RECORDS:
         raise KeyRefused(f"at most {MOST_RECORDS} records", str(len(found)))
+    longest = max(map(len, found), default=0)
+    if longest > LONGEST:
+        raise KeyRefused(f"records, each of at most {LONGEST} octets", str(longest))
     octets = sum(map(len, found))
     if octets > MOST_OCTETS:
         raise KeyRefused(f"records of at most {MOST_OCTETS} octets", str(octets))

@@ -28,6 +28,7 @@ what is too early.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import attrs
 
@@ -40,6 +41,10 @@ from xfer.dnssec.lifecycle import SIGNED, algorithms_of, timing_of
 from xfer.dnssec.stages import ORDER, Next, Stage
 from xfer.dnssec.timing import FOREVER, Facts, Timing, moment
 from xfer.errors import StepRefused
+
+MOST_GIVEN: Final = 64
+"""DNSKEYs of other signers by order; a validator tries only a few. With those that the content has
+brought there are at most twice as many."""
 
 
 def _current(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
@@ -97,6 +102,12 @@ def add_foreign(zone: ZoneKeys, public: bytes, now: float, policy: DnssecPolicy)
         raise StepRefused(step, "it is our own")
     if any(key.public == public for key in zone.foreign):
         raise StepRefused(step, "it is published already")
+    if len(zone.foreign) >= MOST_GIVEN:
+        raise StepRefused(
+            step,
+            f"the zone has {len(zone.foreign)} DNSKEYs of other signers",
+            "take out what they sign by no more (`xfer dnssec foreign remove`)",
+        )
     foreign = (*zone.foreign, ForeignKey(public, now))
     return attrs.evolve(zone, foreign=foreign, multi_signer=True)
 
@@ -114,7 +125,8 @@ class Arrived:
 
 def with_content(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> Arrived:
     """The zone with the other signers' DNSKEYs that its content has, and without those that it has
-    no more; whose step out comes too early stays until its time."""
+    no more; whose step out comes too early stays until its time. Raises StepRefused where there
+    are too many."""
     if zone.state is ZoneState.DELETED:
         return Arrived(zone)
     there = observing.strangers(zone, facts)
@@ -134,6 +146,13 @@ def with_content(zone: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts)
                 f"published still: {refused.reason}"
             )
             times += [refused.at] if refused.at is not None else []
+    if len(zone.foreign) > 2 * MOST_GIVEN:
+        raise StepRefused(
+            "publish other signers' DNSKEYs",
+            f"expected at most {2 * MOST_GIVEN} DNSKEYs of other signers, got "
+            f"{len(zone.foreign)}: those that have left the content are needed still",
+            "have their signers replace keys less often",
+        )
     return Arrived(zone, tuple(kept), min(times, default=None))
 
 

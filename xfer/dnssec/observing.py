@@ -141,7 +141,11 @@ def with_ds(
     if found != zone.ds:
         past = zone.past_ds
         if zone.ds:
-            past = (*past, PastDs(zone.ds, at, timing.ds_ttl(zone.ds_ttl)))
+            # A set that comes and goes again and again counts once, from when it last went.
+            same = [one.ttl for one in past if one.what == zone.ds]
+            ttl_then = max([timing.ds_ttl(zone.ds_ttl), *same])
+            past = tuple(one for one in past if one.what != zone.ds)
+            past = (*past, PastDs(zone.ds, at, ttl_then))
         zone = attrs.evolve(zone, ds=found, ds_ttl=0, past_ds=past)
     chosen = own(found)
     free = zone.imported is not None and bool(zone.wanted)
