@@ -15,7 +15,7 @@ SHAPES = zones.shapes(7, occluded=True)
 
 @pytest.mark.parametrize("algorithm", [8, 13, 14, 15, 16])
 def test_tools_verify_a_zone_of_every_shape(algorithm: int, tmp_path: Path) -> None:
-    content = zone(SHAPES)
+    content = zone(SHAPES + "@ 300 IN DS 12345 13 2 " + "ab" * 32 + "\n")  # not for a child
     csk = key(algorithm, True), key(algorithm)
     signed = finish(WholeSigner(content, terms(ksks=csk[:1], zsks=csk[1:]), 2026, NOW, rng()))
     assert signed.serial == 2026

@@ -307,12 +307,13 @@ class TestVerdict:
 
     RULES = (
         "ttl-mismatch", "duplicate", "out-of-zone", "cname-and-other", "several-cnames",
-        "several-dnames", "soa-below-apex", "rrset-size",
+        "several-dnames", "soa-below-apex", "rrset-size", "ds-at-apex", "wildcard-ns",
     )  # fmt: skip
 
     def faulty(self, rule: str) -> tuple[list[bytes], list[tuple[bytes, int, int]]]:
         key = names.key_of(wire([b"h0000100a"], ORIGIN), ORIGIN)
         two = [records.make(key, records.A, t, b"\1\2\3" + bytes([t])) for t in (1, 2)]
+        wildcard = names.key_of(wire([b"*", b"h0000100a"], ORIGIN), ORIGIN)
         cname = [records.make(key, records.CNAME, 1, bytes([1, 97 + n, 0])) for n in range(2)]
         dname = [records.make(key, records.DNAME, 1, bytes([1, 97 + n, 0])) for n in range(2)]
         faults: dict[str, list[bytes]] = {
@@ -322,6 +323,10 @@ class TestVerdict:
             "cname-and-other": [two[0], cname[0]],
             "several-cnames": cname,
             "several-dnames": dname,
+            "ds-at-apex": [records.make(b"\0", records.DS, 1, b"\0\1\15\2" + bytes(32))],
+            "wildcard-ns": [
+                records.make(wildcard, records.NS, 1, bytes([1, 97 + n, 0])) for n in (1, 2)
+            ],
             "soa-below-apex": [records.make(key, 6, 1, b"\0\0" + bytes(20))],
             "rrset-size": [
                 records.make(key, records.TXT, 1, bytes([n]) * 30_000) for n in range(4)

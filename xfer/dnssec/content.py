@@ -18,6 +18,7 @@ from xfer.wire.records import (
     CDS,
     DNAME,
     DNSKEY,
+    DS,
     NS,
     NSEC,
     NSEC3,
@@ -113,6 +114,8 @@ class Apex:
         spelled = spelling_of(content, APEX, group)
         out: set[bytes] = set()
         for record in kept(group):
+            if record[1] == 0 and record[2] == DS:
+                continue  # the parent's (RFC 4035 §2.4): validators' tools refuse a zone with it
             if (
                 (presigned or without)
                 and record[1] == 0

@@ -18,6 +18,7 @@ from xfer.wire.names import to_text, wire_of
 from xfer.wire.records import (
     CNAME,
     DNAME,
+    DS,
     KEY,
     NS,
     NSEC,
@@ -54,6 +55,12 @@ RULES: Final[dict[str, Rule]] = {
     "apex-soa": Rule(Grade.REJECT, [Grade.REJECT], "one SOA record at the apex"),
     "apex-ns": Rule(Grade.REJECT, [Grade.REJECT, Grade.WARN], "NS records at the apex"),
     "soa-below-apex": Rule(Grade.DROP, _ANY, "no SOA record below the apex"),
+    "ds-at-apex": Rule(
+        Grade.WARN, _ANY, "no DS record at the apex: it is the parent's (live-signed: left out)"
+    ),
+    "wildcard-ns": Rule(
+        Grade.WARN, _ANY, "no NS record at a wildcard, which BIND refuses (RFC 4592 §4.2)"
+    ),
     "out-of-zone": Rule(
         Grade.DROP, [Grade.REJECT, Grade.DROP], "only owner names at or below the apex"
     ),
@@ -82,6 +89,7 @@ OWNER_LIMIT: Final = 50_000  # records at one owner name; far above what an answ
 _RULED: Final = bytes([rtype in (CNAME, SOA, DNAME) for rtype in range(256)])
 _FEW: Final = 16
 _SMALL: Final = RRSET_LIMIT // _FEW
+_ASTERISK: Final = 42
 _KEPT: Final = 20  # findings of one rule that are kept whole; beyond it they are counted
 # What these rules find is mended, or left out, at once: a second look does not find it again.
 _FOUND_ONCE: Final = frozenset(("out-of-zone", "ttl-mismatch", "duplicate"))
@@ -198,7 +206,10 @@ class Checker:
             # no two TTLs in an RRset, no record twice.
             before = first[end : end + 6]
             plain = before[0] == 0
-            usual = end > 1 and len(first) < _SMALL and not (plain and _RULED[before[1]])
+            wild = end > 2 and first[end - 3] == _ASTERISK and _wildcard(key)
+            usual = (
+                end > 1 and len(first) < _SMALL and not (plain and _RULED[before[1]]) and not wild
+            )
             signed = plain and before[1] == RRSIG  # of these the TTL stands two octets behind
             while j < total:
                 record = records[j]
@@ -230,7 +241,8 @@ class Checker:
                 continue
             if j - i > OWNER_LIMIT:
                 raise owner_refused(key, self.origin)
-            if j - i == 1 and len(first) < RRSET_LIMIT and end > 1 and not self._left_out:
+            alone = j - i == 1 and len(first) < RRSET_LIMIT and end > 1
+            if alone and not wild and not self._left_out:
                 dropped = (
                     first[end] == 0 and first[end + 1] == SOA and self._soa_below(key) is Grade.DROP
                 )
@@ -297,6 +309,12 @@ class Checker:
                     rrset = []
             elif rtype == NS and apex:
                 self._nameservers += len(rrset)
+            elif (rtype == NS and _wildcard(key)) or (rtype == DS and apex):
+                rule = "wildcard-ns" if rtype == NS else "ds-at-apex"
+                detail = "belongs to the parent" if apex else "is at a wildcard"
+                if self._found(rule, wire_of(key, self.origin), rtype, detail) is Grade.DROP:
+                    changed = True
+                    rrset = []
             if rtype not in (CNAME, RRSIG, NSEC, KEY, SIG, NXT):
                 others += len(rrset)
             out.extend(rrset)
@@ -398,6 +416,11 @@ def _is_cname(record: bytes, end: int) -> bool:
         return False
     low = record[end + 1]
     return low == CNAME or (low == RRSIG and record[end + 2] == 0 and record[end + 3] == CNAME)
+
+
+def _wildcard(key: bytes) -> bool:
+    """Whether the first label of an owner is an asterisk; labels stand last to first in its key."""
+    return key.endswith(b"\0*\0\0") or key == b"*\0\0"
 
 
 def _number(four: bytes) -> int:
