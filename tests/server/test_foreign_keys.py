@@ -71,6 +71,27 @@ def test_keys_in_the_content_are_published_and_signed_by_our_ksk(tmp_path: Path)
     world.session(run)
 
 
+@pytest.mark.parametrize(
+    "rdata",
+    [bytes((1, 0, 2, 13)) + bytes(64), bytes((1, 0, 3, 13)) + bytes(5000)],
+    ids=["of another protocol", "too long"],
+)
+def test_what_is_no_key_in_the_content_is_nobodys(tmp_path: Path, rdata: bytes) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        world.edit(2, f"@ 600 DNSKEY \\# {len(rdata)} {rdata.hex()}")
+        await core.read_file(zone)
+        assert rdata in served(zone)
+        assert not keys_of(zone).multi_signer
+
+    async def again(core: Core, zone: Zone) -> None:
+        assert not signing_of(zone).damaged
+
+    world.session(run)
+    world.session(again)
+
+
 def test_keys_of_ours_that_come_back_are_no_other_signers(tmp_path: Path) -> None:
     world = SignedWorld(tmp_path)
 

@@ -9,7 +9,8 @@ import attrs
 
 from xfer.config_dnssec import DnssecPolicy, KeyLayout
 from xfer.dnssec.ds import cds_of
-from xfer.dnssec.keys import SigningKey
+from xfer.dnssec.keys import PROTOCOL, SigningKey
+from xfer.dnssec.keyset import LONGEST
 from xfer.dnssec.keystate import ZoneKeys
 from xfer.dnssec.layout import layout_of
 from xfer.dnssec.publication import publication
@@ -52,14 +53,14 @@ class Basis:
         # Where somebody else signs the DNSKEY RRset, what the content has of it is left out.
         known = signing.keys or ZoneKeys(zone.origin)
         elsewhere = layout_of(known, policy_of(zone)) is KeyLayout.ZSK
-        foreign = [] if elsewhere else dnskeys
+        foreign = set() if elsewhere else {split(record)[4] for record in dnskeys}
         return Facts(
             zone_max_ttl=await self.executor.run(signing.ttls.of, content),
             negative_ttl=negative_ttl(content.soa),
             expire=expire,
             secondaries=seen_at_secondaries(zone, expire),
             ds=signing.ds,
-            foreign=frozenset(split(record)[4] for record in foreign)
+            foreign=frozenset(rdata for rdata in foreign if _is_key(rdata))
             - await self.removed(zone, signing, content),
         )
 
@@ -135,3 +136,8 @@ class Basis:
         if newer(content.serial, last):
             return content.serial
         return next_serial(zone.config.serial, last, now)
+
+
+def _is_key(rdata: bytes) -> bool:
+    """Whether that DNSKEY can be one by which somebody signs (RFC 4034 §2.1.2)."""
+    return rdata[2] == PROTOCOL and len(rdata) <= LONGEST
