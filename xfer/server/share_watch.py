@@ -89,9 +89,6 @@ class ShareWatch:
         heard = Sides(tuple(said for said in sides.signers if not said.error))
         if not heard.signers:
             return
-        heard = Sides(tuple(said for said in sides.signers if not said.error))
-        if not heard.signers:
-            return
         signs = [key for key in keys.keys if key.ident in keys.signers]
         served = zone.snapshot.rrset(APEX, DNSKEY) if zone.snapshot is not None else ()
         published = [split(record)[4] for record in served]
