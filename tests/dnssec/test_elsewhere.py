@@ -297,3 +297,11 @@ def test_a_dead_signer_does_not_keep_us_from_leaving_it() -> None:
     assert not agreement.publishing(Sides((dead, signer(KSK))), ZSK)
     assert agreement.dropped(Sides((dead,)), [OURS]) == ()
     assert agreement.dropped(Sides((dead, signer(KSK))), [OURS]) == (OURS.ident,)
+
+
+def test_a_ttl_that_nobody_can_wait_out_is_cut() -> None:
+    long = RrsetAnswer(frozenset(), (1 << 31) - 1)
+    sides = Sides((SignerSaid("192.0.2.1#53", dnskeys=long, ns=long),))
+    assert agreement.dnskey_ttl(sides) == agreement.delegation_ttl(sides, long) == 30 * 86400
+    short = RrsetAnswer(frozenset(), 77)
+    assert agreement.delegation_ttl(Sides(), short) == 77

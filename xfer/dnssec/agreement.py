@@ -19,6 +19,9 @@ from xfer.errors import KeyRefused
 from xfer.wire import names
 
 NOBODY = "nobody is known to ask: write `other_signers` in the zone's config"
+MOST_TTL = 30 * 86400
+"""A longer TTL of others counts as this one: it would stop a migration for years, and caches drop
+records after a week or less (RFC 8767 §4)."""
 NO_PARENT = "nobody is known to ask: write `parent` in the zone's [dnssec_policy]"
 
 
@@ -246,13 +249,17 @@ def servers(
 def delegation_ttl(sides: Sides, here: RrsetAnswer) -> int:
     """For how long caches may hold an NS RRset of the zone: the largest TTL, in seconds."""
     answers = [here, *(said.ns for said in sides.parent), *(said.ns for said in sides.signers)]
-    return max(answer.ttl for answer in answers if answer is not None)
+    return _waited_for(answer.ttl for answer in answers if answer is not None)
 
 
 def dnskey_ttl(sides: Sides) -> int:
     """For how long caches may hold a DNSKEY RRset of another signer: the largest TTL, in seconds;
     0 where none has told it."""
-    return max((said.dnskeys.ttl for said in sides.signers if said.dnskeys is not None), default=0)
+    return _waited_for(said.dnskeys.ttl for said in sides.signers if said.dnskeys is not None)
+
+
+def _waited_for(ttls: Iterable[int]) -> int:
+    return min(max(ttls, default=0), MOST_TTL)
 
 
 def dropped(sides: Sides, ours: Iterable[KeyState]) -> tuple[str, ...]:
