@@ -288,6 +288,9 @@ def test_what_others_signed_stays_until_both_sets_have_all_keys(tmp_path: Path) 
     async def comes_signed(core: Core, zone: Zone) -> None:
         assert zone.snapshot is not None
         assert not signing_of(zone).error
+        await core.came_signed.look_at_some()
+        said = world.orders(core).status(zone)
+        assert said.ends_at is not None and said.ends_first and said.warn_at is not None
         ours = world.zsks(zone)
         assert len(ours) == 1 and not set(ours) & dnskeys(zone)
         both = [*ours, *dnskeys(zone) - {KSK.public}]
@@ -312,6 +315,8 @@ def test_what_others_signed_stays_until_both_sets_have_all_keys(tmp_path: Path) 
         assert zone.snapshot is not None
         check_signatures(zone.snapshot, world.time.wall())
         assert keys_of(zone).signed and not signing_of(zone).error
+        await core.came_signed.look_at_some()
+        assert zone.came_signed is None
 
     theirs: list[bytes] = []
     (tmp_path / "signed").mkdir()

@@ -103,7 +103,8 @@ class CameSignedWatch:
         while self._news and len(looks) < ZONES_AT_ONCE and records < RECORDS_AT_ONCE:
             zone = next(iter(self._news))
             del self._news[zone]
-            if zone.signing is not None and zone.signing.keys is not None:
+            keys = zone.signing.keys if zone.signing is not None else None
+            if keys is not None and keys.signed:
                 zone.came_signed = None  # the signatures are ours, and known
                 self._forget(zone)
             elif zone.snapshot is not None and not zone.removed:

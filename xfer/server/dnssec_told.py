@@ -66,6 +66,8 @@ def told(
         multi_signer=keys.multi_signer,
         keyset_ends_at=None if keys.imported is None else keys.imported.ends,
     )
+    if not keys.signed and zone.came_signed is not None:
+        known = _came(zone, known)
     if not whole:
         return known
     return attrs.evolve(
