@@ -204,6 +204,7 @@ dnssec = "pre-singed"
         ('include = "none.toml"\n', "include: none.toml does not exist"),
         ('include = "*.toml"\n', "include: includes go in a circle: xfer.toml → xfer.toml"),
         ("a = \n", "is not TOML: Invalid value (at line 1, column 5); mend the syntax there"),
+        ("a = " + "[" * 5000, "has values nested a thousand deep; two levels are enough"),
     ],
 )
 def test_a_mistake_is_named_with_its_key_and_fix(tmp_path: Path, text: str, expected: str) -> None:

@@ -75,7 +75,7 @@ class Config:
 
     tsig: keys by lower-case wire name, ready for the verifier; zones: by absolute lower-case text,
     in plain text order; checks: rule → grade, only what was written; policy: all of them;
-    server.cookie_secret: also what its file holds.
+    server.cookie_secret: also what its file holds; empty: whether nothing was written at all.
     """
 
     file: Path
@@ -88,6 +88,7 @@ class Config:
     zones: Mapping[str, ZoneConfig]
     warnings: tuple[Warned, ...] = ()
     rrl: Rrl = attrs.Factory(Rrl)
+    empty: bool = False
 
     @property
     def policy(self) -> Policy:
@@ -100,7 +101,9 @@ def load(path: str | os.PathLike[str]) -> Config:
     file = Path(path)
     reader = Reader()
     tables = _Tables(reader)
+    empty = True
     for raw in read_files(file, reader):
+        empty = empty and not raw.table
         tables.add(raw)
     server = _with_secrets(reader, tables, _single(reader, tables, "server", Server()))
     limits = _single(reader, tables, "limits", Limits())
@@ -132,6 +135,7 @@ def load(path: str | os.PathLike[str]) -> Config:
         zones=zones,
         warnings=tuple(reader.warnings),
         rrl=rrl,
+        empty=empty,
     )
 
 

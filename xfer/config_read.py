@@ -153,6 +153,9 @@ def _read_file(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         reader.error(path, "", f"is not TOML: {error}", "mend the syntax there")
         return
+    except RecursionError:
+        reader.error(path, "", "has values nested a thousand deep", "two levels are enough")
+        return
     patterns = table.pop("include", [])
     if isinstance(patterns, str):
         patterns = [patterns]

@@ -24,7 +24,7 @@ def control_path(path: str | os.PathLike[str]) -> Path:
         raise ConfigError(
             str(file), "", f"cannot be read: {error.strerror}", "name a readable TOML file"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(str(file), "", f"is not TOML: {error}") from None
     server = table.get("server", {})
     value = server.get("control") if isinstance(server, dict) else None

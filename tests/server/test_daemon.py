@@ -206,7 +206,7 @@ def test_no_config_file_that_a_reload_finds_ends_the_daemon() -> None:
             xfer.config_file.write_bytes(bad)
             xfer.reload("example.com.")
             deadline = time.monotonic() + 10
-            while xfer.logs().count("reload") <= number:
+            while xfer.logs().count('"event": "reload refused"') <= number:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
         assert xfer.serial("example.com.") == 1

@@ -18,7 +18,7 @@ from xfer.answer.options import Offer
 from xfer.clock import Clock
 from xfer.config import Config, ZoneConfig
 from xfer.dnssec.signatures import SHARE, Signatures
-from xfer.errors import XferError
+from xfer.errors import ConfigError, XferError
 from xfer.journal import GroupCommitter, Journal
 from xfer.peers import Peer
 from xfer.server.answers import Answers
@@ -373,6 +373,9 @@ class Core:
         zones end without being published.
         """
         config = await trio.to_thread.run_sync(self._load)
+        if config.empty and self.config.zones:
+            # Cut short while it was written, more likely than meant: all zones would go.
+            raise ConfigError(str(config.file), "", "has no table", "write at least [server]")
         self.config = config
         limits = config.limits
         self.dispatcher.keys = config.tsig
