@@ -469,3 +469,23 @@ def test_renewals_of_many_names_go_together(tmp_path: Path) -> None:
         assert 10 <= zone.serial - before <= 26
 
     world.session(run)
+
+
+def test_a_key_that_goes_in_the_same_look_as_another_is_made_is_put_aside(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path)
+
+    async def run(core: Core, zone: Zone) -> None:
+        old = next(key.ident for key in keys_of(zone).keys if key.role is Role.ZSK)
+        await core.signers.change(zone, lambda keys, of, *_: commands.roll(keys, Role.ZSK, of))
+        while old in keys_of(zone).keyset.keys:
+            world.time.now += 600
+            await world.settle(core, zone)
+        assert keys_of(zone).key(old) is not None
+        world.time.now += 2 * 86400
+        await core.signers.change(zone, lambda keys, of, *_: commands.roll(keys, Role.KSK, of))
+        assert keys_of(zone).key(old) is None
+        place = core.signers.store.zone_directory(zone.origin)
+        assert len(list(place.glob("*.private"))) == len(keys_of(zone).keys) == 3
+        assert len(list((place / "removed").glob("*.private"))) == 1
+
+    world.session(run)

@@ -288,12 +288,12 @@ class Signers:
             return None
         if signing.keys is None and is_signed(content):
             await self.signed_elsewhere.take_over(zone, signing, content)
+        before = signing.keys
         step = await self.key_steps.next(zone, signing, content, policy, now)
         signing.todo = (*step.todo, *signing.kept)
         tell_keyset(zone, signing, now)
         keys, terms = step.zone, await self.basis.terms(zone, signing, step.zone, policy)
         print_ = fingerprint(terms, policy.denial)
-        before = signing.keys
         served = None if signing.fresh else zone.snapshot
         same = served is not None and content.root == signing.made_of and print_ == signing.print
         if signing.renew_at is None and served is not None:
