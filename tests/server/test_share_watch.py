@@ -63,6 +63,30 @@ def test_a_new_zsk_signs_once_the_others_are_seen_with_it(tmp_path: Path) -> Non
     world.session(run)
 
 
+def test_a_mistake_of_ours_with_what_they_say_ends_nothing(tmp_path: Path) -> None:
+    world = SignedWorld(tmp_path, CONFIG)
+
+    class Broken(Others):
+        async def ask(
+            self, origin: bytes, signers: Sequence[Endpoint], parent: Sequence[Endpoint]
+        ) -> Sides:
+            self.asked += 1
+            raise IndexError("a mistake")
+
+    fake = Broken()
+
+    async def run(core: Core, zone: Zone) -> None:
+        core.signers.shares.elsewhere = fake  # type: ignore[assignment]
+        world.edit(2, line(foreign()[1].public, 300))
+        with structlog.testing.capture_logs() as logs:
+            await core.read_file(zone)
+            await world.pass_days(core, zone, 1)
+        assert fake.asked > 2
+        assert "a mistake" in str([one for one in logs if one["log_level"] == "error"])
+
+    world.session(run)
+
+
 def test_a_signer_that_drops_our_key_is_told_of_and_the_wait_begins_anew(tmp_path: Path) -> None:
     world = SignedWorld(tmp_path, CONFIG)
     fake = Others()

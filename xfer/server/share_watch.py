@@ -58,6 +58,12 @@ class ShareWatch:
         return now + policy.parent_check
 
     async def _ask(self, zone: Zone) -> None:
+        try:
+            await self._hear_all(zone)
+        except Exception as error:  # a mistake of ours with one zone must not end the others
+            log.error("internal error", zone=zone.name, error=str(error), exc_info=error)
+
+    async def _hear_all(self, zone: Zone) -> None:
         sides = await self.elsewhere.ask(zone.origin, zone.config.other_signers, ())
         await self.heard(zone, sides)
         signing = zone.signing
