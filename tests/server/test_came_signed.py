@@ -240,3 +240,34 @@ def test_signatures_made_here_are_not_looked_through_again(
         assert sum(looked) == 0
 
     world.run(session, stored=False)
+
+
+def test_a_mistake_of_ours_in_one_look_does_not_end_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(came_signed, "SOON", 0.0)
+    world = Presigned(tmp_path)
+
+    def mistaken(_: list[Look]) -> None:
+        monkeypatch.undo()
+        raise IndexError("a mistake")
+
+    async def session(core: Core) -> None:
+        await core.load_all()
+        await world.serve(core, signed(5, world.time.wall()))
+        before = zone_of(core).came_signed
+        monkeypatch.setattr(came_signed, "look_each", mistaken)
+        monkeypatch.setattr(came_signed, "SOON", 0.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(core.came_signed.run)
+            core.came_signed.served(zone_of(core))
+            await until(lambda: came_signed.look_each is look_each)
+            monkeypatch.setattr(came_signed, "SOON", 0.0)
+            (world.directory / "zone").write_text(text_of(signed(6, world.time.wall() + DAY)))
+            await core.read_file(zone_of(core))
+            await until(lambda: zone_of(core).came_signed != before)
+            nursery.cancel_scope.cancel()
+
+    with structlog.testing.capture_logs() as logs:
+        world.run(session, stored=False)
+    assert [one["error"] for one in logs if one["event"] == "internal error"] == ["a mistake"]

@@ -93,7 +93,10 @@ class CameSignedWatch:
             self._wake = trio.Event()
             while self._news:
                 started = self.clock.monotonic()
-                await self.look_at_some()
+                try:
+                    await self.look_at_some()
+                except Exception as error:  # a mistake of ours with some must not end the others
+                    log.error("internal error", error=str(error), exc_info=error)
                 await trio.sleep(self.clock.monotonic() - started)
 
     async def look_at_some(self) -> None:
