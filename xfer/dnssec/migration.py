@@ -34,8 +34,8 @@ import attrs
 
 from xfer.config_dnssec import DnssecPolicy
 from xfer.dnssec import observing, stages
-from xfer.dnssec.idents import foreign_dnskey, tag_in, tag_of
-from xfer.dnssec.keystate import FOREIGN, ForeignKey, KeyState, ZoneKeys, ZoneState, own
+from xfer.dnssec.idents import foreign_dnskey, tag_of
+from xfer.dnssec.keystate import ForeignKey, KeyState, ZoneKeys, ZoneState, own
 from xfer.dnssec.layout import refuse_elsewhere
 from xfer.dnssec.lifecycle import SIGNED, algorithms_of, timing_of
 from xfer.dnssec.stages import ORDER, Next, Stage
@@ -306,9 +306,3 @@ def _reached(
         raise StepRefused(step, "that is done already", found.says)
     if found.stage is not wanted or found.at is not None:
         raise StepRefused(step, "it is too early", found.says, found.at)
-
-
-def other_ds(zone: ZoneKeys) -> tuple[int, ...]:
-    """Key tags of the DS at the parent that are of other signers."""
-    found = (i for i in zone.ds if i.startswith(FOREIGN))
-    return tuple(sorted(tag_in(i) for i in found))

@@ -77,7 +77,6 @@ class Terms:
     jitter: int = 12 * 3600
     inception_offset: int = 3600
     zonemd: bool = False
-    dnskey_ttl: int = 3600
     unsigned: bool = False
 
     @property

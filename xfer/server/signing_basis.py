@@ -107,7 +107,6 @@ class Basis:
             jitter=policy.signature_jitter,
             inception_offset=policy.signature_inception,
             zonemd=policy.zonemd,
-            dnskey_ttl=policy.dnskey_ttl,
         )
 
     async def _keys(
