@@ -339,6 +339,10 @@ def test_two_keys_of_one_tag_are_refused() -> None:
     twin[next(at for at in range(5, len(twin), 2) if twin[at])] -= 1
     assert ident_of(bytes(twin)) == ident_of(ours)
     assert f"got two with {ident_of(ours)}" in str(refusal(walk, tops=[TOP, bytes(twin)]))
+    twin[1] -= 1  # another provider's ZSK, whose signatures would pass for ours
+    twin[next(at for at in range(7, len(twin), 2) if twin[at] < 255)] += 1
+    assert twin != ours and ident_of(bytes(twin)) == ident_of(ours)
+    assert f"got two with {ident_of(ours)}" in str(refusal(walk, zsks=[ours, bytes(twin)]))
 
 
 def test_a_zone_has_so_many_keys_and_no_more() -> None:

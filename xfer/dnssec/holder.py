@@ -185,19 +185,21 @@ def _newer(old: Imported | None, new: Imported, policy: DnssecPolicy, now: float
 
 def _with_keys(zone: ZoneKeys, given: Handed, now: float) -> ZoneKeys:
     """The zone with their KSKs among its keys, and what is known of the parent in those terms."""
-    ours = {key.public for key in zone.keys if not key.elsewhere}
-    tops = given.tops - ours
+    ours = {key.ident: key.public for key in zone.keys if not key.elsewhere}
+    tops = given.tops - set(ours.values())
     known = {key.ident: key.public for key in zone.keys}
     keys = list(zone.keys)
-    for public in sorted(tops):
+    for public in sorted(given.dnskeys):
         ident = ident_of(public)
-        if known.setdefault(ident, public) != public:
+        # Signatures by another provider's key of the tag of ours would pass for ours.
+        twin = known.setdefault(ident, public) if public in tops else ours.get(ident, public)
+        if twin != public:
             raise StepRefused(
                 STEP,
                 f"expected keys of different algorithm and tag, got two with {ident}",
                 "have one of them replaced",
             )
-        if all(key.public != public for key in keys):
+        if public in tops and all(key.public != public for key in keys):
             keys.append(KeyState(ident, Role.KSK, public, now, why=Why.IMPORT, elsewhere=True))
     if len(keys) > MOST_KEYS:
         raise StepRefused(
