@@ -345,6 +345,33 @@ def test_two_keys_of_one_tag_are_refused() -> None:
     assert f"got two with {ident_of(ours)}" in str(refusal(walk, zsks=[ours, bytes(twin)]))
 
 
+def test_where_the_ds_changed_too_early_the_rrset_that_fits_it_is_taken() -> None:
+    walk = active()
+    walk.put_ds(NEXT)  # validators fail from now on
+    walk.until(walk.now + 3600)
+    alone = refusal(walk, tops=[NEXT])
+    assert "caches may hold a DS" in str(alone)
+    walk.hand_in(tops=[TOP, NEXT])
+    assert walk.zone.keyset.signers == {ident_of(TOP), ident_of(NEXT)}
+    walk.until(walk.now + 3 * DAY)
+    assert walk.zone.state is ZoneState.ACTIVE
+    walk.hand_in(tops=[NEXT])
+    assert walk.zone.wanted == {ident_of(NEXT)}
+
+
+def test_where_their_ksk_is_lost_the_rrset_of_the_next_one_is_taken() -> None:
+    walk = active()
+    walk.put_ds(NEXT)
+    early = refusal(walk, tops=[NEXT])
+    assert early.at is not None
+    walk.until(early.at)
+    walk.hand_in(tops=[NEXT])
+    walk.until(walk.now + 3 * DAY)
+    assert walk.zone.state is ZoneState.ACTIVE
+    assert walk.zone.wanted == {ident_of(NEXT)}
+    assert [ident_of(key.public) for key in walk.zone.keys if key.elsewhere] == [ident_of(NEXT)]
+
+
 def test_a_zone_has_so_many_keys_and_no_more() -> None:
     walk = active()
     for start in (3, 20):

@@ -294,15 +294,23 @@ def _chained(
 def _in_time(zone: ZoneKeys, keyset: Keyset, signers: frozenset[str], timing: Timing) -> None:
     """Refuse what caches may not be able to put together with older things."""
     served = Served.of(zone)
-    if own(zone.ds) != zone.wanted:  # of those that were named, any may be there
-        served = attrs.evolve(served, ds=served.ds | {frozenset({one}) for one in zone.wanted})
-    broken = served.allows(zone.wanted, keyset, signers)
+    there, seen = own(zone.ds), zone.wanted_at is not None and zone.ds_at >= zone.wanted_at
+    sets = {zone.ds, *zone.asked, *(past.what for past in zone.past_ds)}
+    if not (seen and there and there.isdisjoint(zone.wanted)):  # else others were chosen
+        sets |= {zone.wanted}
+        if there != zone.wanted:  # of those that were named, any may be there
+            sets |= {frozenset({one}) for one in zone.wanted}
+    # What is served already may be broken, by a DS that changed too early, and is to be mended.
+    mixed = [(keyset, by) for by in served.signers | {signers}]
+    if signers != zone.signers:
+        mixed += [(old, signers) for old in served.keysets]
+    broken = next(filter(None, (holds(ds, a, by, False) for ds in sets for a, by in mixed)), "")
     if not broken:
         return
     older = [
         past
         for past in zone.past_signers
-        for ds in served.ds
+        for ds in sets
         if holds(ds, keyset, past.what, False) and not holds(ds, keyset, signers, False)
     ]
     if older:
