@@ -185,6 +185,8 @@ class Signers:
             else:
                 keys = migration.join(signing.keys, policy, now, facts)
             if not dry_run:
+                mark = signed.mark_of(zone.origin, keys, signing.made_of, signing.print)
+                await self.publisher.remember(mark)
                 signing.keys = keys
                 await self.follow(zone)
 
