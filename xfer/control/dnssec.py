@@ -19,7 +19,7 @@ from xfer.errors import KeyRefused
 from xfer.idn import absolute
 
 MOST_KEYS = 100  # in one order
-MOST_TEXT = 1 << 20  # characters of records in one order
+MOST_TEXT = 1 << 18  # characters of records in one order
 Ident = Annotated[str, Field(max_length=100)]
 FilePath = Annotated[str, Field(max_length=4096, min_length=1)]
 
