@@ -165,6 +165,7 @@ def _bind(zones: list[SecondaryZone], at: Path) -> Server:
 def _knot(zones: list[SecondaryZone], at: Path) -> Server:
     more = ["zonefile-sync: -1", "zonefile-load: none", "journal-content: all"]
     more += ["dnssec-signing: on", "dnssec-policy: bench"]
+    more += ["journal-max-usage: 4G"]  # by default, 100 MiB, a signed zone of a million is refused
     return Knot(zones, directory=at, zone_options=more, sections=KNOT_POLICY)
 
 
