@@ -304,6 +304,7 @@ def _signer(known: Algorithm, private: Any) -> Sign:
     ecdsa = ec.ECDSA(Prehashed(known.digest))
     hashed = hashlib.sha256 if known.size == 32 else hashlib.sha384
     size = known.size
+    least, whole = 4 + size, 2 + size
 
     def sign_ecdsa(data: bytes) -> bytes:
         # DER: 30 len 02 len r 02 len s; all lengths are below 128, and r and s are without leading
@@ -311,6 +312,8 @@ def _signer(known: Algorithm, private: Any) -> Sign:
         # through integers 1 µs of the 27 µs that a signature takes.
         der: bytes = raw(hashed(data).digest(), ecdsa)
         end = 4 + der[3]
+        if end >= least and len(der) - end >= whole:  # neither of them is short: 127 times in 128
+            return der[end - size : end] + der[-size:]
         return der[4:end][-size:].rjust(size, b"\0") + der[end + 2 :][-size:].rjust(size, b"\0")
 
     return sign_ecdsa
