@@ -66,6 +66,8 @@ options {{
     notify-delay 0;
     notify-source {self.address};
     transfer-source {self.address};
+    # Else, where the first try fails, it asks from another address, as a peer nobody knows.
+    use-alt-transfer-source no;
     transfer-format {transfer_format};
     allow-transfer {{ none; }};
     max-cache-size 4M;
