@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
@@ -28,6 +29,7 @@ import attrs
 _LARGEST: Final = 1 << 20  # octets of a request
 _FORM: Final = "XFER_PURE"  # of the kernel, chosen at import
 _ready: dict[str | None, _Ready] = {}
+_starting = threading.Lock()
 _in_use = False
 
 
@@ -100,8 +102,9 @@ def start(
 ) -> Started:
     """Start the command, which is `python -m MODULE …`, in a session of its own, without input."""
     form = environment.get(_FORM)
-    if form not in _ready:
-        _ready[form] = _Ready(environment)
+    with _starting:  # several threads may want the first process of a form
+        if form not in _ready:
+            _ready[form] = _Ready(environment)
     return _ready[form].start(command, environment, cwd, stdout, stderr)
 
 
