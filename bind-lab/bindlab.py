@@ -260,10 +260,19 @@ def _carried(address: str) -> bool:
     return any(a[-1:] == [address] and b[:2] == ["/32", "host"] for a, b in pairs)
 
 
+_FIRST_PORT, _OWN_PORTS, _PROCESSES = 20_000, 480, 25
+_ports: Iterator[int] | None = None
+
+
 def free_port(address: str) -> int:
-    """A port between 20000 and 32000 that is free for UDP and TCP on a loopback address."""
-    for _ in range(200):
-        port = random.randrange(20000, 32000)
+    """A port between 20000 and 32000 that is free for UDP and TCP on a loopback address.
+
+    No other process gets it while this one lives, nor this one soon again: until a server listens
+    there, nothing else would show that it is taken.
+    """
+    global _ports
+    _ports = _ports or _ports_of_process()
+    for port in itertools.islice(_ports, _OWN_PORTS):
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 with socket.socket(socket.AF_INET, kind) as probe:
@@ -272,6 +281,21 @@ def free_port(address: str) -> int:
             continue
         return port
     raise LabError(f"no free port on {address}: expected one between 20000 and 32000")
+
+
+def _ports_of_process() -> Iterator[int]:
+    """Ports that are this process's from now on, in turn, without end."""
+    for number in range(_PROCESSES):
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0{LABEL}.ports-{number}")  # a name that goes with the process
+        except OSError:
+            mark.close()
+            continue
+        mark.detach()  # never closed
+        first, begin = _FIRST_PORT + number * _OWN_PORTS, random.randrange(_OWN_PORTS)
+        return (first + at % _OWN_PORTS for at in itertools.count(begin))
+    raise LabError(f"{_PROCESSES} other processes have all ports from {_FIRST_PORT} on")
 
 
 def answers(address: str, port: int, timeout: float = 0.2) -> bool:

@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from tests.peers.process import free_port
+from tests.peers.ports import free_port
 from tests.server.fakes import table
 from xfer.peers import address_of
 from xfer.server.answers import Answers

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Xfer
 from tests.peers import Named, PrimaryZone, Remote, SecondaryZone, TsigKey, file_records
-from tests.peers.process import free_port
+from tests.peers.ports import free_port
 
 pytestmark = pytest.mark.lab
 

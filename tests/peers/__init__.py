@@ -17,6 +17,7 @@ from __future__ import annotations
 from tests.peers.knot import Knot
 from tests.peers.named import Named
 from tests.peers.nsd import Nsd
+from tests.peers.ports import free_port
 from tests.peers.process import (
     PeerError,
     PrimaryZone,
@@ -24,7 +25,6 @@ from tests.peers.process import (
     SecondaryZone,
     Server,
     TsigKey,
-    free_port,
 )
 from tests.peers.xferd import Xferd, run_xfer, tsig_option
 from tests.peers.zones import (

@@ -25,7 +25,8 @@ import dns.rdatatype
 import dns.rrset
 import dns.tsig
 
-from tests.peers.process import Remote, TsigKey, free_port
+from tests.peers.ports import free_port
+from tests.peers.process import Remote, TsigKey
 
 Line = str
 """A record in presentation form, owner absolute: "www.x.test. 300 A 192.0.2.1"."""

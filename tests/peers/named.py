@@ -9,7 +9,8 @@ import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.peers.process import PeerError, PrimaryZone, Remote, Server, TsigKey, Zone, free_port
+from tests.peers.ports import free_port
+from tests.peers.process import PeerError, PrimaryZone, Remote, Server, TsigKey, Zone
 
 _SIOCSIFADDR = 0x8916  # <linux/sockios.h>
 RNDC_KEY = TsigKey.make("rndc-key")

@@ -11,9 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -27,6 +25,7 @@ from typing import IO, Self
 import attrs
 
 from tests.peers import zones
+from tests.peers.ports import free_port
 from tests.peers.ready import Started
 
 DIGEST_SIZES = {
@@ -104,23 +103,6 @@ class SecondaryZone:
 
 Zone = PrimaryZone | SecondaryZone
 Process = subprocess.Popen[bytes] | Started
-
-
-def free_port(address: str) -> int:
-    """A port free for TCP and UDP, below the range the kernel hands out for connections."""
-    for _ in range(200):
-        port = random.randrange(10_000, 32_000)
-        try:
-            with (
-                socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            ):
-                tcp.bind((address, port))
-                udp.bind((address, port))
-        except OSError:
-            continue
-        return port
-    raise PeerError(f"no free port on {address} in 200 tries")
 
 
 class Server(ABC):

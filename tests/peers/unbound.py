@@ -52,6 +52,7 @@ class Unbound(Server):
             "verbosity: 1",
             "val-log-level: 2",
             "num-threads: 1",
+            "outgoing-port-avoid: 0-32767",  # where other tests are about to start servers
             "do-not-query-localhost: no",
             'module-config: "validator iterator"',
             # What is bogus is asked for again and again otherwise.
