@@ -5,6 +5,7 @@ With CI=true a skipped test is a failure, and BIND must run in containers (DESIG
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -79,6 +80,17 @@ def bind(bind_lab: Lab) -> Iterator[BindFactory]:
         yield factory
     finally:
         factory.close()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """The garbage of all tests is not looked through, which takes up to a fifth of a second of the
+    thread whose turn it is: what is measured is what is tested."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ from xfer.zone.image import render_block
 from xfer.zone.snapshot import Snapshot
 from xfer.zone.zonemd import SHA384, SHA512, Digester
 
+pytestmark = pytest.mark.usefixtures("no_collector")
+
 ZONE = apex() + [host(n) for n in range(60_000)]
 MESSAGE = 1_000  # records in a message
 # 5 ms is the aim for compiled code on an idle machine.

@@ -363,6 +363,7 @@ def cut(listed: list[bytes], size: int = 2_000) -> Snapshot:
 
 
 class TestIndex:
+    @pytest.mark.usefixtures("no_collector")
     def test_is_made_in_bounded_steps(self) -> None:
         denial = Denial(cut(large(30_000)))
         steps = 0

@@ -17,6 +17,8 @@ from xfer.wire.records import A, make
 from xfer.zone.changeset import diff
 from xfer.zone.snapshot import Snapshot
 
+pytestmark = pytest.mark.usefixtures("no_collector")
+
 # 5 ms is the aim for compiled code on an idle machine.
 MARGIN = 0.1 if kernel.form() == "compiled" else 0.5
 HOSTS = 15_000

@@ -359,6 +359,7 @@ def pointer_chains(label: bytes, rtype: int, names_in_rdata: int, distinct: bool
     return bytes(msg)
 
 
+@pytest.mark.usefixtures("no_collector")
 class TestBounds:
     @pytest.mark.parametrize("distinct", [False, True], ids=["one chain", "many chains"])
     @pytest.mark.parametrize(("rtype", "count"), [(10, 0), (records.NS, 1), (records.MINFO, 2)])
@@ -367,19 +368,19 @@ class TestBounds:
         self, label: bytes, rtype: int, count: int, distinct: bool
     ) -> None:
         msg = pointer_chains(label, rtype, count, distinct)
-        began = time.process_time()
+        began = time.thread_time()
         batch = parse(msg)
         # A few ms compiled, 40 pure; a second was wanted before names were remembered.
-        assert time.process_time() - began < 0.5
+        assert time.thread_time() - began < 0.5
         held = sum(map(len, batch.records))
         held += sum(len(owner) + len(rdata) for owner, rdata in batch.spelling.values())
         assert held < 128 * len(msg)
 
     def test_names_outside_the_zone_in_chains(self) -> None:
         msg = pointer_chains(b"\1a", records.MINFO, 2, True)
-        began = time.process_time()
+        began = time.thread_time()
         batch = parse(msg, b"\5other\0")
-        assert time.process_time() - began < 0.5
+        assert time.thread_time() - began < 0.5
         assert batch.records == []
 
     def test_labels_without_end(self) -> None:
