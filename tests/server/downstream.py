@@ -12,6 +12,7 @@ import attrs
 import trio
 import trio.testing
 
+from tests.peers import free_port
 from tests.server.fakes import TrioClock, peer, snapshot, zone_config
 from xfer.config_limits import Limits
 from xfer.journal import PeerState
@@ -178,9 +179,11 @@ async def world(
 
 
 async def _bound() -> tuple[trio.socket.SocketType, trio.SocketListener]:
+    # One that the system gave for TCP alone might be in use over UDP.
+    where = "127.0.0.1", free_port("127.0.0.1")
     tcp = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    await tcp.bind(("127.0.0.1", 0))
+    await tcp.bind(where)
     tcp.listen()
     udp = trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    await udp.bind(("127.0.0.1", tcp.getsockname()[1]))
+    await udp.bind(where)
     return udp, trio.SocketListener(tcp)
