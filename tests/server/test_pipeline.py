@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -406,7 +407,15 @@ def test_a_call_that_is_done_leaves_its_child_alone(shared: Pipeline) -> None:
 
 def test_a_daemon_ends_although_its_child_does_not_answer() -> None:
     port = free_port("127.0.0.1")
+    stopped = threading.Event()
+
+    def held(msg_id: int, question: bytes, signer: Signer | None) -> Iterator[Piece]:
+        """Nothing before the child is stopped, for it might be through with all of it else."""
+        assert stopped.wait(20)
+        yield from LARGE_SCRIPT.pieces(msg_id, question, signer)
+
     with TcpPrimary([LARGE_SCRIPT]) as primary:
+        primary.endless = held
         config = f"""
 [server]
 listen = ["127.0.0.1:{port}"]
@@ -428,6 +437,7 @@ primaries = ["primary"]
             assert process is not None
             (child,) = children(process.pid)
             os.kill(child, signal.SIGSTOP)
+            stopped.set()
             deadline = time.monotonic() + 20
             while primary.asked < 1:
                 assert time.monotonic() < deadline
