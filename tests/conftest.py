@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 from bindservers import Lab
 
+from tests.dnssec import apart
 from tests.peers import ready
 from tests.peers.bind_container import BindFactory
 
@@ -30,6 +31,7 @@ hypothesis.settings.load_profile("xfer")
 
 def pytest_configure() -> None:
     ready.use()
+    pytest.MonkeyPatch().setattr("xfer.server.keystore.make_key", apart.make_key)
 
 
 def pytest_unconfigure() -> None:

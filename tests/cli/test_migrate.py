@@ -11,9 +11,9 @@ import pytest
 from tests.cli.conftest import Xfer
 from tests.control import primary
 from tests.control.test_dnssec import CONFIG, ZONE
+from tests.dnssec.apart import make_key
 from xfer.cli.migrate import rows
 from xfer.dnssec.ds import dnskey_from
-from xfer.dnssec.keys import make_key
 
 ELSEWHERE = "127.0.0.1:1"
 

@@ -18,7 +18,8 @@ import dns.rdataset
 import dns.rdatatype
 import dns.rrset
 
-from xfer.dnssec.keys import SigningKey, make_key
+from tests.dnssec.apart import make_key
+from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.signing import Denial, Terms
 from xfer.wire import names, records
 from xfer.wire.parse import Batch

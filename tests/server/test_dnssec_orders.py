@@ -10,11 +10,11 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.dnssec.apart import make_key
 from tests.dnssec.signed import check_signatures
 from tests.server.test_signing import SIGNED, SignedWorld, keys_of, signing_of
 from xfer.control.values import to_json
 from xfer.dnssec.keyfiles import KeyPair, write_private, write_public
-from xfer.dnssec.keys import make_key
 from xfer.dnssec.keystate import Goal, Presence, Role, ZoneState
 from xfer.errors import KeyRefused, StepRefused
 from xfer.server import dnssec_records

@@ -7,13 +7,14 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.dnssec.apart import make_key
 from tests.dnssec.signed import check_signatures
 from tests.server.test_signing import SIGNED, SignedWorld, keys_of, signing_of
 from xfer.dnssec import commands, migration
 from xfer.dnssec.ds import dnskey_from, ds_of
 from xfer.dnssec.elsewhere import Sides
 from xfer.dnssec.idents import ident_of, tag_in
-from xfer.dnssec.keys import SigningKey, make_key
+from xfer.dnssec.keys import SigningKey
 from xfer.dnssec.keystate import Role
 from xfer.dnssec.stages import Stage
 from xfer.dnssec.timing import DsSeen

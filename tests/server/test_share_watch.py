@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import structlog.testing
 
+from tests.dnssec.apart import make_key
 from tests.server.test_foreign_keys import foreign, line
 from tests.server.test_signing import SIGNED, SignedWorld, keys_of, signing_of
 from xfer.config_parse import Endpoint
 from xfer.dnssec.elsewhere import RrsetAnswer, Sides, Signature, SignerSaid
 from xfer.dnssec.idents import ident_of
-from xfer.dnssec.keys import make_key
 from xfer.dnssec.keystate import Role
 from xfer.server import dnssec_told
 from xfer.server.core import Core
