@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog.testing
 import trio
+import trio.testing
 
 from tests.dnssec.signed import check_signatures
 from tests.server.fakes import HandClock
