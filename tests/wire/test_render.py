@@ -54,6 +54,27 @@ def test_names_of_a_record_taken_back_are_not_pointed_to() -> None:
     assert len(parse(renderer.message()).records) == 2
 
 
+def test_what_is_made_from_a_dname_points_into_it() -> None:
+    renderer = Renderer(0, 0x8400, 512)
+    target = wire([b"x" * 60, b"y" * 60], ORIGIN)
+    below = wire([b"dname"], ORIGIN)
+    renderer.question(wire([b"www"], below), records.A, 1)
+    assert renderer.record(1, below, records.DNAME, 1, target)
+    assert renderer.record(1, wire([b"www"], below), records.CNAME, 1, wire([b"www"], target))
+    msg = renderer.message()
+    assert msg.count(target) == 1  # whole in the DNAME, whatever was written before
+    made = dns.message.from_wire(msg).answer[1][0]
+    assert made.to_wire() == wire([b"www"], target)
+
+
+def test_names_of_a_dname_taken_back_are_not_pointed_to() -> None:
+    renderer = Renderer(0, 0x8400, 80)
+    target = wire([b"x" * 60], wire([b"target"], ORIGIN))
+    assert not renderer.record(1, ORIGIN, records.DNAME, 1, target)
+    assert renderer.record(1, wire([b"target"], ORIGIN), records.A, 1, bytes(4))
+    assert len(parse(renderer.message()).records) == 1
+
+
 def test_header_question_and_sections() -> None:
     renderer = Renderer(0xABCD, 0x8580, 512)
     asked = wire([b"WwW"], ORIGIN)

@@ -11,7 +11,7 @@ from typing import Final
 
 from librt.strings import BytesWriter, write_i16_be, write_i32_be
 
-from xfer.wire.records import layout
+from xfer.wire.records import DNAME, layout
 
 _HEADER: Final = b"\0\0\x84\0\0\0\0\0\0\0\0\0"  # ID 0, QR and AA, no counts
 # RFC 3597 §4: only the types of RFC 1035 may have compressed names in their rdata.
@@ -36,6 +36,14 @@ def write_name(w: BytesWriter, name: bytes, seen: dict[bytes, int]) -> None:
         w.write(name[p : p + 1 + length])
         p += 1 + length
     w.append(0)
+
+
+def remember_name(name: bytes, at: int, seen: dict[bytes, int]) -> None:
+    """Let later names point into a whole name that stands at octet `at`."""
+    p = 0
+    while name[p] != 0 and at + p < 0x4000:
+        seen.setdefault(name[p:], at + p)
+        p += 1 + name[p]
 
 
 def write_rdata(w: BytesWriter, rtype: int, rdata: bytes, seen: dict[bytes, int]) -> None:
@@ -96,6 +104,9 @@ class Renderer:
         if rtype < 256 and COMPRESSIBLE[rtype]:
             write_rdata(w, rtype, rdata, self._seen)
         else:
+            if rtype == DNAME:
+                # Never compressed (RFC 6672 §2.5), but the CNAME made from it may point into it.
+                remember_name(rdata, len(w), self._seen)
             w.write(rdata)
         length = len(w) - length_at - 2
         w[length_at] = length >> 8
