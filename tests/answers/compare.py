@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from tests.answers.allowed import Case, alike, explain
+from tests.answers.allowed import NOT_COMPRESSED, Case, alike, explain, worse_compressed
 from tests.answers.client import ask
 from tests.answers.kinds import Places, kind_of
 from tests.answers.message import Message, Query, parse
@@ -124,6 +124,10 @@ class Comparison:
                 continue
             tally.differences[case.kind, one, other] += 1
             rules = explain(case, a, b)
+            if rules is not None and NOT_COMPRESSED in rules and self._subject in (one, other):
+                ours, theirs = (a, b) if one == self._subject else (b, a)
+                if worse_compressed(case.query, ours, theirs):
+                    rules = None
             if rules is None:
                 tally.unexplained[case.kind, one, other] += 1
                 if self._subject in (one, other):

@@ -91,8 +91,8 @@ class Message:
     """An answer: flags apart, each section a set, the OPT apart.
 
     question: the question's octets as they came back; flags: AA, TC, RD, RA, AD, CD as letters;
-    opt: (payload size, version, DO) or None; size: of the whole message, in octets; doubled:
-    whether a record came twice in one section.
+    opt: (payload size, version, DO) or None; options: octets of options in it; size: octets of the
+    whole message; doubled: whether a record came twice in one section.
     """
 
     rcode: int
@@ -102,9 +102,17 @@ class Message:
     authority: frozenset[Record]
     additional: frozenset[Record]
     opt: tuple[int, int, bool] | None
+    options: int
     size: int
     first: Record | None
     doubled: bool
+
+    @property
+    def plain(self) -> int:
+        """How large it were without pointers, and without options in the OPT."""
+        records = [*self.answer, *self.authority, *self.additional]
+        size = sum(len(record.owner) + 10 + len(record.rdata) for record in records)
+        return 12 + len(self.question) + size + (11 if self.opt else 0)
 
 
 _FLAGS = {0x0400: "AA", 0x0200: "TC", 0x0100: "RD", 0x0080: "RA", 0x0020: "AD", 0x0010: "CD"}
@@ -146,6 +154,7 @@ def _parse(wire: bytes, exact: bool) -> Message:
     question = wire[12:at]
     rcode = flags & 15
     opt = None
+    options = 0
     first = None
     doubled = False
     sections = []
@@ -156,6 +165,7 @@ def _parse(wire: bytes, exact: bool) -> Message:
             if record.rtype == OPT:
                 rcode |= record.ttl >> 24 << 4
                 opt = (rclass, record.ttl >> 16 & 255, bool(record.ttl & 0x8000))
+                options = len(record.rdata)
                 continue
             first = first or record
             section.append(record)
@@ -173,6 +183,7 @@ def _parse(wire: bytes, exact: bool) -> Message:
         authority,
         additional,
         opt,
+        options,
         len(wire),
         first if answer else None,
         doubled,
