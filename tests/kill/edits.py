@@ -36,7 +36,7 @@ ORIGIN = names.from_text(ZONE)
 PACE = 0.04  # seconds from one edit to the next
 RECORDS = 300
 MOST = 12  # transfers between a start and a death
-ROUND = 20.0  # seconds that a round may take
+ROUND = 60.0  # seconds that a round may take
 
 POINTS: dict[str, tuple[Point, ...]] = {
     "receiving": (Point("receiving"), Point("receiving", until="writing")),
