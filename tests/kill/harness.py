@@ -37,7 +37,7 @@ from xfer.journal import Journal
 from xfer.wire import names
 
 PRIMARIES: Mapping[str, type[Knot] | type[Named]] = {"knot": Knot, "bind": Named}
-ORPHANED = 5.0  # seconds that a child may live on without its parent
+ORPHANED = PATIENCE  # seconds that a child may live on without its parent, on a busy machine
 
 
 class Broken(AssertionError):

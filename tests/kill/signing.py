@@ -52,7 +52,7 @@ TTL = 1
 DS_TTL = 1
 PACE = 0.3  # seconds from one edit to the next
 LOOK = 0.03  # seconds from one look of the validator's to the next
-ROUND = 12.0  # seconds that a life may last
+ROUND = 12.0  # seconds that a life may last in which the event need not come
 PATIENCE = 60.0
 LONGEST = 0.3  # seconds from an event to a death
 OFTEN = {"portion": 6, "step": 6, "flip added": 8, "sign begin": 8, "sign end": 8}
@@ -256,7 +256,7 @@ class SigningRounds:
         self._notes.unlink(missing_ok=True)
         self.plan = self.daemon.plan = Plan(str(self._notes), point.event, delay, skip=skip)
         self.daemon.launch()
-        code = self._live(ROUND)
+        code = self._live(ROUND if self._patient else PATIENCE)
         notes = read_notes(self._notes.read_text()) if self._notes.exists() else []
         self.seen.update(kind for note in notes for kind in _kinds(note))
         self.daemon.kill()
