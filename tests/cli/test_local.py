@@ -51,6 +51,34 @@ def test_check_warns_and_ends_with_0(xfer: Xfer, tmp_path: Path) -> None:
     assert "2 warnings" in result.stdout
 
 
+def test_check_looks_at_private_keys_and_leaves_them(xfer: Xfer, tmp_path: Path) -> None:
+    config = tmp_path / "xfer.toml"
+    config.write_text(
+        f'[server]\nkeys = "{tmp_path}/keys"\n'
+        + "".join(
+            f'[[zone]]\nname = "{name}"\nrole = "primary"\nfile = "{config}"\n'
+            'dnssec = "live-signed"\n'
+            for name in ("a.test", "b.test")
+        )
+    )
+    assert "0 warnings" in xfer("check", "-c", str(config)).stdout
+    (tmp_path / "keys").mkdir(mode=0o755)
+    (tmp_path / "keys").chmod(0o755)
+    result = xfer("check", "-c", str(config))
+    assert result.exit_code == 0
+    assert result.stderr.count("run: chmod 700") == 1  # though it is of both zones
+    (tmp_path / "keys").chmod(0o700)
+    place = tmp_path / "keys" / "a.test"
+    place.mkdir(mode=0o700)
+    names = ["Ka.test.+013+00001.key", ".new-Ka.test.+013+00002.private"]
+    for name in names:  # the second is what a killed daemon leaves, for its next start
+        (place / name).touch()
+    told = json.loads(xfer("check", "-c", str(config), "--json").stdout)["warnings"]
+    assert [(each["file"], each["key"]) for each in told] == [(str(config), "zone[a.test].dnssec")]
+    assert "no Ka.test.+013+00001.private" in told[0]["problem"]
+    assert sorted(file.name for file in place.iterdir()) == sorted(names)
+
+
 def test_check_explains_every_key(xfer: Xfer) -> None:
     text = xfer("check", "--explain-keys").stdout
     for _, key, _, sentence in documented():

@@ -17,9 +17,13 @@ from xfer.cli.common import (
     print_json,
     reported,
 )
-from xfer.errors import ConfigError
+from xfer.errors import ConfigError, KeyRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xfer.config import Config
+    from xfer.config_read import Warned
     from xfer.control.daemon import UnixControl
 
 
@@ -45,7 +49,8 @@ def check(
         bool, typer.Option("--explain-keys", help="Print every config key and its default.")
     ] = False,
 ) -> None:
-    """Validate the config: every problem with its file, key and fix; exit 0 or 2."""
+    """Validate the config: every problem with its file, key and fix; exit 0 or 2. Zone files and
+    private keys that cannot be used are warnings."""
     if explain_keys:
         _explain(as_json)
         return
@@ -63,11 +68,9 @@ def check(
         for item in errors:
             fail(str(item))
         raise typer.Exit(USAGE) from None
-    warnings = [
-        {"file": warned.file, "key": warned.key, "problem": warned.text}
-        for warned in found.warnings
-    ]
-    for warned in found.warnings:
+    told = [*found.warnings, *_of_keys(found)]
+    warnings = [{"file": warned.file, "key": warned.key, "problem": warned.text} for warned in told]
+    for warned in told:
         note(f"xfer: warning: {warned}")
     if as_json:
         counts = {"zones": len(found.zones), "peers": len(found.peers), "keys": len(found.tsig)}
@@ -79,10 +82,31 @@ def check(
                 (found.zones, "zone"),
                 (found.peers, "peer"),
                 (found.tsig, "TSIG key"),
-                (found.warnings, "warning"),
+                (told, "warning"),
             )
         )
         typer.echo(f"{config} is fine: {counted}")
+
+
+def _of_keys(config: Config) -> Iterator[Warned]:
+    """What keeps private keys of live-signed zones from being used, each sentence once."""
+    from xfer.config_read import Warned
+    from xfer.server.keystore import KeyStore
+
+    store = KeyStore(config.server.keys)
+    said: set[str] = set()
+    for zone in config.zones.values():
+        if not zone.signed_here:
+            continue
+        try:
+            problems = store.look(zone.origin).problems
+        except KeyRefused as problem:
+            problems = (problem,)
+        for text in map(str, problems):
+            if text not in said:
+                said.add(text)
+                name = zone.name.rstrip(".") or "."
+                yield Warned(str(zone.declared_in), f"zone[{name}].dnssec", text)
 
 
 def _explain(as_json: bool) -> None:

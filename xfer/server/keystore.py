@@ -88,25 +88,32 @@ class KeyStore:
         Tidies up first after a process that was killed. A key whose files are damaged does not keep
         others from being loaded: it is among the problems.
         """
-        owner = names.lower(owner)
+        with self._turn(names.lower(owner)):
+            return self._load(names.lower(owner), tidy=True)
+
+    def look(self, owner: bytes) -> Loaded:
+        """As `load`, and changes nothing: for a process beside the one that writes here."""
+        return self._load(names.lower(owner), tidy=False)
+
+    def _load(self, owner: bytes, *, tidy: bool) -> Loaded:
         place = self.zone_directory(owner)
         if not keydir.is_directory(self.directory):
             return Loaded({})
-        with self._turn(owner):
-            keydir.check_directory(self.directory)
-            if not keydir.is_directory(place):
-                return Loaded({})
-            keydir.check_directory(place)
+        keydir.check_directory(self.directory)
+        if not keydir.is_directory(place):
+            return Loaded({})
+        keydir.check_directory(place)
+        if tidy:
             self._tidy(place)
-            found: dict[str, KeyPair] = {}
-            problems: list[KeyRefused] = []
-            for stem in _stems(place):
-                try:
-                    pair = _read(place / stem, owner)
-                except KeyRefused as problem:
-                    problems.append(problem)
-                else:
-                    found[pair.key.ident] = pair
+        found: dict[str, KeyPair] = {}
+        problems: list[KeyRefused] = []
+        for stem in _stems(place):
+            try:
+                pair = _read(place / stem, owner)
+            except KeyRefused as problem:
+                problems.append(problem)
+            else:
+                found[pair.key.ident] = pair
         return Loaded(found, tuple(problems))
 
     def ever(self, owner: bytes) -> frozenset[bytes]:
