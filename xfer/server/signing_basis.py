@@ -122,7 +122,8 @@ class Basis:
                 why = "; ".join(map(str, loaded.problems)) or "no such files"
                 raise XferError(
                     f"expected the key {missing[0]} of {zone.name} in {place}, got {why}: what is "
-                    "served stays as it is while its signatures hold"
+                    "served stays as it is while its signatures hold; bring the files back from a "
+                    "backup"
                 )
         return signing.held
 
