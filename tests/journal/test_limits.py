@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,8 @@ def test_what_sqlite_reports_becomes_a_sentence(error: int) -> None:
     assert str(found).startswith("/var/journal.db: expected to commit versions, got: reason")
 
 
-def test_a_journal_that_may_not_be_written(url: str, clock: StillClock, tmp_path: Path) -> None:
+def test_a_journal_that_may_not_be_written(clock: StillClock) -> None:
     """root may write anything, so this runs as nobody where the tests run as root."""
-    with Journal.open(url, clock) as journal:
-        journal.commit([new(snapshot(1))])
-        path = journal.database.path
     program = (
         "import os, sys\n"
         "from tests.journal.contents import StillClock\n"
@@ -83,26 +81,27 @@ def test_a_journal_that_may_not_be_written(url: str, clock: StillClock, tmp_path
         "try: Journal.open(sys.argv[1], StillClock())\n"
         "except JournalError as error: print(error)\n"
     )
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.name.startswith("pytest-of-"):
-            directory.chmod(0o755)
-            break
-        directory.chmod(0o555 if directory == tmp_path else 0o755)
-    path.chmod(0o444)
-    (tmp_path / "journal.db.lock").chmod(0o666)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(path)],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-        )
-    finally:
-        tmp_path.chmod(0o755)
+    # Not below tmp_path, whose parent any other test run that starts closes for all but its user.
+    with tempfile.TemporaryDirectory(prefix="xfer-") as directory:
+        path = Path(directory) / "journal.db"
+        with Journal.open(str(path), clock) as journal:
+            journal.commit([new(snapshot(1))])
+        path.chmod(0o444)
+        path.with_name("journal.db.lock").chmod(0o666)
+        path.parent.chmod(0o555)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", program, str(path)],
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=ROOT,
+            )
+            assert os.access(path, os.R_OK)
+        finally:
+            path.parent.chmod(0o755)
     assert done.stdout.startswith(f"{path}: expected to open the journal, got: ")
     assert "check the owner and mode" in done.stdout
-    assert os.access(path, os.R_OK)
 
 
 def test_a_database_held_by_another_program_fails_all_at_once(
