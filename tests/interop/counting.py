@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sized
+from typing import Any, TypeVar
 
 import attrs
+
+T = TypeVar("T", bound=Sized)
+
+
+def at_least(count: int, found: Callable[[], T], timeout: float = 20.0) -> T:
+    """What is found in a log as soon as it is so many: a server may have sent a version, or serve
+    it, before it says so. After the time what there is then, for the test to be wondered at."""
+    deadline = time.monotonic() + timeout
+    while len(seen := found()) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return seen
 
 
 @attrs.frozen

@@ -40,7 +40,11 @@ def test_secondaries_get_deltas_of_what_came_whole() -> None:
                 expected = primary.axfr(ZONE, IN, exact_case=False)
                 for server in (xfer, named, knot):
                     assert server.axfr(ZONE, OUT, exact_case=False) == expected, server.program
-                received = counting.of_xfer(xfer.logs(), "in")
-                assert received.kinds == ("axfr",) * (EDITS + 1)
-                for counts in (counting.of_bind(named.logs()), counting.of_knot(knot.logs())):
-                    assert counts.kinds == ("axfr",) + ("ixfr",) * EDITS
+                wanted = EDITS + 1
+                kinds = counting.at_least(wanted, lambda: counting.of_xfer(xfer.logs(), "in").kinds)
+                assert kinds == ("axfr",) * wanted
+                for read in (
+                    lambda: counting.of_bind(named.logs()).kinds,
+                    lambda: counting.of_knot(knot.logs()).kinds,
+                ):
+                    assert counting.at_least(wanted, read) == ("axfr",) + ("ixfr",) * EDITS

@@ -50,6 +50,7 @@ def test_a_rollback_reaches_the_secondary_in_one_step_and_holds_the_zone() -> No
                 assert f"the content of serial {BACK} is served as serial {SERVED}" in done.stdout
                 secondary.wait_serving(ZONE, SERVED, timeout=20)
                 assert without_soa(secondary.axfr(ZONE, OUT)) == contents[BACK]
+                counting.at_least(EDITS + 2, lambda: counting.of_bind(secondary.logs()).serials)
                 received = counting.of_bind(secondary.logs())
                 assert received.kinds == ("axfr",) + ("ixfr",) * (EDITS + 1)
                 assert received.serials[-2:] == (SERVED - 1, SERVED)
