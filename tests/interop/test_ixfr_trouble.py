@@ -25,8 +25,10 @@ pytestmark = pytest.mark.lab
 IN, OUT = key_of(0), key_of(1)
 HOSTS = [f"host{i}.{ZONE} 300 A 192.0.2.{i}" for i in range(200)]
 BASE = [f"{ZONE} 300 NS ns1.{ZONE}", f"ns1.{ZONE} 300 A 192.0.2.1", *HOSTS]
-#: A transfer that stands still is given up after a second.
-LIMITS = "[limits]\nidle_timeout = 1\n"
+#: A transfer that stands still is given up after a second, where one does: others may be as slow
+#: as the machine makes them.
+SHORT = "[limits]\nidle_timeout = 1\n"
+SILENT = {Behaviour.STALL, Behaviour.LONE_SOA}
 HEALED = 15.0  # seconds
 
 #: Behaviours that are an answer in good form: nothing is broken, and no error is told.
@@ -63,7 +65,8 @@ def wait_current(xfer: Xferd, primary: FakePrimary) -> None:
 def test_the_zone_is_current_again_without_anyone_touching_it(behaviour: Behaviour) -> None:
     with FakePrimary(ZONE, IN) as primary:
         primary.publish(1, content(0))
-        with Xferd([SecondaryZone(ZONE, [primary.remote], keys=[OUT])], extra=LIMITS) as xfer:
+        limits = SHORT if behaviour in SILENT else ""
+        with Xferd([SecondaryZone(ZONE, [primary.remote], keys=[OUT])], extra=limits) as xfer:
             wait_current(xfer, primary)
             primary.behaviour = behaviour
             primary.publish(2, content(1))
@@ -83,7 +86,8 @@ def test_the_zone_is_current_again_without_anyone_touching_it(behaviour: Behavio
             assert primary.notify(xfer.remote()) == "NOERROR"
             wait_current(xfer, primary)
             assert "TCP IXFR 2" in primary.asked and "TCP AXFR" not in primary.asked
-            assert counting.of_xfer(xfer.logs(), "in").kinds[-2:] == ("axfr", "ixfr")
+            kinds = counting.at_least(3, lambda: counting.of_xfer(xfer.logs(), "in").kinds)
+            assert kinds == ("axfr", "axfr", "ixfr")
 
 
 def tells(xfer: Xferd, primary: FakePrimary, serial: int) -> None:
@@ -122,7 +126,8 @@ def test_a_primary_whose_history_is_gone_sends_the_zone_and_all_is_well(tmp_path
             expected = primary.axfr(ZONE, IN)
             assert axfr(xfer.address, xfer.port, ZONE, OUT) == expected
             assert status(xfer)["state"] == "current"
-            assert counting.of_xfer(xfer.logs(), "in").kinds == ("axfr", "axfr")
+            kinds = counting.at_least(2, lambda: counting.of_xfer(xfer.logs(), "in").kinds)
+            assert kinds == ("axfr", "axfr")
 
 
 def test_another_primary_that_has_the_history_is_not_needed(tmp_path: Path) -> None:
@@ -131,7 +136,7 @@ def test_another_primary_that_has_the_history_is_not_needed(tmp_path: Path) -> N
         for one in (first, second):
             one.publish(1, content(0))
         remotes: list[Remote] = [first.remote, second.remote]
-        with Xferd([SecondaryZone(ZONE, remotes, keys=[OUT])], extra=LIMITS) as xfer:
+        with Xferd([SecondaryZone(ZONE, remotes, keys=[OUT])]) as xfer:
             wait_current(xfer, first)
             first.behaviour = Behaviour.ABSENT
             for one in (first, second):
