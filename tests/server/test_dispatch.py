@@ -94,6 +94,18 @@ def test_a_later_edns_version_is_badvers() -> None:
     assert rcode(handled) == "BADVERS"
 
 
+@pytest.mark.parametrize("opcode", [2, 4, 5, 6])
+def test_a_later_edns_version_is_badvers_whatever_the_opcode(opcode: int) -> None:
+    wire = bytearray(query("SOA", use_edns=1))
+    wire[2] |= opcode << 3
+    asked = dispatcher()
+    reply = asked.handle(bytes(wire), CLIENT, False).reply
+    assert reply is not None
+    assert (reply[3] & 15, reply[-6], reply[-5]) == (0, 1, 0)  # upper RCODE, our version
+    report = asked.statistics.report(str, 1)
+    assert [line.rcode for line in report.asked] == ["BADVERS"]
+
+
 def test_other_classes_are_refused() -> None:
     handled = dispatcher().handle(query("SOA", rdclass="CH"), CLIENT, False)
     assert rcode(handled) == "REFUSED"
@@ -230,7 +242,8 @@ def test_requests_whose_tsig_fails_are_not_served(change: str, rcode_text: str) 
 @pytest.mark.parametrize("wire", [make_query(7, OTHERS, AXFR), make_notify(7, OTHERS)])
 def test_transfers_and_notifies_for_zones_that_are_not_ours_are_counted(wire: bytes) -> None:
     asked = dispatcher()
-    assert rcode(asked.handle(wire, CLIENT, True)) == "REFUSED"
+    # RFC 5936 §2.2.1; BIND and Knot answer NOTIFY alike.
+    assert rcode(asked.handle(wire, CLIENT, True)) == "NOTAUTH"
     (counted,) = asked.refusals.listed()
     assert (counted.source, counted.zone) == (str(CLIENT), "example.org.")
     assert counted.reason == "no zone of this server"

@@ -3,11 +3,11 @@
 not a request, cut header           nothing: such things are never answered
 TSIG that fails                     the answer of RFC 8945 §5.2
 malformed                           FORMERR
-unknown opcode                      NOTIMP
 EDNS version above 0                BADVERS
+unknown opcode                      NOTIMP
 malformed cookie                    FORMERR
 no question, but a cookie           NOERROR, BADCOOKIE where it has one that is not ours
-class not IN, zone not ours         REFUSED
+class not IN, zone not ours         REFUSED; NOTAUTH for transfers (RFC 5936 §2.2.1) and NOTIFY
 query of an address not allowed     REFUSED
 zone without a valid version        SERVFAIL
 AXFR, IXFR over TCP                 `Transfer`, where the client may; else REFUSED
@@ -53,7 +53,16 @@ from xfer.server.statistics import Statistics
 from xfer.server.zone_table import ZoneTable
 from xfer.server.zones import Zone
 from xfer.transfer.outbound import Decision, decide, in_one_message
-from xfer.wire.codes import BADCOOKIE, BADVERS, FORMERR, NOERROR, NOTIMP, REFUSED, SERVFAIL
+from xfer.wire.codes import (
+    BADCOOKIE,
+    BADVERS,
+    FORMERR,
+    NOERROR,
+    NOTAUTH,
+    NOTIMP,
+    REFUSED,
+    SERVFAIL,
+)
 from xfer.wire.edns import Edns
 from xfer.wire.header import bumped
 from xfer.wire.names import lower, to_text
@@ -166,7 +175,7 @@ class Dispatcher:
             return self._unreadable(message, client, tcp, heard)
         heard.request = request
         if request.kind is Kind.OTHER:
-            return Handled(make_error(message, NOTIMP, self._answered(message)))
+            return self._not_implemented(message, heard)
         if request.edns is not None and request.edns.version > 0:
             heard.extended = BADVERS
             return self._error(message, request, BADVERS)
@@ -311,7 +320,7 @@ class Dispatcher:
 
     def _no_such_zone(self, message: bytes, request: Request, client: IPAddress) -> Handled:
         self._count(request, client, "no zone of this server")
-        return self._error(message, request, REFUSED, EDE_NOT_AUTHORITATIVE, NOT_OURS)
+        return self._error(message, request, NOTAUTH, EDE_NOT_AUTHORITATIVE, NOT_OURS)
 
     def _count(self, request: Request, client: IPAddress, reason: str) -> None:
         zone = to_text(lower(request.question.name))
@@ -359,10 +368,16 @@ class Dispatcher:
             return None
         return Edns(0, self.payload, asked.do, list(request.offered), co=asked.co)
 
-    def _answered(self, message: bytes) -> Edns | None:
-        """Our OPT for a request that was not read to its end (RFC 6891 §6.1.1)."""
+    def _not_implemented(self, message: bytes, heard: Heard) -> Handled:
+        """NOTIMP, in a request that is not read to its end; a later version of EDNS comes first
+        (RFC 6891 §6.1.3)."""
         asked = edns_of(message)
-        return Edns(0, self.payload, asked.do) if asked is not None else None
+        if asked is None:
+            return Handled(make_error(message, NOTIMP))
+        if asked.version > 0:
+            heard.extended = BADVERS
+        rcode = heard.extended or NOTIMP
+        return Handled(make_error(message, rcode, Edns(0, self.payload, asked.do)))
 
     def _room(self, request: Request, signer: ResponseSigner | None, tcp: bool) -> int:
         """Octets for an answer without its TSIG."""
