@@ -29,7 +29,9 @@ A, SOA, MX = 1, 6, 15
 WORKERS = 2
 SERVER = f"workers = {WORKERS}\n"
 TIMEOUT = 1.0
-EXTRA = f"[limits]\nworker_timeout = {TIMEOUT}\n"
+HASTY = f"[limits]\nworker_timeout = {TIMEOUT}\n"
+# Where none hangs, none is to be taken for one that does, however busy the machine is.
+PATIENT = "[limits]\nworker_timeout = 30\n"
 QUESTIONS = [
     ("alias.w.test", A),
     ("x.w.test", 15),
@@ -110,8 +112,9 @@ def publish(daemon: Xferd, version: int) -> None:
 
 
 @pytest.fixture
-def daemon() -> Iterator[Xferd]:
-    with Xferd([PrimaryZone("w.test.", text(1))], server=SERVER, extra=EXTRA) as made:
+def daemon(request: pytest.FixtureRequest) -> Iterator[Xferd]:
+    extra = getattr(request, "param", PATIENT)
+    with Xferd([PrimaryZone("w.test.", text(1))], server=SERVER, extra=extra) as made:
         ready(made)
         yield made
 
@@ -129,6 +132,7 @@ def test_a_killed_worker_costs_next_to_nothing(daemon: Xferd) -> None:
     assert {1} == set().union(*map(versions, load.answers))
 
 
+@pytest.mark.parametrize("daemon", [HASTY], ids=["hasty"], indirect=True)
 def test_a_hung_worker_is_replaced_and_holds_up_a_version_no_longer(daemon: Xferd) -> None:
     os.kill(workers_of(daemon)[0], signal.SIGSTOP)
     began = time.monotonic()
@@ -178,7 +182,7 @@ def test_who_gets_notify_never_finds_the_version_before() -> None:
     zone = PrimaryZone("w.test.", text(1), notify=[Remote("127.0.0.1", port)])
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
-        Xferd([zone], server=SERVER, extra=EXTRA) as daemon,
+        Xferd([zone], server=SERVER, extra=PATIENT) as daemon,
     ):
         sock.bind(("127.0.0.1", port))
         sock.settimeout(0.1)
@@ -238,11 +242,11 @@ def test_status_shows_the_processes_and_counts_what_they_answer(daemon: Xferd) -
     for _ in range(50):
         serial(daemon)
     counted = before["queries"]["zones"].get("w.test.", 0) + 50
-    until(lambda: status()["queries"]["zones"]["w.test."] >= counted)
+    until(lambda: status()["queries"]["zones"].get("w.test.", 0) >= counted)
 
 
 def test_processes_end_with_the_daemon(daemon: Xferd) -> None:
     pids = workers_of(daemon)
     assert len(pids) == WORKERS
     daemon.kill()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 5.0)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
