@@ -241,8 +241,9 @@ def test_failure_in_a_thread_ends_the_pull_cleanly() -> None:
         return [whole[i : i + 16] for i in range(0, len(whole), 16)]
 
     async def main() -> TransferError:
-        primary = Primary([Script(2, messages=40, fault=Fault(stream=slow))], delay=0.001)
-        limits = PullLimits(idle=0.05, min_rate=1 << 30)
+        # It lasts longer than the limits look at; half a second of silence is not there to be met.
+        primary = Primary([Script(2, messages=120, fault=Fault(stream=slow))], delay=0.001)
+        limits = PullLimits(idle=0.5, min_rate=1 << 30)
         return await failure_of(primary, limits=limits, executor=ThreadExecutor(2), lockstep=True)
 
     error = trio.run(main)
