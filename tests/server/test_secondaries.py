@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.server.fakes import peer, zone_config
 from xfer.journal import PeerState, Version
 from xfer.journal.versions import JSON
-from xfer.server.secondaries import from_state, has, restore, to_state, with_lag
-from xfer.server.status import SecondaryStatus
+from xfer.server.secondaries import from_state, restore, to_state, with_lag
+from xfer.server.serials import last_given
+from xfer.server.status import SecondaryStatus, has
 from xfer.server.zones import Zone
 
 ORIGIN = b"\x07example\x03com\x00"
@@ -136,3 +137,22 @@ def test_the_lag_counts_versions_that_are_newer(
 def test_nothing_known_is_no_lag() -> None:
     assert with_lag(SEC, HISTORY, 1100.0, whole=True) == SEC
     assert with_lag(attrs.evolve(SEC, seen_serial=3), [], 1100.0, whole=True).lag_serials is None
+
+
+def test_what_a_secondary_once_had_is_no_serial_to_go_by() -> None:
+    """RFC 1982 §7: an operator who takes the serial round once more does so in two steps, each when
+    all secondaries have followed. What one answered before the first would look like the newest."""
+    before, turned = (1 << 31) - 3, (1 << 32) - 1
+    zone = Zone(zone_config(secondaries=[peer("sec")]))
+    zone.secondaries["sec"] = attrs.evolve(
+        SEC,
+        delivered_serial=turned,
+        fetched_serial=turned,
+        fetched_at=20.0,
+        seen_serial=before,
+        seen_at=10.0,
+    )
+    assert last_given(turned, zone.known_serials()) == turned
+    # Until it has followed, it has the older one, and gets a serial above that.
+    zone.secondaries["sec"] = attrs.evolve(SEC, fetched_serial=before, fetched_at=10.0)
+    assert last_given(turned, zone.known_serials()) == before

@@ -8,7 +8,7 @@ import attrs
 
 from xfer.journal import PeerState, Version
 from xfer.journal.versions import JSON
-from xfer.server.status import SecondaryStatus
+from xfer.server.status import SecondaryStatus, has
 from xfer.server.zones import Zone
 from xfer.wire.serial import newer
 
@@ -69,15 +69,6 @@ def restore(zone: Zone, states: Iterable[PeerState]) -> None:
         status = from_state(state)
         if status is not None and wanted.get(status.peer) == status.address:
             zone.secondaries[status.peer] = status
-
-
-def has(status: SecondaryStatus) -> int | None:
-    """The serial the secondary has, by what was learnt last; None where nothing is known."""
-    if status.seen_serial is None or status.seen_at is None:
-        return status.fetched_serial
-    if status.fetched_serial is None or (status.fetched_at or 0.0) <= status.seen_at:
-        return status.seen_serial
-    return status.fetched_serial
 
 
 def with_lag(

@@ -165,6 +165,15 @@ class SecondaryStatus:
     lag_seconds: float | None = None  # since the first of those was published
 
 
+def has(status: SecondaryStatus) -> int | None:
+    """The serial the secondary has, by what was learnt last; None where nothing is known."""
+    if status.seen_serial is None or status.seen_at is None:
+        return status.fetched_serial
+    if status.fetched_serial is None or (status.fetched_at or 0.0) <= status.seen_at:
+        return status.seen_serial
+    return status.fetched_serial
+
+
 @attrs.frozen
 class ZoneStatus:
     """Everything known about a zone; the first few fields make its line in `xfer status`."""

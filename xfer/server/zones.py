@@ -33,6 +33,7 @@ from xfer.server.status import (
     PrimaryStatus,
     SecondaryStatus,
     ZoneState,
+    has,
 )
 from xfer.server.stored import Stored
 from xfer.server.timers import Timers
@@ -354,11 +355,15 @@ class Zone:
         return [] if self.signing is not None else self.known_serials()
 
     def known_serials(self) -> list[int | None]:
-        """Serials that secondaries were told of, fetched or said they have."""
+        """Serials that secondaries have, or were told of last.
+
+        Not those they once had: two of these may lie further apart than 2^31, where RFC 1982 takes
+        the older one for the newer.
+        """
         return [
             serial
             for item in self.secondaries.values()
-            for serial in (item.delivered_serial, item.fetched_serial, item.seen_serial)
+            for serial in (item.delivered_serial, has(item))
         ]
 
     def primary(self, peer: Peer) -> PrimaryStatus:
