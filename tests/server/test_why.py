@@ -164,8 +164,17 @@ def test_ixfr_that_failed() -> None:
     ],
 )
 def test_primaries(primary: dict[str, Any], expected: str) -> None:
-    zone = attrs.evolve(ZONE, primaries=(attrs.evolve(ONE, **primary),))
+    zone = attrs.evolve(ZONE, primaries=(attrs.evolve(ONE, **primary), TWO))
     assert any(expected in text for text in told(zone))
+
+
+def test_a_single_primary_does_not_differ_from_others() -> None:
+    zone = attrs.evolve(ZONE, primaries=(attrs.evolve(ONE, diverged=7),))
+    assert (
+        "Primary one (192.0.2.1#53) had other content under serial 7 than was served here under it: "
+        "it was changed there without a new serial, and secondaries that have serial 7 cannot tell. "
+        "What to do: raise the serial there."
+    ) in told(zone)
 
 
 @pytest.mark.parametrize(

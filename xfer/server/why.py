@@ -215,6 +215,12 @@ def _diverged(zone: ZoneStatus, item: PrimaryStatus, who: str) -> Iterator[Reaso
             f"{item.diverged} cannot tell which one they have. What to do: raise the serial on "
             "the primary, or transfer by hand there.",
         )
+    elif len(zone.primaries) == 1:
+        yield Reason(
+            Weight.DEGRADED,
+            f"{other} here under it: it was changed there without a new serial, and secondaries "
+            f"that have serial {item.diverged} cannot tell. What to do: raise the serial there.",
+        )
     else:
         yield Reason(
             Weight.DEGRADED,
