@@ -171,9 +171,9 @@ def test_primaries(primary: dict[str, Any], expected: str) -> None:
 def test_a_single_primary_does_not_differ_from_others() -> None:
     zone = attrs.evolve(ZONE, primaries=(attrs.evolve(ONE, diverged=7),))
     assert (
-        "Primary one (192.0.2.1#53) had other content under serial 7 than was served here under it: "
-        "it was changed there without a new serial, and secondaries that have serial 7 cannot tell. "
-        "What to do: raise the serial there."
+        "Primary one (192.0.2.1#53) had other content under serial 7 than was served here under "
+        "it: it was changed there without a new serial, and secondaries that have serial 7 cannot "
+        "tell. What to do: raise the serial there."
     ) in told(zone)
 
 
