@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from xfer.errors import ControlError
 ZONE = "example.test."
 PARENT = "test."
 TTL = 1  # seconds, of everything
+PATIENCE = 60.0  # seconds for what takes a few TTLs
 # Of this process alone: both forms of the kernel are tested side by side.
 NETWORK = f"127.{64 + (os.getpid() >> 8 & 63)}.{os.getpid() & 255}"
 PARENT_ADDRESS, OURS, THEIRS = f"{NETWORK}.1", f"{NETWORK}.2", f"{NETWORK}.3"
@@ -205,7 +207,7 @@ def too_early(one: Signer, stage: str) -> None:
     assert one.ask("/dnskey")["records"] == before
 
 
-def retry(what: Callable[[], object], timeout: float = 15.0) -> None:
+def retry(what: Callable[[], object], timeout: float = PATIENCE) -> None:
     """Try until it is not refused any more."""
     deadline = time.monotonic() + timeout
     while True:
@@ -219,7 +221,7 @@ def retry(what: Callable[[], object], timeout: float = 15.0) -> None:
             return
 
 
-def until(what: Callable[[], object], timeout: float = 15.0) -> None:
+def until(what: Callable[[], object], timeout: float = PATIENCE) -> None:
     """Wait until that is true."""
     deadline = time.monotonic() + timeout
     while not what():
@@ -250,9 +252,14 @@ class Mixing:
         self.tried = 0
         self.by: set[str] = set()  # servers that were asked
         self.bogus: list[str] = []
+        self._looking = threading.Lock()
 
     def look(self, servers: Iterable[str]) -> None:
         """Ask the parent and the servers, and judge all mixtures."""
+        with self._looking:
+            self._look(servers)
+
+    def _look(self, servers: Iterable[str]) -> None:
         self._ask(PARENT_ADDRESS, ZONE, "DS", self.ds)
         for server in servers:
             self.by.add(server)
@@ -273,9 +280,10 @@ class Mixing:
                 self.bogus.append(why)
 
     def forget(self) -> None:
-        """Nothing from before is in caches any more."""
-        for known in (self.ds, *self.held.values()):
-            known.clear()
+        """Nothing from before is in caches any more, nor on its way to them."""
+        with self._looking:
+            for known in (self.ds, *self.held.values()):
+                known.clear()
 
     def _ask(self, server: str, name: str, rtype: str, known: dict[str, Held]) -> None:
         query = dns.message.make_query(name, rtype, want_dnssec=True, payload=4096)
