@@ -181,6 +181,17 @@ def test_an_expired_zone_takes_any_serial(offered: int) -> None:
     assert len(world.published) == (offered != 5), "the same serial needs no transfer"
 
 
+@pytest.mark.parametrize("offered", [4, 5 + 2**31])
+def test_a_serial_that_no_primary_has_is_not_called_current(offered: int) -> None:
+    world = World(first=snapshot(offered), second=snapshot(4))
+    world.zone.snapshot = snapshot(5)
+    outcome = world.attempt()
+    assert outcome.ok
+    assert outcome.message == (
+        f"serial 5 is served still: first has {offered}, which is not above it and not followed"
+    )
+
+
 def test_news_that_cannot_be_had_is_a_failure_though_another_primary_has_what_is_served() -> None:
     world = World(first=snapshot(5), second=snapshot(6))
     world.zone.snapshot = snapshot(5)

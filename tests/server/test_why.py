@@ -168,6 +168,22 @@ def test_primaries(primary: dict[str, Any], expected: str) -> None:
     assert any(expected in text for text in told(zone))
 
 
+@pytest.mark.parametrize("theirs", [5, 7 + 2**31])
+def test_a_serial_that_no_primary_has_is_not_called_current(theirs: int) -> None:
+    """One that was restored from an old copy, or that began to count anew."""
+    back = attrs.evolve(ONE, serial=theirs, behind=theirs == 5)
+    assert told(attrs.evolve(ZONE, primaries=(back, attrs.evolve(TWO, serial=4))))[0] == (
+        f"example.com. serves serial 7, which no primary is known to have any more: one has "
+        f"{theirs}, two has 4. A serial that is not above 7 is not followed: raise it on the "
+        "primary. `xfer force-axfr example.com.` takes theirs at once, but secondaries follow a "
+        "lower serial only after a transfer by hand. It is version v3, ixfr from 192.0.2.1#53, "
+        "published 10 min ago."
+    )
+    assert "is current" in told(attrs.evolve(ZONE, primaries=(back, TWO)))[0]
+    unknown = attrs.evolve(TWO, serial=None, checked_at=None)
+    assert "is current" in told(attrs.evolve(ZONE, primaries=(unknown,)))[0]
+
+
 def test_a_single_primary_does_not_differ_from_others() -> None:
     zone = attrs.evolve(ZONE, primaries=(attrs.evolve(ONE, diverged=7),))
     assert (

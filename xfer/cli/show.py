@@ -180,6 +180,9 @@ def _note(zone: dict[str, Any]) -> str:
         return f"{zone['source']}: see `xfer why {zone['name']}`"
     if zone["made_here"]:
         return f"{zone['source']}, not a primary's content: see `xfer why {zone['name']}`"
+    known = [item for item in zone["primaries"] if item["serial"] is not None]
+    if known and all(item["behind"] for item in known):
+        return f"its primaries have lower serials: see `xfer why {zone['name']}`"
     return ""
 
 

@@ -294,18 +294,25 @@ class Refresher(Transfers):
     def _unchanged(self, zone: Zone, peer: Peer, news: _News) -> Outcome:
         zone.keep_alive(self.clock.monotonic(), news.expire, False)
         self._succeeded(zone)
-        word = "current" if zone.held is None else "held"
+        word, what = "current" if zone.held is None else "held", ""
         if zone.held is None and zone.made_here:
             word = "served, which was made here and is not what the primaries have"
+        elif zone.held is None and not self._confirmed(zone):
+            word, what = "served still", ", which is not above it and not followed"
         return Outcome(
             ok=True,
             done=True,
-            message=f"serial {zone.content_serial} is {word}: {peer.name} has {news.serial}",
+            message=f"serial {zone.content_serial} is {word}: {peer.name} has {news.serial}{what}",
             zone=zone.name,
             peer=peer.name,
             serial_from=zone.content_serial,
             serial_to=zone.content_serial,
         )
+
+    def _confirmed(self, zone: Zone) -> bool:
+        """Whether a primary is known to have what is served."""
+        serials = (zone.primary(peer).serial for peer in zone.config.primaries)
+        return zone.content_serial in serials
 
     def _succeeded(self, zone: Zone) -> None:
         zone.checked_at = self.clock.wall()

@@ -76,7 +76,8 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
         )
         return
     came_as = zone.content_serial
-    ahead = [item for item in zone.primaries if _ahead(item, came_as)]
+    known = [item for item in zone.primaries if item.serial is not None]
+    ahead = [item for item in known if _ahead(item, came_as)]
     if zone.held is not None:
         return
     if zone.role == "primary":
@@ -118,6 +119,15 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             Weight.STATE,
             f"{name} serves serial {serial}, which no primary has confirmed since the start. "
             f"{came}",
+        )
+    elif known and came_as not in (item.serial for item in known):
+        told = ", ".join(f"{item.peer} has {item.serial}" for item in known)
+        yield Reason(
+            Weight.STATE,
+            f"{name} serves serial {serial}, which no primary is known to have any more: {told}. "
+            f"A serial that is not above {came_as} is not followed: raise it on the primary. "
+            f"`xfer force-axfr {name}` takes theirs at once, but secondaries follow a lower "
+            f"serial only after a transfer by hand. {came}",
         )
     else:
         yield Reason(
