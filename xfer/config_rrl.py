@@ -26,8 +26,8 @@ class Rrl:
     slip: int = setting(
         parse.integer(0, 100),
         "of that many answers above the limit, one goes out cut to nothing (TC, or BADCOOKIE to "
-        "who sends a cookie), so that a real client comes back over TCP or with its cookie; 1: all "
-        "of them, 0: none",
+        "who sends a cookie; errors as they are), so that a real client comes back over TCP or "
+        "with its cookie; 1: all of them, 0: none",
         2,
     )
     ipv4_prefix: int = setting(parse.integer(8, 32), "bits of an IPv4 network", 24)

@@ -6,17 +6,18 @@ import attrs
 import pytest
 
 from tests.control.engine import EXAMPLE
-from xfer.cli.show import print_limited, print_signed, print_zone
+from xfer.cli.show import print_limited, print_signed, print_zone, print_zones
 from xfer.control.values import to_json
+from xfer.server.status import PrimaryStatus
 
 
 def test_what_the_rate_limit_kept_back_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     print_limited({})
     assert capsys.readouterr().out == ""
-    print_limited({"badcookie": 1, "dropped": 1200, "truncated": 30})
+    print_limited({"badcookie": 1, "dropped": 1200, "truncated": 30, "unchanged": 4})
     assert capsys.readouterr().out.strip() == (
         "limited    answers above [rrl] since the start: 1,200 dropped, 30 cut to TC, "
-        "1 turned into BADCOOKIE"
+        "1 turned into BADCOOKIE, 4 without content sent as they were"
     )
 
 
@@ -38,3 +39,15 @@ def test_signatures_are_worth_a_line_where_the_limit_kept_some_back(
         "signing    1 answers were above limits.online_signatures since the start, 12,000 "
         "signatures were made"
     )
+
+
+def test_a_zone_whose_primaries_went_back_in_serial_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    back = PrimaryStatus("one", "192.0.2.1#53", 5, behind=True)
+    same = PrimaryStatus("two", "192.0.2.2#53", 7)
+    zone = attrs.evolve(EXAMPLE, error=None, transfer=None, dnssec=None, primaries=(back,))
+    print_zones([to_json(zone), to_json(attrs.evolve(zone, primaries=(back, same)))])
+    _, lower, current = capsys.readouterr().out.splitlines()
+    assert lower.endswith(f"its primaries have lower serials: see `xfer why {zone.name}`")
+    assert "lower" not in current

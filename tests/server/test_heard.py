@@ -124,6 +124,45 @@ def test_a_client_with_a_cookie_gets_badcookie_and_is_free_with_a_good_one() -> 
     assert said(one)["udp", "SOA", "BADCOOKIE"] == 1
 
 
+def cookie_alone(data: bytes) -> bytes:
+    option = b"\0\x0a" + len(data).to_bytes(2, "big") + data
+    opt = b"\0\0\x29\x04\xd0\0\0\0\0" + len(option).to_bytes(2, "big") + option
+    return b"\0\7" + bytes(9) + b"\1" + opt
+
+
+def with_opcode(opcode: int) -> bytes:
+    wire = query(use_edns=0)
+    return wire[:2] + bytes([opcode << 3]) + wire[3:]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        cookie_alone(b"clientck"),
+        cookie_alone(b"clientck" + bytes(16)),
+        query()[:-1],
+        query(use_edns=1),
+        query("A", "example.org.", use_edns=0),
+        make_notify(7, from_text("example.com.")),
+        make_notify(7, from_text("example.org.")),
+        with_opcode(2),
+        with_opcode(5),
+    ],
+    ids=[
+        *("cookie alone", "bad cookie alone", "malformed", "EDNS 1", "zone"),
+        *("notify", "notify of a zone", "status", "update"),
+    ],
+)
+def test_what_has_no_content_goes_out_as_it_is(message: bytes) -> None:
+    """NOERROR and TC in its place would say that a NOTIFY was taken, or an update made."""
+    one = dispatcher(LOW)
+    replies = [one.handle(message, CLIENT, False).reply for _ in range(6)]
+    assert replies[0] is not None
+    assert [reply == replies[0] for reply in replies] == [True, True, False, True, False, True]
+    assert report(one).limited == {"dropped": 2, "unchanged": 2}
+    assert sorted(said(one).values()) == [2, 4]
+
+
 def test_tcp_and_signed_requests_are_free() -> None:
     one = dispatcher(LOW)
     signed, _ = sign_request(query(), KEY, int(HandClock().wall()))

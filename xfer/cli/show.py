@@ -62,6 +62,7 @@ def print_limited(limited: dict[str, int]) -> None:
             ("dropped", "dropped"),
             ("truncated", "cut to TC"),
             ("badcookie", "turned into BADCOOKIE"),
+            ("unchanged", "without content sent as they were"),
         )
         if limited.get(key)
     ]

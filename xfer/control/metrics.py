@@ -106,7 +106,7 @@ def _queries(status: ServerStatus) -> Iterator[Metric]:
     limited = CounterMetricFamily(
         "xfer_rate_limited", "Answers above the rate limit.", labels=["action"]
     )
-    for action in ("dropped", "truncated", "badcookie"):
+    for action in ("dropped", "truncated", "badcookie", "unchanged"):
         limited.add_metric([action], queries.limited.get(action, 0))
     yield limited
     signed = CounterMetricFamily(

@@ -48,7 +48,7 @@ from xfer.peers import IPAddress, admit
 from xfer.server.handled import Handled, Notified, Transfer
 from xfer.server.heard import Heard
 from xfer.server.refusals import Refusals
-from xfer.server.rrl import RateLimiter, Rates, Verdict, without_content
+from xfer.server.rrl import RateLimiter, Rates, Verdict, is_error, without_content
 from xfer.server.statistics import Statistics
 from xfer.server.zone_table import ZoneTable
 from xfer.server.zones import Zone
@@ -129,10 +129,12 @@ class Dispatcher:
             self.statistics.count_limited("dropped")
             return None
         cookie = heard.options.cookie
+        if heard.request is None or (not cookie and is_error(heard.rcode(reply), reply)):
+            self.statistics.count_limited("unchanged")
+            return reply
         self.statistics.count_limited("badcookie" if cookie else "truncated")
         heard.extended = BADCOOKIE if cookie else 0
-        edns = self._opt(heard.request) if heard.request is not None else None
-        return without_content(message, edns, cookie)
+        return without_content(message, self._opt(heard.request), cookie)
 
     def hear(self, message: bytes, client: IPAddress, tcp: bool) -> Heard:
         """A plain query that was answered the short way. Raises WireError where it is none."""

@@ -3,7 +3,8 @@
 Who forges the addresses of his queries makes a server flood them with answers. So answers over UDP
 are counted by network and kind, in token buckets; above the rate, most are dropped, and each
 `slip`-th goes out with nothing in it but TC, so that a real client there asks again over TCP. One
-that sends a cookie gets BADCOOKIE and a good one (RFC 7873 §5.2.3), with which it is free.
+that sends a cookie gets BADCOOKIE and a good one (RFC 7873 §5.2.3), with which it is free. Of
+answers that have no content anyway each `slip`-th goes out as it is.
 Requests whose sender is known (a valid cookie, a TSIG) do not come here.
 """
 
@@ -143,6 +144,12 @@ def kind_of(reply: bytes) -> int:
         return ANSWER
     authoritative = reply[2] & 4
     return REFERRAL if not authoritative and (reply[8] or reply[9]) else NO_DATA
+
+
+def is_error(rcode: int, reply: bytes) -> bool:
+    """Whether an answer has nothing in it but its RCODE, extended where it is: over TCP there is no
+    more to be had, and without the RCODE a NOTIFY would be taken, an update made."""
+    return rcode != NOERROR and not any(reply[6:10])
 
 
 def without_content(request: bytes, edns: Edns | None, cookie: bool) -> bytes | None:

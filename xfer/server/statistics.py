@@ -67,8 +67,8 @@ class ServiceTime:
 class QueryStatus:
     """What was asked since the start.
 
-    limited: answers kept back by the rate limit, by what came of them ("dropped", "truncated",
-    "badcookie"); signed: signatures that answers needed when they were asked for, by whether they
+    limited: answers above the rate limit, by what came of them ("dropped", "truncated",
+    "badcookie", "unchanged"); signed: signatures that answers needed when they were asked for, by whether they
     were "made", given "again" or "refused" (`limits.online_signatures`); zones: queries by zone, of
     those asked first; zones_more: queries of all others.
     """
@@ -114,7 +114,7 @@ class Statistics:
         zones[origin] = zones.get(origin, 0) + 1
 
     def count_limited(self, action: str) -> None:
-        """One answer above the rate limit. action: "dropped", "truncated" or "badcookie"."""
+        """One answer above the rate limit. action: as `QueryStatus.limited` has it."""
         self._limited[action] = self._limited.get(action, 0) + 1
 
     def count_signed(self, counts: dict[str, int]) -> None:
