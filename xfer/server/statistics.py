@@ -68,9 +68,9 @@ class QueryStatus:
     """What was asked since the start.
 
     limited: answers above the rate limit, by what came of them ("dropped", "truncated",
-    "badcookie", "unchanged"); signed: signatures that answers needed when they were asked for, by whether they
-    were "made", given "again" or "refused" (`limits.online_signatures`); zones: queries by zone, of
-    those asked first; zones_more: queries of all others.
+    "badcookie", "unchanged"); signed: signatures that answers needed when they were asked for, by
+    whether they were "made", given "again" or "refused" (`limits.online_signatures`); zones:
+    queries by zone, of those asked first; zones_more: queries of all others.
     """
 
     asked: tuple[Asked, ...] = ()
