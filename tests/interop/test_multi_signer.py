@@ -19,7 +19,6 @@ from tests.interop.signers import (
     Parent,
     Signer,
     Watch,
-    retry,
     too_early,
     unbound_below,
     until,
@@ -141,7 +140,7 @@ def away(ours: Signer, bind: Bind, parent: Parent, watch: Watch, updates: Update
     ours.edit([THEIRS])
     parent.delegate([THEIRS], parent.ds)
     watch.delegated([THEIRS])
-    retry(lambda: ours.order("/migration/leave", servers=[NAMES[OURS]]))
+    ours.insist("/migration/leave", servers=[NAMES[OURS]])
     too_early(ours, "ds-taken")
     ours.at_stage("ds-taken")
     ours.step("ds-taken")
@@ -195,7 +194,7 @@ def move(old: Signer, new: Signer, parent: Parent, watch: Watch) -> None:
     parent.delegate([THEIRS], old.ds() + new.ds())
     watch.delegated([THEIRS])
     new.step("servers-moved", servers=[NAMES[OURS]])
-    retry(lambda: old.order("/migration/leave", servers=[NAMES[OURS]]))
+    old.insist("/migration/leave", servers=[NAMES[OURS]])
     for one in both:
         too_early(one, "ds-taken")
     new.at_stage("ds-taken")
