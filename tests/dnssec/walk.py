@@ -8,6 +8,7 @@ import attrs
 
 from xfer.config_dnssec import DAY, HOUR, DnssecPolicy
 from xfer.dnssec import commands, ds, lifecycle
+from xfer.dnssec.idents import ident_of
 from xfer.dnssec.keystate import Role, ZoneKeys
 from xfer.dnssec.publication import Publication, publication
 from xfer.dnssec.timing import DsSeen, Facts, Seen
@@ -78,9 +79,13 @@ class Walk:
                 self.has = self.serial
 
     def public(self, role: Role, algorithm: int = 13) -> bytes:
-        """DNSKEY rdata of a new key."""
+        """DNSKEY rdata of a new key, whose tag the zone has not got, as the daemon draws it."""
         flags = 256 if role is Role.ZSK else 257
-        return flags.to_bytes(2, "big") + bytes((3, algorithm)) + self.seed.randbytes(64)
+        head = flags.to_bytes(2, "big") + bytes((3, algorithm))
+        while True:
+            made = head + self.seed.randbytes(64)
+            if self.zone.key(ident_of(made)) is None:
+                return made
 
     def until(self, at: float) -> lifecycle.Step:
         """Look whenever a step asks for it, until then."""
