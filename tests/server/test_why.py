@@ -184,6 +184,14 @@ def test_a_serial_that_no_primary_has_is_not_called_current(theirs: int) -> None
     assert "is current" in told(attrs.evolve(ZONE, primaries=(unknown,)))[0]
 
 
+def test_a_primary_is_below_the_serial_of_a_rollback_without_that_being_worth_a_word() -> None:
+    """It always is, and `xfer force-axfr` is refused until the zone is released."""
+    below = attrs.evolve(ONE, serial=6, behind=True)
+    found = told(attrs.evolve(ZONE, held=Held(7, 4, 2, NOW - 7200), primaries=(below,)))
+    assert not any("force-axfr" in text for text in found)
+    assert any("has serial 6: it said so" in text for text in found)
+
+
 def test_a_single_primary_does_not_differ_from_others() -> None:
     zone = attrs.evolve(ZONE, primaries=(attrs.evolve(ONE, diverged=7),))
     assert (

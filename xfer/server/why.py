@@ -187,7 +187,7 @@ def _primaries(zone: ZoneStatus, now: float) -> Iterator[Reason]:
                 Weight.DEGRADED if works else Weight.BROKEN,
                 f"{_failed(f'{who} failed{times}', item.error, now)}",
             )
-        elif item.behind and serial is not None:
+        elif item.behind and serial is not None and zone.held is None:
             yield Reason(
                 Weight.DEGRADED,
                 f"{who} has serial {item.serial}, which is behind ours ({serial}), and is not "
