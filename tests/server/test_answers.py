@@ -260,6 +260,20 @@ def test_answers_that_the_rate_limit_drops_are_counted_as_none() -> None:
     assert {(one.rcode, one.count) for one in after.asked} == {("NOERROR", 3), ("none", 7)}
 
 
+def test_a_mistake_of_ours_costs_one_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistake(*_: object) -> None:
+        raise ValueError("a mistake")
+
+    short, long = answers(served())
+    asked = query("example.com.", "SOA")
+    long.limiter.resize(Rates(rate=1.0, burst=9.0))
+    with monkeypatch.context() as broken:
+        broken.setattr(long.limiter, "judge", mistake)
+        for message in (asked, query("example.org.")):  # the short way and the long one
+            assert read(short.answer(message, HOST, 1000.0)).rcode() == dns.rcode.SERVFAIL
+    assert read(short.answer(asked, HOST, 1000.0)).answer
+
+
 def test_counters_are_as_few_as_kinds_and_zones() -> None:
     zones = [
         Zone(

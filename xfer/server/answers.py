@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
+
 from xfer.answer.fast import Fast, Service
 from xfer.clock import Clock
 from xfer.peers import IPAddress, address_of
@@ -18,6 +20,10 @@ from xfer.server.dispatch import Dispatcher
 from xfer.server.handled import Handled
 from xfer.server.rrl import Verdict
 from xfer.server.statistics import BOUNDS, SAMPLED
+from xfer.wire.codes import SERVFAIL
+from xfer.wire.request import make_error
+
+log = structlog.get_logger()
 
 CLIENTS = 4096  # addresses whose parsed form is remembered
 
@@ -52,15 +58,20 @@ class Answers:
 
     def answer(self, message: bytes, host: str, now: float) -> bytes | None:
         """What a datagram gets, None for nothing. host: its sender's address; now: monotonic."""
-        limited = self._dispatcher.limiter.on
-        reply = self.fast.again(message, now)
-        if reply is not None and not limited:
-            return reply
-        client = self._clients.get(host) or self._client(host)
-        if reply is None:
-            reply = self.fast.answer(message, client.packed, now)
-        if reply is not None:
-            return self._limited(message, client, reply, now) if limited else reply
+        try:
+            limited = self._dispatcher.limiter.on
+            reply = self.fast.again(message, now)
+            if reply is not None and not limited:
+                return reply
+            client = self._clients.get(host) or self._client(host)
+            if reply is None:
+                reply = self.fast.answer(message, client.packed, now)
+            if reply is not None:
+                return self._limited(message, client, reply, now) if limited else reply
+        except Exception as error:
+            # As on the long way, a mistake of ours costs one request, not the daemon.
+            log.error("internal error", peer=host, error=str(error), exc_info=error)
+            return make_error(message, SERVFAIL)
         self._long += 1
         handled = self._dispatcher.handle(message, client, False)
         if handled.work is not None:

@@ -105,16 +105,16 @@ class Dispatcher:
         heard = Heard()
         try:
             handled = self._handle(message, client, tcp, heard)
+            reply, work = handled.reply, handled.work
+            limited = self.limiter.on and work is None and not tcp and not heard.genuine
+            if limited and reply is not None:
+                verdict = self.limiter.judge(client, reply, self.clock.monotonic())
+                handled = Handled(self.left(verdict, message, heard, reply))
         except Exception as error:
             # A mistake of ours costs one request, not the daemon.
             log.error("internal error", peer=str(client), error=str(error), exc_info=error)
             handled = Handled(make_error(message, SERVFAIL))
         reply, work = handled.reply, handled.work
-        if reply is not None and work is None and not tcp and self.limiter.on:
-            if not heard.genuine:
-                verdict = self.limiter.judge(client, reply, self.clock.monotonic())
-                reply = self.left(verdict, message, heard, reply)
-            handled = Handled(reply)
         sent = NOERROR if isinstance(work, Transfer) else heard.rcode(reply)
         statistics.count(heard.kind(), sent, tcp)
         if began is not None:
