@@ -124,7 +124,11 @@ def test_responses_are_not_answered() -> None:
 
 def test_malformed_requests_are_formerr() -> None:
     wire = query("SOA")
-    assert rcode(dispatcher().handle(wire[:-1], CLIENT, False)) == "FORMERR"
+    asked = dispatcher()
+    for message in (wire[:-1], wire + b"x"):
+        assert rcode(asked.handle(message, CLIENT, False)) == "FORMERR"
+    assert asked.handle(wire[:7], CLIENT, False) == Handled()
+    assert not asked.refusals.listed()  # nobody has signed anything
 
 
 @given(st.binary(max_size=100), st.booleans())

@@ -150,7 +150,8 @@ class Dispatcher:
         try:
             verified = verify_request(message, self.keys, now)
         except RequestRefused as refused:
-            self.refusals.count(str(client), str(refused), now, "tsig")
+            if not refused.unreadable:
+                self.refusals.count(str(client), str(refused), now, "tsig")
             return Handled(refused.response(self.payload))
         except WireError:
             return Handled(make_error(message, FORMERR))

@@ -12,7 +12,7 @@ from xfer.wire.codes import FORMERR, NOTAUTH
 from xfer.wire.edns import Edns
 from xfer.wire.request import edns_of, make_error
 from xfer.wire.tsig_keys import BADKEY, BADSIG, BADTIME, BADTRUNC, FUDGE, TSIG_FIXED, Key
-from xfer.wire.tsig_record import Tsig, append, build_raw, prefixed, time_bytes
+from xfer.wire.tsig_record import Tsig, Unreadable, append, build_raw, prefixed, time_bytes
 
 _ERRORS = {
     TsigKind.UNKNOWN_KEY: BADKEY,
@@ -27,7 +27,8 @@ class RequestRefused(TsigError):
     """A request failed its TSIG check.
 
     Beside the fields of TsigError: rcode: of the answer; tsig_error: TSIG error code in it, 0 for
-    one without TSIG; key_name: lower-case wire name that the request named, b"" where unknown.
+    one without TSIG; key_name: lower-case wire name that the request named, b"" where unknown;
+    unreadable: the message could not be walked, so nothing is known of a TSIG in it.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class RequestRefused(TsigError):
         key to sign the answer with, None for an answer that must not be signed."""
         super().__init__(error.kind, error.expected, error.got, error.our_time, error.their_time)
         self.request = request
+        self.unreadable = isinstance(error, Unreadable)
         self.key_name = b"" if tsig is None else tsig.owner
         # A MAC of a size that the RFC forbids is no matter of policy: FORMERR (§5.2.2.1).
         bad_size = error.kind is TsigKind.BAD_TRUNCATION and key is None
