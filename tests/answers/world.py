@@ -172,10 +172,11 @@ def running(
     with contextlib.ExitStack() as stack:
         for server in servers.values():
             stack.enter_context(server)
+        serials = {file.name: servers["BIND"].wait_loaded(file.name) for file in files}
         for name, server in servers.items():
             for file in files:
                 if name not in file.refused_by:
-                    server.wait_serving(file.name, servers["BIND"].serial(file.name) or 0, 20)
+                    server.wait_serving(file.name, serials[file.name])
         yield servers
 
 

@@ -277,6 +277,16 @@ class Server(ABC):
         answer = zones.query_soa(self.address, self.port, zone, timeout=2.0)
         return None if answer is None else answer.serial
 
+    def wait_loaded(self, zone: str, timeout: float = 60.0) -> int:
+        """Wait until it serves the zone; the serial."""
+        deadline = time.monotonic() + timeout
+        while (serial := self.serial(zone)) is None:
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise PeerError(f"{self.program}: no {zone} in {timeout} s\n{self.logs()[-4000:]}")
+            time.sleep(0.01)
+        return serial
+
     def wait_serving(self, zone: str, serial: int, timeout: float = 60.0) -> None:
         """Wait until SOA queries are answered with `serial`."""
         seen: int | None = None
