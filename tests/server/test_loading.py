@@ -76,6 +76,22 @@ def test_an_expiry_of_a_clock_that_jumped_is_clamped(tmp_path: Path, ahead: int,
     world.run(session, ZoneState(ORIGIN, expire_at=clock.wall() + ahead))
 
 
+def test_since_when_a_zone_has_expired_outlives_a_restart(tmp_path: Path) -> None:
+    clock = HandClock()
+    world = World(tmp_path, SECONDARY, clock)
+    wall = clock.wall()
+
+    async def session(core: Core) -> None:
+        core.refresher.ask = _forever  # type: ignore[assignment]
+        await core.load_all()
+        zone = zone_of(core)
+        assert zone.serving(clock.monotonic()) is None
+        assert zone.expired
+        assert wall + (zone.left(clock.monotonic()) or 0.0) == pytest.approx(wall - 7200)
+
+    world.run(session, ZoneState(ORIGIN, expire_at=wall - 7200))
+
+
 def test_what_was_known_of_another_address_is_forgotten(tmp_path: Path) -> None:
     world = World(tmp_path, SECONDARY)
 

@@ -139,6 +139,14 @@ def test_the_first_sentence(change: dict[str, Any], expected: str) -> None:
     assert expected in told(attrs.evolve(ZONE, **change))[0]
 
 
+def test_that_nothing_is_answered_comes_before_a_hold() -> None:
+    held = Held(7, 4, 2, NOW - 7200)
+    zone = attrs.evolve(ZONE, state=ZoneState.EXPIRED, expires_at=NOW - 30.0, held=held)
+    first, second, *_ = told(zone)
+    assert first.startswith("example.com. expired 30 s ago: ")
+    assert second.startswith("example.com. is held at serial 7 since 2 h ago: ")
+
+
 def test_ixfr_that_failed() -> None:
     broken = attrs.evolve(ONE, ixfr=IxfrState.BROKEN, ixfr_broken=6, ixfr_error=FAILED)
     assert (

@@ -311,8 +311,8 @@ class Loading:
                 zone.error = FailureReport(saved.error_class, saved.error, at)
             if saved.last_check_ok is not None:
                 zone.checked_at = min(saved.last_check_ok, wall)
-        left = min(max(expire_at - wall, 0.0), float(limit))
-        zone.expires = self.clock.monotonic() + left
+        # Where it has expired, since when stays known.
+        zone.expires = self.clock.monotonic() + min(expire_at - wall, float(limit))
 
 
 def _restore_marks(zone: Zone, marks: list[Mark]) -> None:

@@ -59,6 +59,13 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
         )
         return
     came = f"It is {_source(zone)}, published {ago(zone.published_at, now)}."
+    if state is ZoneState.EXPIRED:
+        expired = "" if zone.expires_at is None else f" {ago(zone.expires_at, now)}"
+        yield Reason(
+            Weight.STATE,
+            f"{name} expired{expired}: no primary confirmed it in the time that its SOA allows. "
+            f"Answers are SERVFAIL; serial {serial} is kept. {_checked(zone, now)}",
+        )
     if zone.held is not None:
         held = zone.held
         yield Reason(
@@ -67,19 +74,11 @@ def _state(zone: ZoneStatus, now: float) -> Iterator[Reason]:
             f"content of {held.what} (v{held.content_version}). Its primaries are "
             f"not followed until `xfer zone release {name}`.",
         )
-    if state is ZoneState.EXPIRED:
-        expired = "" if zone.expires_at is None else f" {ago(zone.expires_at, now)}"
-        yield Reason(
-            Weight.STATE,
-            f"{name} expired{expired}: no primary confirmed it in the time that its SOA allows. "
-            f"Answers are SERVFAIL; serial {serial} is kept. {_checked(zone, now)}",
-        )
+    if zone.held is not None or state is ZoneState.EXPIRED:
         return
     came_as = zone.content_serial
     known = [item for item in zone.primaries if item.serial is not None]
     ahead = [item for item in known if _ahead(item, came_as)]
-    if zone.held is not None:
-        return
     if zone.role == "primary":
         trouble = ", and what should replace it failed" if zone.error else ""
         yield Reason(Weight.STATE, f"{name} serves serial {serial}{trouble}. {came}")
