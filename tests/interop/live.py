@@ -46,7 +46,7 @@ IN, OUT = key_of(0), key_of(1)
 PRIMARY, SIGNER = "127.0.0.21", "127.0.0.22"
 BELOW = {"BIND": "127.0.0.23", "Knot": "127.0.0.24", "NSD": "127.0.0.25", "xfer": "127.0.0.26"}
 OF_DNSSEC = {"RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY", "ZONEMD"}
-PATIENCE = 30.0  # seconds for an edit to reach all servers
+PATIENCE = 60.0  # seconds for an edit to reach all servers
 
 
 @attrs.frozen
