@@ -106,19 +106,19 @@ def parse_request(msg: bytes) -> Request:
         kind = Kind.AXFR
     elif kind is Kind.QUERY and question.rtype == _IXFR:
         kind = Kind.IXFR
-    most = 1 if kind is Kind.NOTIFY else 0
-    if header.ancount > most:
-        raise WireError(f"at most {most} answer records in {kind.value}", f"{header.ancount}", 6)
-    wanted = 1 if kind is Kind.IXFR else 0
-    if header.nscount != wanted:
-        raise WireError(f"{wanted} authority records in {kind.value}", f"{header.nscount}", 8)
+    if kind is not Kind.NOTIFY:  # which may hold any records (RFC 1996 §3.7)
+        if header.ancount:
+            raise WireError(f"no answer records in {kind.value}", f"{header.ancount}", 6)
+        wanted = 1 if kind is Kind.IXFR else 0
+        if header.nscount != wanted:
+            raise WireError(f"{wanted} authority records in {kind.value}", f"{header.nscount}", 8)
     tail = read_tail(msg, at, header.ancount + header.nscount, header.arcount)
     soa: bytes | None = None
-    if header.ancount + header.nscount:
-        soa = _read_soa(msg, at, question)
     serial: int | None = None
-    if kind is Kind.IXFR and soa is not None:
-        serial = rdata_serial(soa)
+    if kind is Kind.NOTIFY:
+        soa = _hint(msg, at, header.ancount, question)
+    elif kind is Kind.IXFR:
+        serial = rdata_serial(_read_soa(msg, at, question))
     return Request(
         header.id,
         kind,
@@ -127,7 +127,7 @@ def parse_request(msg: bytes) -> Request:
         question,
         tail.edns,
         serial,
-        soa if kind is Kind.NOTIFY else None,
+        soa,
         tail.tsig,
     )
 
@@ -143,6 +143,22 @@ def _other(msg: bytes, header: Header) -> Request:
     return Request(
         header.id, Kind.OTHER, header.opcode, header.rd, question, None, None, None, False
     )
+
+
+def _hint(msg: bytes, offset: int, count: int, question: Question) -> bytes | None:
+    """SOA rdata as of `_read_soa`, of the first SOA among `count` records; None where there is
+    none, or it is not the question's."""
+    at = offset
+    for _ in range(count):
+        start = at
+        rtype, fields, at = skip_record(msg, start)
+        rclass = (msg[fields + 2] << 8) | msg[fields + 3]
+        if rtype == _SOA and rclass == question.rclass:
+            owner, _ = names.read(msg, start)
+            if names.lower(owner) != names.lower(question.name):
+                return None
+            return _read_soa(msg, start, question)
+    return None
 
 
 def _read_soa(msg: bytes, offset: int, question: Question) -> bytes:
