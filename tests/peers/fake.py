@@ -90,7 +90,13 @@ class FakePrimary:
 
     def records(self) -> list[Line]:
         """What it serves now, the SOA first."""
-        return [self.soa(self.serial), *sorted(self._versions[self.serial])]
+        serial = self.serial  # once: another may be published meanwhile
+        return [self.soa(serial), *sorted(self._versions[serial])]
+
+    def _whole(self) -> list[Line]:
+        """An AXFR."""
+        records = self.records()
+        return [*records, records[0]]
 
     def notify(self, to: Remote, timeout: float = 5.0) -> str:
         """Tell a secondary of the newest serial; its answer's rcode, "none" without one."""
@@ -127,7 +133,10 @@ class FakePrimary:
                 answer = self._answer(query, [self.soa(self.serial)])
             else:
                 answer = self._answer(query, self._plain(query))
-            self._udp.sendto(answer, sender)
+            try:
+                self._udp.sendto(answer, sender)
+            except OSError:
+                return  # it was closed meanwhile
 
     def _accept(self) -> None:
         while not self._end.is_set():
@@ -168,7 +177,7 @@ class FakePrimary:
 
     def _plain(self, query: dns.message.Message) -> list[Line]:
         if query.question[0].rdtype == dns.rdatatype.AXFR:
-            return [*self.records(), self.soa(self.serial)]
+            return self._whole()
         return [self.soa(self.serial)]
 
     def _ixfr(self, connection: socket.socket, query: dns.message.Message) -> bool:
@@ -186,7 +195,7 @@ class FakePrimary:
                 _send(connection, b"\xff" * 40)
                 return False
             case Behaviour.WHOLE:
-                lines = [*self.records(), self.soa(self.serial)]
+                lines = self._whole()
             case Behaviour.LONE_SOA:
                 lines = [self.soa(self.serial)]
             case _:
@@ -194,7 +203,7 @@ class FakePrimary:
         try:
             wire = self._answer(query, lines)
         except dns.exception.TooBig:  # more than one message of deltas: the zone is smaller
-            wire = self._answer(query, [*self.records(), self.soa(self.serial)])
+            wire = self._answer(query, self._whole())
         if behaviour is Behaviour.HANG_UP:
             connection.sendall((struct.pack("!H", len(wire)) + wire)[: len(wire) // 2])
             return False
@@ -204,11 +213,12 @@ class FakePrimary:
     def _deltas(self, since: int) -> list[Line]:
         """RFC 1995 §4, one delta a version; spoilt where the behaviour says so."""
         serials = list(self._versions)
+        newest = self.soa(serials[-1])
         if since not in serials:
-            return [*self.records(), self.soa(self.serial)]
-        if since == self.serial:
-            return [self.soa(since)]
-        lines = [self.soa(self.serial)]
+            return self._whole()
+        if since == serials[-1]:
+            return [newest]
+        lines = [newest]
         steps = serials[serials.index(since) :]
         for old, new in itertools.pairwise(steps):
             before, after = self._versions[old], self._versions[new]
@@ -218,7 +228,7 @@ class FakePrimary:
             lines += [self.soa(new), *sorted(after - before)]
             if self.behaviour is Behaviour.PRESENT:
                 lines.append(sorted(before & after)[0])
-        return lines if self.behaviour is Behaviour.SHORT else [*lines, self.soa(self.serial)]
+        return lines if self.behaviour is Behaviour.SHORT else [*lines, newest]
 
     def _answer(
         self,
