@@ -209,6 +209,20 @@ def test_a_single_primary_does_not_differ_from_others() -> None:
     ) in told(zone)
 
 
+def test_the_answer_to_an_older_notify_does_not_say_why_a_newer_one_is_not_delivered() -> None:
+    waits = SecondaryStatus(
+        "sec",
+        "192.0.2.9#53",
+        notified_serial=6,
+        notify_result="NOERROR",
+        delivered_serial=6,
+        pending=7,
+    )
+    assert "Secondary sec (192.0.2.9#53): NOTIFY for serial 7 is not delivered yet." in told(
+        attrs.evolve(ZONE, secondaries=(waits,))
+    )
+
+
 @pytest.mark.parametrize(
     ("secondary", "weight", "expected"),
     [

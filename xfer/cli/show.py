@@ -284,6 +284,8 @@ def _told(item: dict[str, Any], now: float) -> str:
         if item["notified_serial"] is None:
             return ""
         return f"of serial {item['notified_serial']}{result}" + _at(item, "notified", now)
+    if item["notify_result"] == "NOERROR":
+        result = ""  # the answer to the last one that was delivered, for an older serial
     tried = f" after {many(item['tries'], 'attempt')}" if item["tries"] else ""
     told = f"not yet of serial {item['pending']}{tried}"
     if item["given_up_at"] is not None:

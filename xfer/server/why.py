@@ -315,7 +315,9 @@ def _notify(item: SecondaryStatus, now: float) -> str:
         )
     if item.pending is not None:
         following = "" if item.next_at is None else f"; next try {due(item.next_at, now)}"
-        result = f": {item.notify_result}" if item.notify_result else ""
+        # NOERROR is the answer to the last one that was delivered, for an older serial.
+        last = "" if item.notify_result == "NOERROR" else item.notify_result
+        result = f": {last}" if last else " yet"
         return f"{lead}NOTIFY for serial {item.pending} is not delivered{result}{following}"
     if item.notified_serial is not None:
         return f"{lead}NOTIFY for serial {item.notified_serial}: {item.notify_result}"
