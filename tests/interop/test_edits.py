@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from tests.interop import counting
 from tests.interop.chain import key_of
 from tests.interop.counting import Counts
 from tests.interop.edits import SERIAL, TEXT, ZONE, Editor
+from tests.interop.seed import drawn
 from tests.peers import (
     Knot,
     Nsd,
@@ -148,8 +148,8 @@ def test_every_edit_reaches_every_secondary_as_a_delta(
 def travel(
     bind: BindFactory, primary_kind: str, middle: Callable[[SecondaryZone, int], Server]
 ) -> None:
-    seed = int(os.environ.get("SEED", random.randrange(1 << 32)))
-    print(f"seed {seed}: {EDITS} edits, {primary_kind} as primary")
+    seed = drawn()
+    print(f"{EDITS} edits, {primary_kind} as primary")
     port = free_port(MIDDLE)
     ports = [free_port(address) for address in (SECONDARY, KNOT_AT, NSD_AT)]
     told = [

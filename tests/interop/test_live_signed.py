@@ -16,6 +16,7 @@ import time
 import pytest
 
 from tests.interop.live import Kind, World, running
+from tests.interop.seed import drawn
 from tests.interop.signed_content import questions
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -44,12 +45,6 @@ def edits() -> int:
     )
 
 
-def seed() -> int:
-    drawn = int(os.environ.get("SEED", random.randrange(1 << 32)))
-    print(f"SEED={drawn}")
-    return drawn
-
-
 def edit_all(world: World, count: int, draw: random.Random) -> None:
     """So many edits of each zone; all that is promised holds after each."""
     for number in range(count):
@@ -69,10 +64,10 @@ def edit_all(world: World, count: int, draw: random.Random) -> None:
 
 
 def test_every_edit_is_signed_and_validates_on_every_secondary() -> None:
-    drawn, count = seed(), edits()
-    with running(kinds(), drawn, ["BIND", "Knot", "NSD", "xfer"]) as world:
+    seed, count = drawn(), edits()
+    with running(kinds(), seed, ["BIND", "Knot", "NSD", "xfer"]) as world:
         started = time.monotonic()
-        edit_all(world, count, random.Random(drawn))
+        edit_all(world, count, random.Random(seed))
         total = count * len(world.zones)
         print(f"{total} edits, {(time.monotonic() - started) / total:.2f} s each")
         for zone in world.zones:
@@ -80,9 +75,9 @@ def test_every_edit_is_signed_and_validates_on_every_secondary() -> None:
 
 
 def test_a_signer_that_is_killed_goes_on_with_its_keys_and_its_chain() -> None:
-    drawn = seed()
-    draw = random.Random(drawn)
-    with running([Kind("nsec", 15), Kind("nsec3", 13)], drawn, ["BIND"]) as world:
+    seed = drawn()
+    draw = random.Random(seed)
+    with running([Kind("nsec", 15), Kind("nsec3", 13)], seed, ["BIND"]) as world:
         anchors = [zone.anchor for zone in world.zones]
         for _ in range(KILLS):
             for zone in world.zones:
