@@ -8,7 +8,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from tests.server.fakes import CLIENT, KEY, HandClock, peer, snapshot, table, zone_config
+from tests.server.fakes import CLIENT, KEY, OTHER, HandClock, peer, snapshot, table, zone_config
 from xfer.answer.cookies import Cookies
 from xfer.answer.options import Offer
 from xfer.peers import Acl, AclEntry, Action
@@ -51,6 +51,7 @@ def said(one: Dispatcher) -> dict[tuple[str, str, str], int]:
     return {(item.transport, item.type, item.rcode): item.count for item in report(one).asked}
 
 
+NOW = int(HandClock().wall())
 UPDATE = bytes([0, 7, 5 << 3, 0]) + bytes(8)
 
 
@@ -71,6 +72,8 @@ UPDATE = bytes([0, 7, 5 << 3, 0]) + bytes(8)
         (make_notify(7, from_text("example.com.")), False, ("udp", "notify", "REFUSED")),
         (UPDATE, True, ("tcp", "opcode", "NOTIMP")),
         (with_cookie(b"clientck" + bytes(16)), False, ("udp", "SOA", "NOERROR")),
+        (sign_request(query("AXFR"), OTHER, NOW)[0], True, ("tcp", "AXFR", "NOTAUTH")),
+        (sign_request(query("NS"), KEY, NOW + 10_000)[0], False, ("udp", "NS", "NOTAUTH")),
     ],
 )
 def test_each_request_is_counted_once(

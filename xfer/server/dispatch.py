@@ -22,6 +22,7 @@ other queries                       the answer (`xfer.answer.lookup`); TC over U
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -152,6 +153,8 @@ class Dispatcher:
         except RequestRefused as refused:
             if not refused.unreadable:
                 self.refusals.count(str(client), str(refused), now, "tsig")
+                with suppress(WireError):
+                    heard.request = parse_request(message)
             return Handled(refused.response(self.payload))
         except WireError:
             return Handled(make_error(message, FORMERR))
