@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
@@ -40,6 +41,27 @@ def test_the_line_is_named_and_quoted(text: str, line: int, shown: str) -> None:
         assert str(caught.value).startswith(f"f:{line}: ")
         assert shown in str(caught.value)
         assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("text", ["0-99999999999", "1-" + "9" * 40, "5-40000005/2"])
+def test_a_generate_of_too_many_records_is_refused_before_the_first(text: str) -> None:
+    """With the limit as it is by default, making those that are too many takes minutes."""
+    before = time.process_time()
+    with pytest.raises(ZoneFileError, match=r"at most 20000000 .*max_zone_records.*of \$GENERATE"):
+        read_zone_text(
+            HEAD + f"$GENERATE {text} a$ A 192.0.2.1\n",
+            "f",
+            ORIGIN,
+            Policy({}),
+            max_records=20_000_000,
+        )
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize("text", ["3", "3-1", "1-3/0", "-1-3", "a-b", ""])
+def test_what_is_no_range(text: str) -> None:
+    with pytest.raises(ZoneFileError, match=r"^f:5: "):
+        read_zone_text(HEAD + f"$GENERATE {text} a$ A 192.0.2.1\n", "f", ORIGIN, Policy({}))
 
 
 def test_octets_that_are_no_text() -> None:

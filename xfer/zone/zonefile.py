@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 import dns.exception
+import dns.grange
 import dns.name
 import dns.rdata
 import dns.rdataclass
@@ -49,6 +50,28 @@ class _Tokenizer(dns.tokenizer.Tokenizer):
         if token.ttype > dns.tokenizer.EOL:
             self.seen = self.line_number - (self.ungotten_char == "\n")
         return token
+
+
+class _Reader(dns.zonefile.Reader):
+    """Refuses a $GENERATE of more records than `most` (0: of any number) before it makes the first:
+    making those that are too many takes minutes, and their memory."""
+
+    most = 0
+
+    def _generate_line(self) -> None:
+        token = self.tok.get()
+        self.tok.unget(token)
+        try:
+            start, stop, step = dns.grange.from_text(token.value)
+        except (dns.exception.DNSException, AssertionError, ValueError):
+            start, stop, step = 1, 0, 1  # no range, which dnspython tells
+        count = (stop - start) // step + 1
+        if self.most and count > self.most:
+            raise ValueError(
+                f"expected at most {self.most} records (limits.max_zone_records), got {count} of "
+                "$GENERATE"
+            )
+        super()._generate_line()  # type: ignore[no-untyped-call]
 
 
 class _Sink:
@@ -142,9 +165,8 @@ def read_zone_text(
     tokens = _Tokenizer(text, source)
     # The transaction's interface is all that the reader needs of a transaction.
     transaction: Any = sink
-    reader = dns.zonefile.Reader(
-        tokens, dns.rdataclass.IN, transaction, allow_directives=_DIRECTIVES
-    )
+    reader = _Reader(tokens, dns.rdataclass.IN, transaction, allow_directives=_DIRECTIVES)
+    reader.most = max_records
     # Records outside the zone would be passed over in silence; the checks shall see them.
     reader.zone_origin = dns.name.root
     try:
