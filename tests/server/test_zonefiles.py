@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import trio
 
 from tests.control.primary import ZONE
 from tests.server.test_core import World
+from xfer.errors import ZoneFileError
 from xfer.journal import NewVersion
 from xfer.server.core import Core
 from xfer.server.edited import Conflict, Edited
@@ -294,3 +296,9 @@ def test_the_mark_is_stored_with_the_version(tmp_path: Path) -> None:
         assert zone.serial == 5, "the file is read again"
 
     world.start(session)
+
+
+def test_a_named_pipe_is_refused_and_holds_up_no_thread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "zone")
+    with pytest.raises(ZoneFileError, match="expected a zone file, got a named pipe"):
+        digest_of(tmp_path / "zone")

@@ -218,6 +218,8 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file, in hex. Raises ZoneFileError."""
     digest = hashlib.sha256()
     try:
+        if path.is_fifo():  # whoever opens it waits for a writer, maybe for ever
+            raise ZoneFileError(str(path), 0, "expected a zone file, got a named pipe")
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
                 digest.update(piece)
