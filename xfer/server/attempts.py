@@ -91,7 +91,9 @@ class Attempts:
             )
         if self.stopping or zone.removed or not zone.secondary:
             return False
-        if hint.met(zone.content_serial) and zone.error is None and not self._expired(zone):
+        # A lower serial is looked at: the primary may have gone back, or lost what it had.
+        same = hint.serial is not None and hint.serial == zone.content_serial
+        if same and zone.error is None and not self._expired(zone):
             return False
         self._follow(zone, hint)
         return True
