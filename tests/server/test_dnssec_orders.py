@@ -21,6 +21,7 @@ from xfer.server import dnssec_records
 from xfer.server.core import Core
 from xfer.server.dnssec_orders import DnssecOrders
 from xfer.server.dnssec_status import DsMatch, Ordered
+from xfer.server.keystore import KeyStore
 from xfer.server.status import NoSuchKey, Refused, ZoneStatus
 from xfer.server.status import ZoneState as Served
 from xfer.server.why import reasons
@@ -459,6 +460,53 @@ def test_a_zone_that_comes_signed_goes_on_with_its_keys_once_they_are_imported(
         assert [f"K{zone.name}+{key.ident}.key" for key in done.dnssec.keys] == [
             file.name for file in files
         ]
+        assert zone.snapshot is not None
+        check_signatures(zone.snapshot, ours.time.wall())
+
+    ours.session(take_over)
+
+
+def test_a_zone_that_comes_signed_waits_until_the_key_that_signs_it_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    theirs = SignedWorld(tmp_path / "theirs")
+    text: list[str] = []
+
+    async def sign(orders: DnssecOrders, core: Core, zone: Zone) -> None:
+        assert zone.snapshot is not None
+        text.append("".join(zone_file_pieces(zone.snapshot)))
+        await orders.export(zone, DO, tmp_path / "moved")
+
+    session(theirs, sign)
+    ours = SignedWorld(tmp_path / "ours")
+    ours.time.now = theirs.time.now
+    (tmp_path / "ours" / "zone").write_text(text[0])
+    zsk, ksk = sorted(
+        list_of(tmp_path / "moved", ".key"), key=lambda file: " 257 " in file.read_text()
+    )
+
+    async def take_over(core: Core, zone: Zone) -> None:
+        orders = DnssecOrders(core.signers, core.signers.store, core.executor, core.clock)
+        take_in, alone = KeyStore.take_in, []
+
+        def watched(store: KeyStore, owner: bytes, pair: KeyPair) -> KeyPair:
+            alone.append(zone.busy)
+            return take_in(store, owner, pair)
+
+        monkeypatch.setattr(KeyStore, "take_in", watched)
+        done = await orders.import_keys(zone, DO, [ksk])
+        assert zone.snapshot is zone.content, "as it came"
+        signer = zsk.stem.removeprefix(f"K{zone.name}+")
+        assert f"it comes signed by {signer}, of which no private key is here" in done.dnssec.error
+        assert "import that one too" in done.dnssec.error
+        done = await orders.import_keys(zone, DO, [zsk])
+        assert (done.dnssec.signed, done.dnssec.error) == (True, "")
+        assert {key.ident for key in done.dnssec.keys} == {
+            file.stem.removeprefix(f"K{zone.name}+") for file in (zsk, ksk)
+        }
+        assert alone == [True, True], "no look finds some of the keys"
         assert zone.snapshot is not None
         check_signatures(zone.snapshot, ours.time.wall())
 

@@ -225,9 +225,9 @@ class DnssecOrders:
         """
         pairs = await self.executor.run(self._read, zone.origin, paths)
         did = "import " + ", ".join(pair.key.ident for pair in pairs)
-        signing = zone.signing
-        if signing is None or (signing.keys is None and not signing.damaged):
-            return await self._keep(zone, order, did, pairs)
+        kept = await self._keep(zone, order, did, pairs)
+        if kept is not None:
+            return kept
 
         def change(keys: ZoneKeys, policy: DnssecPolicy, now: float, facts: Facts) -> ZoneKeys:
             for pair in pairs:
@@ -241,10 +241,16 @@ class DnssecOrders:
 
     async def _keep(
         self, zone: Zone, order: Ordered, did: str, pairs: Sequence[KeyPair]
-    ) -> DnssecOrder:
-        """Keep keys of a zone whose signing has not begun, and look whether it can now."""
+    ) -> DnssecOrder | None:
+        """Keep keys of a zone whose signing has not begun, and look whether it can now; None where
+        it has begun."""
+        if _begun(zone):
+            return None
         if not order.dry_run:
-            await self.executor.run(self._take_in, zone.origin, pairs)
+            async with self.signers.turn(zone):  # a look amid it would go on with some of them
+                if _begun(zone):
+                    return None
+                await self.executor.run(self._take_in, zone.origin, pairs)
             self._log(zone, order, did)
             await self.signers.look(zone)
         says = (
@@ -338,6 +344,12 @@ class DnssecOrders:
             f"expected one {role.value} of {zone.name}, got {known}: name the compromised one "
             "with --key"
         )
+
+
+def _begun(zone: Zone) -> bool:
+    """Whether the zone's signing has, as far as can be told."""
+    signing = zone.signing
+    return signing is not None and (signing.keys is not None or bool(signing.damaged))
 
 
 def _own(pair: KeyPair, policy: DnssecPolicy) -> OwnKey:

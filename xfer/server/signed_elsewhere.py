@@ -18,7 +18,7 @@ from xfer.server.keystore import KeyStore
 from xfer.server.publish import Candidate, Publisher
 from xfer.server.signed import KIND, Signing
 from xfer.server.signing_basis import Basis
-from xfer.server.signing_terms import own_keys, policy_of
+from xfer.server.signing_terms import own_keys, policy_of, signers_of
 from xfer.server.zones import Zone
 from xfer.wire.serial import newer
 from xfer.zone.snapshot import Snapshot
@@ -56,6 +56,15 @@ class SignedElsewhere:
                     "of them",
                     f"import its keys (`xfer dnssec import {zone.name} FILES`), or let the "
                     "policy's `parent` say that there is no DS, or have it come unsigned",
+                )
+            signers = signers_of(content)
+            if held and signers.isdisjoint(key.ident for key in held):
+                # Under a KSK alone its ZSK would leave at once, whose signatures are in caches.
+                raise StepRefused(
+                    f"sign {zone.name} here",
+                    f"it comes signed by {' and '.join(sorted(signers))}, of which no private key "
+                    "is here",
+                    "import that one too",
                 )
             signing.keys = commands.enable(zone.origin, now, facts, policy, served=own_keys(held))
         except StepRefused:

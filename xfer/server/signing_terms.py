@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from xfer.config_dnssec import DenialChoice, DnssecPolicy
 from xfer.dnssec import commands
 from xfer.dnssec.ds import cds_of
-from xfer.dnssec.idents import ident_of, tag_of
+from xfer.dnssec.idents import ident_of, ident_text, tag_of
 from xfer.dnssec.keys import SEP, SigningKey
 from xfer.dnssec.keyset import rdata_of
 from xfer.dnssec.keystate import Role, ZoneKeys
@@ -23,6 +23,12 @@ from xfer.zone.snapshot import APEX, Snapshot
 def is_signed(content: Snapshot) -> bool:
     """Whether it came with signatures of its own."""
     return bool(content.rrset(APEX, RRSIG, SOA))
+
+
+def signers_of(content: Snapshot) -> frozenset[str]:
+    """Idents of the keys by whose signatures it came, those of its SOA record."""
+    found = (split(record)[4] for record in content.rrset(APEX, RRSIG, SOA))
+    return frozenset(ident_text(rdata[2], int.from_bytes(rdata[16:18], "big")) for rdata in found)
 
 
 def own_keys(keys: Iterable[SigningKey]) -> tuple[commands.OwnKey, ...]:
