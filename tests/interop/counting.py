@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sized
-from typing import Any, TypeVar
+from collections.abc import Callable, Sized
+from typing import TypeVar
 
 import attrs
+
+from tests.peers import events
 
 T = TypeVar("T", bound=Sized)
 
@@ -70,7 +71,7 @@ def of_xfer(log: str, direction: str, peer: str = "") -> Counts:
     """From xfer's log: what it received ("in"), or sent ("out") to the peer of that name."""
     found = [
         event
-        for event in _events(log)
+        for event in events(log)
         if event.get("event") == "transfer"
         and event.get("direction") == direction
         and event.get("kind") in ("axfr", "ixfr")
@@ -80,9 +81,3 @@ def of_xfer(log: str, direction: str, peer: str = "") -> Counts:
         tuple(str(event["kind"]) for event in found),
         tuple(int(event["serial_to"]) for event in found),
     )
-
-
-def _events(log: str) -> Iterator[dict[str, Any]]:
-    for line in log.split("\n"):
-        if line.startswith("{"):
-            yield json.loads(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -29,6 +28,7 @@ from tests.peers import (
     SecondaryZone,
     Server,
     Xferd,
+    events,
     free_port,
 )
 
@@ -67,8 +67,8 @@ STEPS: dict[int, str] = {
 
 def sent(xfer: Server) -> list[dict[str, Any]]:
     """What xfer logged of outgoing transfers."""
-    events = [json.loads(line) for line in xfer.logs().splitlines() if line.startswith("{")]
-    return [e for e in events if e.get("direction") == "out" and e["event"].startswith("transfer")]
+    found = events(xfer.logs())
+    return [e for e in found if e.get("direction") == "out" and e["event"].startswith("transfer")]
 
 
 def received_by_bind(server: Server) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.interop.chain import key_of
-from tests.peers import Named, PrimaryZone, Remote, SecondaryZone, Xferd, free_port
+from tests.peers import Named, PrimaryZone, Remote, SecondaryZone, Xferd, events, free_port
 
 pytestmark = pytest.mark.lab
 
@@ -53,8 +53,7 @@ def until(xfer: Xferd, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, An
 
 def notified(xfer: Xferd) -> list[dict[str, Any]]:
     """The NOTIFYs that xfer logged."""
-    events = [json.loads(line) for line in xfer.logs().splitlines() if line.startswith("{")]
-    return [event for event in events if event["event"] == "notify"]
+    return [event for event in events(xfer.logs()) if event["event"] == "notify"]
 
 
 def test_what_bind_was_told_fetched_and_has() -> None:

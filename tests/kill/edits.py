@@ -11,7 +11,6 @@ every other version that is there. At the end all servers have the primary's rec
 from __future__ import annotations
 
 import io
-import json
 import random
 import threading
 import time
@@ -24,7 +23,17 @@ from tests.kill import plan as plans
 from tests.kill.harness import Broken
 from tests.kill.parts import KEY, PATIENCE, Daemon
 from tests.kill.plan import Plan, Point
-from tests.peers import Knot, Named, Remote, SecondaryZone, Server, axfr, free_port, query_soa
+from tests.peers import (
+    Knot,
+    Named,
+    Remote,
+    SecondaryZone,
+    Server,
+    axfr,
+    events,
+    free_port,
+    query_soa,
+)
 from tests.peers.fake import FakePrimary
 from xfer.clock import SystemClock
 from xfer.journal import Journal
@@ -206,11 +215,9 @@ class EditRounds:
     def acknowledged(self) -> set[int]:
         """Every serial that anyone has seen of the daemon's."""
         logged = set()
-        for line in self.daemon.logs().split("\n")[:-1]:
-            if line.startswith("{"):
-                event = json.loads(line)
-                if event.get("event") == "transfer" and event.get("published"):
-                    logged.add(int(event["serial_to"]))
+        for event in events(self.daemon.logs()):
+            if event.get("event") == "transfer" and event.get("published"):
+                logged.add(int(event["serial_to"]))
         return set().union(logged, *(watcher.serials for watcher in self.watchers))
 
     def look(self, plan: Plan | None) -> None:

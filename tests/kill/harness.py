@@ -8,7 +8,6 @@ published binds: a later version than the one reported may serve, an earlier one
 
 from __future__ import annotations
 
-import json
 import random
 import socket
 import threading
@@ -29,6 +28,7 @@ from tests.peers import (
     Remote,
     SecondaryZone,
     axfr,
+    events,
     free_port,
     run_xfer,
 )
@@ -291,12 +291,8 @@ class Rounds:
         return self.daemon.logs()[-4000:]
 
     def _log_lines(self, start: int) -> list[dict[str, Any]]:
-        """The log's complete events from `start` on; the last one may have been cut by the kill."""
-        found = []
-        for line in self.daemon.logs()[start:].split("\n")[:-1]:
-            if line.startswith("{"):
-                found.append(json.loads(line))
-        return found
+        """The log's complete events from `start` on."""
+        return events(self.daemon.logs()[start:])
 
     def _bytes_of_last_transfer(self) -> int:
         sizes = [line["bytes"] for line in self._log_lines(0) if line.get("event") == "transfer"]

@@ -26,7 +26,7 @@ from tests.peers.process import (
     Server,
     TsigKey,
 )
-from tests.peers.xferd import Xferd, run_xfer, tsig_option
+from tests.peers.xferd import Xferd, events, run_xfer, tsig_option
 from tests.peers.zones import (
     Record,
     axfr,
@@ -51,6 +51,7 @@ __all__ = [
     "TsigKey",
     "Xferd",
     "axfr",
+    "events",
     "file_records",
     "free_port",
     "kdig_axfr",

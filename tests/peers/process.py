@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, BinaryIO, Self
 
 import attrs
 
@@ -175,7 +175,8 @@ class Server(ABC):
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         if shutil.which(program, path=path) is None:
             raise PeerError(f"{program} is not installed (.ci/run installs it)")
-        with self.log_file.open("ab") as log:
+        with self.log_file.open("ab+") as log:
+            end_line(log)
             self._process = self._start({**os.environ, **self.environment(), "PATH": path}, log)
 
     def _start(self, environment: dict[str, str], log: IO[bytes]) -> Process:
@@ -336,3 +337,13 @@ class Server(ABC):
                 if keys.setdefault(key.name, key) != key:
                     raise PeerError(f"two different keys are called {key.name}")
         return list(keys.values())
+
+
+def end_line(log: BinaryIO) -> None:
+    """End the line that a kill has torn, so that the next process begins with one of its own."""
+    log.seek(0, os.SEEK_END)
+    if log.tell():
+        log.seek(-1, os.SEEK_END)
+        if log.read(1) != b"\n":
+            log.write(b"\n")
+            log.flush()

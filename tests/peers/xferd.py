@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tests.peers import ready
 from tests.peers.process import PrimaryZone, Process, Remote, Server, TsigKey, Zone
@@ -175,3 +175,9 @@ def _table(kind: str, **items: object) -> str:
     """A TOML table of an array; JSON strings, numbers and lists are TOML too."""
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in items.items())
     return f"[[{kind}]]\n{lines}"
+
+
+def events(log: str) -> list[dict[str, Any]]:
+    """The events in what xfer has logged; a line that a kill has torn is none."""
+    lines = [line for line in log.split("\n") if line.startswith("{") and line.endswith("}")]
+    return [json.loads(line) for line in lines]
