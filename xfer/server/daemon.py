@@ -34,8 +34,7 @@ from xfer.server.settings import retention
 from xfer.server.soa_probe import SoaProber
 from xfer.server.target import system_text
 from xfer.server.tcp import TcpService
-from xfer.server.udp import serve_udp
-from xfer.server.workers import shares
+from xfer.server.udp import serve_udp, shares
 
 log = structlog.get_logger()
 

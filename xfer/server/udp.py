@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Protocol
 
 import trio
@@ -64,3 +65,16 @@ async def serve_udp(sock: Datagram, answers: Answerer, clock: Clock, batch: int)
             await trio.lowlevel.checkpoint()
         if number:
             answers.took(clock.monotonic() - began, number)
+
+
+def shares(address: str, port: int, number: int) -> list[UdpSocket]:
+    """The sockets of an address, one for each process; without any, the daemon's own. Raises
+    OSError."""
+    made: list[UdpSocket] = []
+    with contextlib.ExitStack() as failed:
+        for _ in range(max(number, 1)):
+            made.append(UdpSocket.bind(address, port, shared=number > 0))
+            failed.callback(made[-1].close)
+            port = made[0].port
+        failed.pop_all()
+    return made

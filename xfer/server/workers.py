@@ -12,7 +12,6 @@ whoever gets NOTIFY never finds the version before.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import socket
 import subprocess
@@ -441,16 +440,3 @@ class _Worker:
                 some, octets = [], 0
         if some:
             await self._send(stream, "blocks", *some)
-
-
-def shares(address: str, port: int, number: int) -> list[UdpSocket]:
-    """The sockets of an address, one for each process; without any, the daemon's own. Raises
-    OSError."""
-    made: list[UdpSocket] = []
-    with contextlib.ExitStack() as failed:
-        for _ in range(max(number, 1)):
-            made.append(UdpSocket.bind(address, port, shared=number > 0))
-            failed.callback(made[-1].close)
-            port = made[0].port
-        failed.pop_all()
-    return made
