@@ -427,9 +427,8 @@ def secret_words(directory: Path) -> set[str]:
     return found
 
 
-def test_a_zone_that_comes_signed_goes_on_with_its_keys_once_they_are_imported(
-    tmp_path: Path,
-) -> None:
+def come_signed(tmp_path: Path) -> SignedWorld:
+    """A world whose zone comes signed elsewhere, by keys whose files are in `moved`."""
     (tmp_path / "theirs").mkdir()
     (tmp_path / "ours").mkdir()
     theirs = SignedWorld(tmp_path / "theirs")
@@ -444,6 +443,13 @@ def test_a_zone_that_comes_signed_goes_on_with_its_keys_once_they_are_imported(
     ours = SignedWorld(tmp_path / "ours")
     ours.time.now = theirs.time.now
     (tmp_path / "ours" / "zone").write_text(text[0])
+    return ours
+
+
+def test_a_zone_that_comes_signed_goes_on_with_its_keys_once_they_are_imported(
+    tmp_path: Path,
+) -> None:
+    ours = come_signed(tmp_path)
 
     async def take_over(core: Core, zone: Zone) -> None:
         orders = DnssecOrders(core.signers, core.signers.store, core.executor, core.clock)
@@ -469,20 +475,7 @@ def test_a_zone_that_comes_signed_goes_on_with_its_keys_once_they_are_imported(
 def test_a_zone_that_comes_signed_waits_until_the_key_that_signs_it_is_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "ours").mkdir()
-    theirs = SignedWorld(tmp_path / "theirs")
-    text: list[str] = []
-
-    async def sign(orders: DnssecOrders, core: Core, zone: Zone) -> None:
-        assert zone.snapshot is not None
-        text.append("".join(zone_file_pieces(zone.snapshot)))
-        await orders.export(zone, DO, tmp_path / "moved")
-
-    session(theirs, sign)
-    ours = SignedWorld(tmp_path / "ours")
-    ours.time.now = theirs.time.now
-    (tmp_path / "ours" / "zone").write_text(text[0])
+    ours = come_signed(tmp_path)
     zsk, ksk = sorted(
         list_of(tmp_path / "moved", ".key"), key=lambda file: " 257 " in file.read_text()
     )
